@@ -1,0 +1,106 @@
+package meta
+
+import "context"
+
+// Source is one place where volumes are named. Its methods may be called
+// concurrently.
+type Source interface {
+	// String is the source as a person writes it: "docker:/var/lib/docker".
+	String() string
+
+	// Load reads the records as they are now. A record that is missing or
+	// damaged loses what it names and becomes one of the catalog's Warnings; only
+	// where nothing at all can be told is there an error.
+	Load(ctx context.Context) (*Catalog, error)
+
+	// Stamp is cheap, and differs from the one before when the records may have
+	// changed since.
+	Stamp(ctx context.Context) (string, error)
+}
+
+// Catalog is what a source knows at one moment. Nobody changes it once it is
+// made.
+type Catalog struct {
+	Pools      []Pool
+	Volumes    []Volume
+	Containers []Container
+	Images     []Image
+	// Warnings are the records that could not be read, each an error that says
+	// which and why.
+	Warnings []error
+}
+
+// Pool is where a pool's two halves lie.
+type Pool struct {
+	// Name is the pool's name in its naming system, "pool" where it has none.
+	Name string
+	// Metadata and Data are paths of files or block devices.
+	Metadata, Data string
+}
+
+// Volume is a thin device with a name.
+type Volume struct {
+	Name     string
+	Pool     string // the Name of its Pool
+	DeviceID uint32 // in the pool, 0 to 1<<24-1
+	// SizeBytes is the volume's length; 0 where no record tells it.
+	SizeBytes int64
+	// Parent is the Name of the volume that this one is a snapshot of, "" where
+	// there is none.
+	Parent string
+	// Role is what the volume is for.
+	Role Role
+	// Root is the folder in the volume where what people look for begins:
+	// "rootfs", or "" for the volume's own root.
+	Root string
+	// State says what is unusual about the volume; "" where nothing is.
+	State State
+	// TransactionID is the pool's when the volume was created, where recorded.
+	// With DeviceID it tells a volume from a later one that got the same id.
+	TransactionID uint64
+	// Record is the path of the record that names the volume.
+	Record string
+}
+
+// Role is what a volume is for.
+type Role string
+
+// The roles of volumes.
+const (
+	RoleBase      Role = "base"           // the empty filesystem that all others begin as
+	RoleLayer     Role = "layer"          // an image's
+	RoleInit      Role = "container-init" // between an image's layer and a container
+	RoleContainer Role = "container"
+	RoleVolume    Role = "volume" // nothing is known about what it is for
+)
+
+// State is what is unusual about a volume.
+type State string
+
+// The states of volumes.
+const (
+	StateNormal  State = ""
+	StateDeleted State = "deleted"   // deletion was asked for and has not happened yet
+	StateHalf    State = "half-made" // its creation or deletion was under way when its maker stopped
+)
+
+// Container is a container that somebody runs or ran.
+type Container struct {
+	ID string
+	// Name is what its owner calls it. Slashes in it make folders.
+	Name string
+	// Volume is the Name of the volume with its files.
+	Volume string
+	// Image is the image it was made from, as the record has it.
+	Image string
+}
+
+// Image is an image that a container can be made from.
+type Image struct {
+	ID string
+	// Names are its repository:tag names. Slashes in them make folders. An
+	// untagged image has none.
+	Names []string
+	// Volume is the Name of the volume of its topmost layer.
+	Volume string
+}
