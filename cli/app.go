@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// The exit statuses.
+const (
+	statusDone    = 0
+	statusFailed  = 1
+	statusUsage   = 2
+	statusPartial = 3
+)
+
+// usageError is a wrong use of the command line: exit status 2.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func wrongUse(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// errPartial ends a command that did what it could, and has already told what it
+// could not read: exit status 3.
+var errPartial = errors.New("something could not be read")
+
+// Main runs a command line, os.Args' form, and gives the exit status.
+func Main(args []string) int {
+	// By default the library prints help on a wrong use and exits by itself.
+	cli.OsExiter = func(int) {}
+	cli.ErrWriter = io.Discard
+	app := newApp()
+	err := app.RunContext(context.Background(), arrange(app, args))
+	return report(err)
+}
+
+// report prints an error and gives the exit status that it stands for.
+func report(err error) int {
+	if err == nil {
+		return statusDone
+	}
+	if errors.Is(err, errPartial) {
+		return statusPartial
+	}
+	fmt.Fprintln(os.Stderr, "thintree:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	var usage usageError
+	if errors.As(err, &usage) {
+		return statusUsage
+	}
+	return statusFailed
+}
+
+func newApp() *cli.App {
+	app := &cli.App{
+		Name:                 "thintree",
+		Usage:                "browse every volume of a thin pool in one tree",
+		UsageText:            "thintree COMMAND [flags] SOURCE …",
+		Description:          sourceHelp,
+		HideVersion:          true,
+		EnableBashCompletion: true,
+		Writer:               os.Stdout,
+		ErrWriter:            io.Discard,
+		ExitErrHandler:       func(*cli.Context, error) {},
+		OnUsageError:         onUsageError,
+		Commands: []*cli.Command{
+			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(), completionCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return cli.ShowAppHelp(c)
+			}
+			return wrongUse("%s: no such command: see thintree help", c.Args().First())
+		},
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = onUsageError
+	}
+	return app
+}
+
+func onUsageError(c *cli.Context, err error, _ bool) error {
+	where := "thintree"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "thintree" {
+		where += " " + c.Command.Name
+	}
+	return wrongUse("%v: see %s --help", err, where)
+}
+
+// arrange puts a command's flags before its arguments, so that they may stand
+// anywhere, as people write them; and takes what mount.fuse(8) calls, a source
+// and a mountpoint without a command, for a mount.
+func arrange(app *cli.App, args []string) []string {
+	if len(args) < 2 || args[len(args)-1] == "--generate-bash-completion" {
+		return args
+	}
+	cmd := app.Command(args[1])
+	if cmd == nil {
+		if len(args) >= 3 && !strings.HasPrefix(args[1], "-") && looksLikeSource(args[1]) {
+			cmd = app.Command("mount")
+			args = append([]string{args[0], "mount"}, args[1:]...)
+		} else {
+			return args
+		}
+	}
+	takesValue := make(map[string]bool)
+	for _, f := range cmd.Flags {
+		_, isBool := f.(*cli.BoolFlag)
+		for _, name := range f.Names() {
+			takesValue[name] = !isBool
+		}
+	}
+	var flags, rest []string
+	for todo := args[2:]; len(todo) > 0; {
+		a := todo[0]
+		todo = todo[1:]
+		if a == "--" {
+			rest = append(rest, todo...)
+			break
+		}
+		if len(a) < 2 || a[0] != '-' {
+			rest = append(rest, a)
+			continue
+		}
+		flags = append(flags, a)
+		if takesValue[strings.TrimLeft(a, "-")] && len(todo) > 0 {
+			flags = append(flags, todo[0])
+			todo = todo[1:]
+		}
+	}
+	out := append([]string{args[0], args[1]}, flags...)
+	return append(append(out, "--"), rest...)
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+
+	"github.com/urfave/cli/v2"
+)
+
+func catCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "cat",
+		Usage:        "print a file in a volume",
+		ArgsUsage:    "SOURCE VOLUME:/PATH",
+		Description:  "Needs no mount and no root. Links are followed as in a chroot.\n\n" + sourceHelp,
+		Flags:        sourceFlags(),
+		BashComplete: completeVolumes,
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 2 {
+				return wrongUse("cat takes a SOURCE and VOLUME:/PATH: thintree cat docker:/var/lib/docker container:web:/etc/hostname")
+			}
+			arg := c.Args().Get(1)
+			t, err := openTree(c, c.Args().First())
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			e, err := find(c.Context, t, arg, true)
+			if err != nil {
+				return err
+			}
+			f, err := t.Open(c.Context, e.ID)
+			if err != nil {
+				return fmt.Errorf("%s: %w", arg, err)
+			}
+			defer f.Close()
+			if _, err := io.CopyBuffer(onlyWriter{os.Stdout}, io.NewSectionReader(f, 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {
+				return fmt.Errorf("%s: %w", arg, err)
+			}
+			return nil
+		},
+	}
+}
+
+// onlyWriter keeps io.Copy from choosing a buffer of its own.
+type onlyWriter struct{ io.Writer }

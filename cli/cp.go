@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"thintree/fusefs/extract"
+)
+
+func cpCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "cp",
+		Usage:     "copy a file or folder out of a volume",
+		ArgsUsage: "SOURCE VOLUME:/PATH DEST",
+		Description: `Like cp -a: modes, times, links, extended attributes and holes are kept, owners
+and devices where they may be. Needs no mount and no root.
+
+` + sourceHelp,
+		Flags:        sourceFlags(),
+		BashComplete: completeVolumes,
+		Action:       cp,
+	}
+}
+
+func cp(c *cli.Context) error {
+	if c.NArg() != 3 {
+		return wrongUse("cp takes a SOURCE, VOLUME:/PATH and DEST: thintree cp docker:/var/lib/docker container:web:/etc /tmp/web-etc")
+	}
+	arg, dest := c.Args().Get(1), c.Args().Get(2)
+	t, err := openTree(c, c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	e, err := find(c.Context, t, arg, false)
+	if err != nil {
+		return err
+	}
+	volume, where := splitPath(arg)
+	name := path.Base(where)
+	if name == "/" {
+		name = path.Base(volume)
+	}
+	o := extract.Options{Name: name}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		total, err := extract.Size(c.Context, t, e.ID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", arg, err)
+		}
+		bar := progressbar.DefaultBytes(total, name)
+		defer bar.Finish()
+		o.Progress = func(n int64) { bar.Add64(n) }
+	}
+	res, err := extract.Copy(c.Context, t, e.ID, dest, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", arg, err)
+	}
+	if text := res.NotPermitted(); text != "" {
+		fmt.Fprintf(os.Stderr, "thintree: %s: not permitted to this user, so left out: %s\n", dest, text)
+	}
+	if res.Unreadable > 0 {
+		return errPartial
+	}
+	return nil
+}

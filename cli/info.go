@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/urfave/cli/v2"
+
+	"thintree/fusefs/tree"
+)
+
+func infoCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "info",
+		Usage:        "tell of a source's pools, or of one volume",
+		ArgsUsage:    "SOURCE [VOLUME]",
+		Description:  sourceHelp,
+		Flags:        append([]cli.Flag{jsonFlag()}, sourceFlags()...),
+		BashComplete: completeVolumes,
+		Action:       info,
+	}
+}
+
+func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON"} }
+
+func info(c *cli.Context) error {
+	if c.NArg() < 1 || c.NArg() > 2 {
+		return wrongUse("info takes a SOURCE and, if you like, a VOLUME")
+	}
+	t, err := openTree(c, c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if c.NArg() == 1 {
+		pools := t.Pools(c.Context)
+		if c.Bool("json") {
+			return printJSON(pools)
+		}
+		for _, p := range pools {
+			printPool(p)
+		}
+		return nil
+	}
+	e, err := t.Find(c.Context, c.Args().Get(1))
+	if err != nil {
+		return err
+	}
+	v, err := t.Volume(c.Context, e.ID)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return printJSON(v)
+	}
+	printVolume(v)
+	return nil
+}
+
+func printJSON(v any) error {
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// table prints lines of a name and what it is; those without anything are left
+// out.
+func table(lines ...[2]string) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	for _, l := range lines {
+		if l[1] != "" {
+			fmt.Fprintf(w, "%s\t%s\n", l[0], l[1])
+		}
+	}
+	w.Flush()
+}
+
+func printPool(p tree.PoolInfo) {
+	mode := p.Mode
+	if p.LiveBy != "" {
+		mode += ", active by " + p.LiveBy
+	}
+	if p.NeedsCheck {
+		mode += ", needs_check is set"
+	}
+	table(
+		[2]string{"pool", p.Name},
+		[2]string{"metadata", fmt.Sprintf("%s (%s of %s used)", p.Metadata, bytes(p.MetadataUsedBytes), bytes(p.MetadataTotalBytes))},
+		[2]string{"data", fmt.Sprintf("%s (%s of %s used)", p.Data, bytes(p.DataUsedBytes), bytes(p.DataTotalBytes))},
+		[2]string{"data block", bytes(p.DataBlockBytes)},
+		[2]string{"mode", mode},
+		[2]string{"transaction id", fmt.Sprint(p.TransactionID)},
+		[2]string{"devices", fmt.Sprint(p.Devices)},
+		[2]string{"problems", strings.Join(p.Problems, "\n\t")},
+	)
+}
+
+func printVolume(v tree.VolumeInfo) {
+	holds := v.Holds.String()
+	if f := v.Filesystem; f != nil {
+		holds = fmt.Sprintf("%s, %s free of %s", f.Type, bytes(int64(f.FreeBytes)), bytes(f.SizeBytes))
+		if f.Label != "" {
+			holds += ", label " + f.Label
+		}
+		if f.UUID != "" {
+			holds += ", UUID " + f.UUID
+		}
+	}
+	table(
+		[2]string{"volume", v.Name},
+		[2]string{"device id", fmt.Sprintf("%d in pool %s", v.DeviceID, v.Pool)},
+		[2]string{"role", string(v.Role)},
+		[2]string{"state", string(v.State)},
+		[2]string{"parent", v.Parent},
+		[2]string{"containers", strings.Join(v.Containers, " ")},
+		[2]string{"images", strings.Join(v.Images, " ")},
+		[2]string{"size", fmt.Sprintf("%s, %s of it mapped", bytes(v.SizeBytes), bytes(v.MappedBytes))},
+		[2]string{"holds", holds},
+		[2]string{"journal", dirty(v)},
+		[2]string{"engine", v.Engine},
+		[2]string{"problem", v.Problem},
+	)
+}
+
+func dirty(v tree.VolumeInfo) string {
+	if v.Filesystem == nil || !v.Filesystem.Dirty {
+		return ""
+	}
+	return "dirty: not cleanly unmounted, and shown as the disk lies, without what the journal holds"
+}
+
+func bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/tree"
+)
+
+func lsCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "ls",
+		Usage:       "list a source's volumes, or what is in one",
+		ArgsUsage:   "SOURCE [VOLUME[:/PATH]]",
+		Description: sourceHelp,
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "tell more of each"},
+			jsonFlag(),
+		}, sourceFlags()...),
+		BashComplete: completeVolumes,
+		Action: func(c *cli.Context) error {
+			if c.NArg() < 1 || c.NArg() > 2 {
+				return wrongUse("ls takes a SOURCE and, if you like, VOLUME or VOLUME:/PATH")
+			}
+			t, err := openTree(c, c.Args().First())
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			if c.NArg() == 1 {
+				return listVolumes(c, t)
+			}
+			return listFolder(c, t, c.Args().Get(1))
+		},
+	}
+}
+
+func listVolumes(c *cli.Context, t *tree.Tree) error {
+	refs := t.Volumes(c.Context)
+	if !c.Bool("long") && !c.Bool("json") {
+		for _, r := range refs {
+			fmt.Println(printable(r.Name))
+		}
+		return nil
+	}
+	list := make([]tree.VolumeInfo, 0, len(refs))
+	for _, r := range refs {
+		v, err := t.Volume(c.Context, r.ID)
+		if err != nil {
+			return err
+		}
+		list = append(list, v)
+	}
+	if c.Bool("json") {
+		return printJSON(list)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
+	for _, v := range list {
+		holds := v.Holds.String()
+		if v.Filesystem != nil {
+			holds = v.Filesystem.Type
+		}
+		role := string(v.Role)
+		if v.State != "" {
+			role += ", " + string(v.State)
+		}
+		var users []string
+		for _, name := range v.Containers {
+			users = append(users, "container:"+printable(name))
+		}
+		for _, name := range v.Images {
+			users = append(users, "image:"+printable(name))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), v.DeviceID, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(users, " "))
+	}
+	return w.Flush()
+}
+
+// shorten cuts a hash to the 12 digits that docker shows.
+func shorten(name string) string {
+	hash, suffix, _ := strings.Cut(name, "-")
+	if len(hash) != 64 || strings.Trim(hash, "0123456789abcdef") != "" {
+		return name
+	}
+	if suffix != "" {
+		suffix = "-" + suffix
+	}
+	return hash[:12] + suffix
+}
+
+// printable keeps a name from moving a terminal's cursor.
+func printable(name string) string {
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return fmt.Sprintf("%q", name)
+		}
+	}
+	return name
+}
+
+// file is one entry of a folder, as --json prints it.
+type file struct {
+	Name        string    `json:"name"`
+	Type        string    `json:"type"`
+	Mode        string    `json:"mode"`
+	Links       uint32    `json:"links"`
+	UID         uint32    `json:"uid"`
+	GID         uint32    `json:"gid"`
+	SizeBytes   int64     `json:"size_bytes"`
+	Device      string    `json:"device,omitempty"`
+	Modified    time.Time `json:"modified"`
+	InodeNumber uint64    `json:"inode"`
+	Target      string    `json:"target,omitempty"`
+}
+
+func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
+	ctx := c.Context
+	e, err := find(ctx, t, arg, true)
+	if err != nil {
+		return err
+	}
+	plain := !c.Bool("long") && !c.Bool("json")
+	var list []file
+	partial := false
+	show := func(name string, id tree.NodeID) {
+		f := file{Name: name}
+		if !plain {
+			var err error
+			if f, err = describe(ctx, t, name, id); err != nil {
+				fmt.Fprintf(os.Stderr, "thintree: %s: %s: %v\n", arg, printable(name), err)
+				partial = true
+				return
+			}
+		}
+		list = append(list, f)
+	}
+	if e.Attr.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		_, path := splitPath(arg)
+		show(path, e.ID)
+	} else {
+		d, err := t.OpenDir(ctx, e.ID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", arg, err)
+		}
+		defer d.Close()
+		var names []string
+		err = d.ReadDir(ctx, 0, false, func(e tree.DirEntry) bool {
+			if e.Name != "." && e.Name != ".." {
+				names = append(names, e.Name)
+			}
+			return true
+		})
+		if err != nil {
+			if len(names) == 0 {
+				return fmt.Errorf("%s: %w", arg, err)
+			}
+			fmt.Fprintf(os.Stderr, "thintree: %s: %v\n", arg, err)
+			partial = true
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			if plain {
+				show(name, 0)
+				continue
+			}
+			full, err := t.Lookup(ctx, e.ID, name)
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "thintree: %s: %s: %v\n", arg, printable(name), err)
+				partial = true
+				continue
+			}
+			show(name, full.ID)
+		}
+	}
+	if err := printFiles(c, list, plain); err != nil {
+		return err
+	}
+	if partial {
+		return errPartial
+	}
+	return nil
+}
+
+func describe(ctx context.Context, t *tree.Tree, name string, id tree.NodeID) (file, error) {
+	e, err := t.Stat(ctx, id)
+	if err != nil {
+		return file{}, err
+	}
+	a := e.Attr
+	f := file{
+		Name: name, Type: typeNames[a.Mode&syscall.S_IFMT], Mode: fmt.Sprintf("%04o", a.Mode&0o7777),
+		Links: a.Nlink, UID: a.UID, GID: a.GID, SizeBytes: a.Size,
+		Modified: time.Unix(a.Mtime.Sec, int64(a.Mtime.Nsec)).UTC(), InodeNumber: uint64(a.Ino),
+	}
+	switch a.Mode & syscall.S_IFMT {
+	case syscall.S_IFLNK:
+		f.Target, err = t.Readlink(ctx, id)
+	case syscall.S_IFBLK, syscall.S_IFCHR:
+		f.Device = fmt.Sprintf("%d, %d", unix.Major(a.Rdev), unix.Minor(a.Rdev))
+	}
+	return f, err
+}
+
+func printFiles(c *cli.Context, list []file, plain bool) error {
+	switch {
+	case c.Bool("json"):
+		if list == nil {
+			list = []file{}
+		}
+		return printJSON(list)
+	case plain:
+		for _, f := range list {
+			fmt.Println(printable(f.Name))
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', tabwriter.AlignRight)
+	for _, f := range list {
+		size := fmt.Sprint(f.SizeBytes)
+		if f.Device != "" {
+			size = f.Device
+		}
+		name := printable(f.Name)
+		if f.Target != "" {
+			name += " -> " + printable(f.Target)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t %s %s\n", modeString(f), f.Links, f.UID, f.GID, size, f.Modified.Format("2006-01-02 15:04:05"), name)
+	}
+	return w.Flush()
+}
+
+var typeNames = map[uint32]string{
+	syscall.S_IFREG: "file", syscall.S_IFDIR: "folder", syscall.S_IFLNK: "link", syscall.S_IFIFO: "fifo",
+	syscall.S_IFSOCK: "socket", syscall.S_IFCHR: "character device", syscall.S_IFBLK: "block device",
+}
+
+// modeString is a mode as ls -l prints it.
+func modeString(f file) string {
+	var bits uint32
+	fmt.Sscanf(f.Mode, "%o", &bits)
+	letters := map[string]string{"folder": "d", "link": "l", "fifo": "p", "socket": "s", "character device": "c", "block device": "b"}
+	out := []byte("-" + fs.FileMode(bits & 0o777).String()[1:])
+	if l := letters[f.Type]; l != "" {
+		out[0] = l[0]
+	}
+	for _, s := range []struct {
+		bit      uint32
+		at       int
+		yes, not byte
+	}{{0o4000, 3, 's', 'S'}, {0o2000, 6, 's', 'S'}, {0o1000, 9, 't', 'T'}} {
+		if bits&s.bit == 0 {
+			continue
+		}
+		if out[s.at] == 'x' {
+			out[s.at] = s.yes
+		} else {
+			out[s.at] = s.not
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/fusefs"
+	"thintree/fusefs/tree"
+)
+
+func mountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mount",
+		Usage:     "show every volume of one or more sources as folders",
+		ArgsUsage: "SOURCE… MOUNTPOINT",
+		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
+and after some idle time it is closed. Nothing is ever changed. Unmount with
+thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
+
+` + sourceHelp,
+		Flags: append([]cli.Flag{
+			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume that was not used for so long; 0: never"},
+			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "how many volumes may be open at once"},
+			&cli.DurationFlag{Name: "open-timeout", Value: time.Minute, Usage: "how long a volume waits when that many are open and busy"},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in, held to the modes and ACLs in the volumes"},
+			&cli.StringSliceFlag{Name: "o", Usage: "these flags in fstab's form: `OPTION[,OPTION…]`"},
+			&cli.BoolFlag{Name: "f", Aliases: []string{"foreground"}, Usage: "stay in the foreground"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE` and not to the system log (with -f: to standard error)"},
+		}, sourceFlags()...),
+		Action: mount,
+	}
+}
+
+func mount(c *cli.Context) error {
+	if err := applyOptions(c); err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	if len(args) < 2 {
+		return wrongUse("mount takes a SOURCE and a MOUNTPOINT: thintree mount docker:/var/lib/docker /mnt")
+	}
+	sources, mountpoint := args[:len(args)-1], args[len(args)-1]
+	if c.Int("max-active") < 1 {
+		return wrongUse("--max-active: at least 1")
+	}
+	mountpoint, err := fusefs.Prepare(mountpoint)
+	if err != nil {
+		return err
+	}
+	if !c.Bool("f") && !isDaemon() {
+		return startDaemon()
+	}
+	log, err := openLog(c)
+	if err != nil {
+		return err
+	}
+	t, err := openTreeWith(c, tree.Options{
+		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), OpenTimeout: c.Duration("open-timeout"), Log: log,
+	}, sources)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+	m, err := fusefs.New(t, mountpoint, fusefs.Options{
+		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("mounted", "sources", sources, "mountpoint", mountpoint)
+	if isDaemon() {
+		if err := daemonReady(); err != nil {
+			return fmt.Errorf("%w: %w", err, m.Unmount())
+		}
+	}
+	select {
+	case <-m.Done():
+		log.Info("unmounted", "mountpoint", mountpoint)
+		return nil
+	case <-stop.Done():
+		log.Info("stopping", "mountpoint", mountpoint)
+		return m.Unmount()
+	}
+}
+
+// applyOptions sets the flags that -o names.
+func applyOptions(c *cli.Context) error {
+	for _, list := range c.StringSlice("o") {
+		for o := range strings.SplitSeq(list, ",") {
+			name, value, hasValue := strings.Cut(o, "=")
+			name = strings.ReplaceAll(name, "_", "-")
+			switch {
+			case name == "" || mountOptions[name] || strings.HasPrefix(name, "x-"):
+				continue
+			case name == "o" || !isFlag(c.Command, name):
+				return wrongUse("-o %s: no such option: see thintree mount --help", o)
+			case !hasValue:
+				value = "true"
+			}
+			if err := c.Set(name, value); err != nil {
+				return wrongUse("-o %s: %v", o, err)
+			}
+		}
+	}
+	return nil
+}
+
+// mountOptions are what mount(8) and fstab(5) add, and what holds anyway: a tree
+// is always mounted ro,nosuid,nodev.
+var mountOptions = map[string]bool{
+	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true, "exec": true,
+	"auto": true, "noauto": true, "user": true, "nouser": true, "users": true, "nofail": true, "-netdev": true,
+	"async": true, "atime": true, "noatime": true, "relatime": true,
+}
+
+func isFlag(cmd *cli.Command, name string) bool {
+	for _, f := range cmd.Flags {
+		for _, n := range f.Names() {
+			if n == name {
+				return true
+			}
+		}
+	}
+	return false
+}

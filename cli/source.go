@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/fusefs/tree"
+	"thintree/meta"
+	"thintree/meta/docker"
+	"thintree/meta/pool"
+	"thintree/thin/block"
+)
+
+const sourceHelp = `SOURCE is one of
+   docker:DIR        a Docker root (/var/lib/docker) with the devicemapper driver
+   pool:META,DATA    a pool's metadata and data: files or block devices
+   DIR               a folder, recognised by what lies there
+VOLUME is a volume's name or the beginning of one, @ID for a device id, or
+container:NAME or image:NAME, which begin at their root folder.`
+
+// sourceFlags are of every command that reads a source.
+func sourceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
+		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
+		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
+	}
+}
+
+// looksLikeSource tells whether an argument can be a source, and not a command
+// that was misspelt.
+func looksLikeSource(arg string) bool {
+	return strings.ContainsAny(arg, ":/")
+}
+
+// openSource finds out what an argument means.
+func openSource(c *cli.Context, arg string) (meta.Source, error) {
+	kind, where, ok := strings.Cut(arg, ":")
+	if !ok || strings.Contains(kind, "/") {
+		return recognise(c, arg)
+	}
+	switch kind {
+	case "docker":
+		return openDocker(c, where)
+	case "pool":
+		if c.String("pool") != "" {
+			return nil, wrongUse("--pool: %s names a pool already", arg)
+		}
+		metadata, data, err := pool.Split(where)
+		if err != nil {
+			return nil, wrongUse("%s: %v", arg, err)
+		}
+		if metadata, err = filepath.Abs(metadata); err != nil {
+			return nil, err
+		}
+		if data, err = filepath.Abs(data); err != nil {
+			return nil, err
+		}
+		return pool.New(metadata, data, c.String("names")), nil
+	}
+	return nil, wrongUse("%s: no such kind of source: docker:DIR and pool:META,DATA are known", arg)
+}
+
+func openDocker(c *cli.Context, dir string) (meta.Source, error) {
+	if c.String("names") != "" {
+		return nil, wrongUse("--names: a Docker root has names of its own")
+	}
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	var o docker.Options
+	if p := c.String("pool"); p != "" {
+		if o.Metadata, o.Data, err = pool.Split(p); err != nil {
+			return nil, wrongUse("--pool: %v", err)
+		}
+	}
+	return docker.New(root, o), nil
+}
+
+// recognise tells what lies at a path.
+func recognise(c *cli.Context, path string) (meta.Source, error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file or folder: a source is docker:DIR, pool:META,DATA or a path", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if st.IsDir() {
+		if docker.Recognise(path) {
+			return openDocker(c, path)
+		}
+		return nil, fmt.Errorf("%s: nothing in this folder is known: a Docker root has devicemapper/metadata in it", path)
+	}
+	f, err := block.Open(path, block.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := block.CheckRaw(path, f); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)
+}
+
+// openTree opens the sources of a command that reads one and ends.
+func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
+	return openTreeWith(c, tree.Options{MaxActive: 16, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}, args)
+}
+
+func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, error) {
+	var sources []meta.Source
+	for _, arg := range args {
+		s, err := openSource(c, arg)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	o.HeldRoot = c.Bool("held-root")
+	return tree.New(c.Context, sources, o)
+}
+
+// splitPath splits VOLUME:/PATH at the first ":/".
+func splitPath(arg string) (volume, path string) {
+	if i := strings.Index(arg, ":/"); i >= 0 {
+		return arg[:i], arg[i+1:]
+	}
+	return arg, "/"
+}
+
+// find finds what an argument VOLUME[:/PATH] means.
+func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
+	volume, path := splitPath(arg)
+	start, err := t.Find(ctx, volume)
+	if err != nil {
+		return tree.Entry{}, err
+	}
+	e, err := t.Walk(ctx, start.ID, path, follow)
+	if err != nil {
+		return tree.Entry{}, fmt.Errorf("%s:%w", volume, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,144 @@
+package fusefs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"thintree/fusefs/tree"
+)
+
+// Options say how a tree is mounted.
+type Options struct {
+	// Source is what stands in the first column of df and mount.
+	Source string
+	// AllowOther lets other users in, held to the modes and ACLs in the volumes.
+	// Without it the user who mounts sees all, and nobody else anything.
+	AllowOther bool
+	Log        *slog.Logger
+}
+
+// Mount is a mounted tree.
+type Mount struct {
+	mountpoint string
+	server     *fuse.Server
+	done       chan struct{} // closed once the kernel has let go of it
+}
+
+// New mounts a tree at a folder, read only, and serves it. Root mounts by itself,
+// others by fusermount3. It returns once the tree can be used.
+func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
+	where, err := Prepare(mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	if err := permitted(where, o.AllowOther); err != nil {
+		return nil, err
+	}
+	s := &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), tree: t, log: o.Log}
+	opts := &fuse.MountOptions{
+		Name: "thintree", FsName: o.Source, AllowOther: o.AllowOther,
+		MaxWrite: 1 << 20, MaxBackground: 64,
+		EnableSymlinkCaching: true, ExplicitDataCacheControl: true,
+		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ASYNC_DIO,
+		Logger:            log.New(io.Discard, "", 0),
+	}
+	if os.Geteuid() == 0 {
+		opts.DirectMountStrict = true
+		opts.DirectMountFlags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV
+	} else {
+		opts.Options = append(opts.Options, "ro", "nosuid", "nodev")
+	}
+	if o.AllowOther {
+		// Only the kernel knows who asks, with all groups; it checks the modes,
+		// and the ACLs too, which modes alone would not show.
+		opts.Options = append(opts.Options, "default_permissions")
+		opts.EnableAcl = true
+	}
+	fs, err := fuse.NewServer(s, where, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: mounting: %w", mountpoint, err)
+	}
+	m := &Mount{mountpoint: where, server: fs, done: make(chan struct{})}
+	go func() {
+		fs.Serve()
+		close(m.done)
+	}()
+	if err := fs.WaitMount(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), m.Unmount())
+	}
+	return m, nil
+}
+
+// Done is closed once the tree is unmounted, by whomever.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Unmount unmounts the tree. Where files in it are open it goes from the
+// namespace at once, and what holds it gets ENOTCONN when this process ends.
+func (m *Mount) Unmount() error {
+	select {
+	case <-m.done:
+		return nil
+	default:
+	}
+	err := detach(m.mountpoint, false)
+	if errors.Is(err, syscall.EBUSY) {
+		err = detach(m.mountpoint, true)
+	}
+	return err
+}
+
+// permitted says in advance, with what to do, why a mount would fail.
+func permitted(mountpoint string, allowOther bool) error {
+	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("FUSE cannot be used: %w: is the module loaded (modprobe fuse), or the device passed into this container?", err)
+	}
+	dev.Close()
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if _, err := fusermount(); err != nil {
+		return err
+	}
+	if err := syscall.Access(mountpoint, 2); err != nil {
+		return fmt.Errorf("%s: %w: who is not root can mount only on a folder that they may write to", mountpoint, err)
+	}
+	if allowOther && !userAllowOther() {
+		return errors.New("--allow-other: only root may, unless the line user_allow_other stands in /etc/fuse.conf")
+	}
+	return nil
+}
+
+func userAllowOther() bool {
+	f, err := os.Open("/etc/fuse.conf")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if strings.TrimSpace(lines.Text()) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
+}
+
+// fusermount finds the program that mounts for who is not root.
+func fusermount() (string, error) {
+	for _, name := range []string{"fusermount3", "fusermount"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("fusermount3: not found: install the package fuse3, or run as root")
+}

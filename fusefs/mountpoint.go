@@ -1,0 +1,137 @@
+package fusefs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// fsType is what /proc/self/mountinfo calls a mounted tree.
+const fsType = "fuse.thintree"
+
+// Prepare looks at a folder where a tree is to be mounted, and gives its path
+// without links. The mount that a killed thintree left there is taken away; a
+// live one is an error.
+func Prepare(mountpoint string) (string, error) {
+	where, ours, err := find(mountpoint)
+	if err != nil {
+		return "", err
+	}
+	if ours {
+		if !dead(where) {
+			return "", fmt.Errorf("%s: a tree is mounted here already: thintree umount %s", mountpoint, mountpoint)
+		}
+		if err := detach(where, true); err != nil {
+			return "", fmt.Errorf("%s: what a killed thintree left mounted: %w", mountpoint, err)
+		}
+		return Prepare(mountpoint)
+	}
+	st, err := os.Stat(where)
+	if err != nil {
+		return "", fmt.Errorf("%w: make the folder first", err)
+	}
+	if !st.IsDir() {
+		return "", fmt.Errorf("%s: not a folder, so nothing can be mounted on it", mountpoint)
+	}
+	return where, nil
+}
+
+// Unmount unmounts the tree at a folder, a dead one too. It is an error when
+// none is mounted there. EBUSY means that files in it are open; a lazy unmount
+// takes it from the namespace all the same.
+func Unmount(mountpoint string, lazy bool) error {
+	where, ours, err := find(mountpoint)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return fmt.Errorf("%s: no thintree is mounted here", mountpoint)
+	}
+	err = detach(where, lazy || dead(where))
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%s: %w: somebody has a file or folder open in it: thintree umount --lazy %s", mountpoint, err, mountpoint)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", mountpoint, err)
+	}
+	return nil
+}
+
+// find resolves the links in a path, but never asks a mounted tree itself, which
+// may be dead, and tells whether a tree is mounted there.
+func find(mountpoint string) (where string, ours bool, err error) {
+	if where, err = filepath.Abs(mountpoint); err != nil {
+		return "", false, err
+	}
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return "", false, err
+	}
+	topmost := func(path string) string {
+		kind := ""
+		for _, m := range mounts {
+			if m.Mountpoint == path {
+				kind = m.FSType
+			}
+		}
+		return kind
+	}
+	if topmost(where) == fsType {
+		return where, true, nil
+	}
+	up, err := filepath.EvalSymlinks(filepath.Dir(where))
+	if err != nil {
+		return "", false, err
+	}
+	where = filepath.Join(up, filepath.Base(where))
+	if topmost(where) == fsType {
+		return where, true, nil
+	}
+	if to, err := os.Readlink(where); err == nil {
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(up, to)
+		}
+		return find(to)
+	}
+	return where, false, nil
+}
+
+// dead tells whether the process that served a mount is gone.
+func dead(where string) bool {
+	_, err := os.Stat(where)
+	return errors.Is(err, syscall.ENOTCONN)
+}
+
+// detach unmounts, as root or with fusermount3.
+func detach(where string, lazy bool) error {
+	if os.Geteuid() == 0 {
+		flags := unix.UMOUNT_NOFOLLOW
+		if lazy {
+			flags |= unix.MNT_DETACH
+		}
+		return unix.Unmount(where, flags)
+	}
+	program, err := fusermount()
+	if err != nil {
+		return err
+	}
+	args := []string{"-u", "-q", where}
+	if lazy {
+		args = []string{"-u", "-z", "-q", where}
+	}
+	out, err := exec.Command(program, args...).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if _, mounted, ferr := find(where); ferr == nil && mounted && !lazy {
+		return syscall.EBUSY
+	}
+	return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, strings.TrimSpace(string(out)))
+}

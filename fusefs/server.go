@@ -1,0 +1,330 @@
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/tree"
+	"thintree/volfs"
+)
+
+// How long the kernel may keep an answer.
+const (
+	moment  = time.Second
+	forEver = 10 * 365 * 24 * time.Hour
+)
+
+func lifetime(kept bool) time.Duration {
+	if kept {
+		return forEver
+	}
+	return moment
+}
+
+// server answers the kernel's requests.
+type server struct {
+	fuse.RawFileSystem
+	tree  *tree.Tree
+	log   *slog.Logger
+	files handles[*tree.File]
+	dirs  handles[*tree.Dir]
+}
+
+// String is the name in /proc/filesystems' form: fuse.thintree.
+func (s *server) String() string { return "thintree" }
+
+func (s *server) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	e, err := s.tree.Lookup(request{cancel}, tree.NodeID(in.NodeId), name)
+	var missing *tree.MissingError
+	if errors.As(err, &missing) {
+		// A node id of 0 with a lifetime: the kernel keeps that there is none.
+		*out = fuse.EntryOut{}
+		out.SetEntryTimeout(lifetime(missing.Kept))
+		return fuse.OK
+	}
+	if err != nil {
+		return s.status("lookup", err)
+	}
+	fillEntry(&e, out)
+	return fuse.OK
+}
+
+func (s *server) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	e, err := s.tree.Stat(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("getattr", err)
+	}
+	fillAttr(&e.Attr, &out.Attr)
+	out.SetTimeout(lifetime(e.AttrKept))
+	return fuse.OK
+}
+
+// Statx is asked for what GetAttr does not tell: when a file was created.
+func (s *server) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
+	e, err := s.tree.Stat(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("statx", err)
+	}
+	fillStatx(&e.Attr, &out.Statx)
+	out.SetTimeout(lifetime(e.AttrKept))
+	return fuse.OK
+}
+
+func (s *server) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
+	target, err := s.tree.Readlink(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return nil, s.status("readlink", err)
+	}
+	return []byte(target), fuse.OK
+}
+
+func (s *server) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
+	value, err := s.tree.Xattr(request{cancel}, tree.NodeID(in.NodeId), name)
+	if err != nil {
+		return 0, s.status("getxattr", err)
+	}
+	return fits(value, dest)
+}
+
+func (s *server) ListXAttr(cancel <-chan struct{}, in *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
+	names, err := s.tree.Xattrs(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return 0, s.status("listxattr", err)
+	}
+	var list []byte
+	for _, name := range names {
+		// Who is not root does not see these, as on any filesystem.
+		if in.Uid != 0 && strings.HasPrefix(name, "trusted.") {
+			continue
+		}
+		list = append(append(list, name...), 0)
+	}
+	return fits(list, dest)
+}
+
+// fits copies what was asked for, or says how much room it needs.
+func fits(value, dest []byte) (uint32, fuse.Status) {
+	if len(value) > len(dest) {
+		return uint32(len(value)), fuse.ERANGE
+	}
+	copy(dest, value)
+	return uint32(len(value)), fuse.OK
+}
+
+func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return fuse.EROFS
+	}
+	f, err := s.tree.Open(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("open", err)
+	}
+	out.Fh = s.files.add(f)
+	out.OpenFlags = fuse.FOPEN_NOFLUSH
+	switch {
+	case f.Made:
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+	case f.Kept:
+		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	}
+	return fuse.OK
+}
+
+func (s *server) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	f, ok := s.files.get(in.Fh)
+	if !ok {
+		return nil, fuse.EBADF
+	}
+	n, err := f.ReadAt(buf, int64(in.Offset))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, s.status("read", err)
+	}
+	return fuse.ReadResultData(buf[:n]), fuse.OK
+}
+
+func (s *server) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	f, ok := s.files.get(in.Fh)
+	if !ok {
+		return fuse.EBADF
+	}
+	var off int64
+	var err error
+	switch in.Whence {
+	case unix.SEEK_DATA:
+		off, err = f.NextData(int64(in.Offset))
+	case unix.SEEK_HOLE:
+		off, err = f.NextHole(int64(in.Offset))
+	default:
+		return fuse.EINVAL
+	}
+	if errors.Is(err, io.EOF) {
+		return fuse.Status(syscall.ENXIO)
+	}
+	if err != nil {
+		return s.status("lseek", err)
+	}
+	out.Offset = uint64(off)
+	return fuse.OK
+}
+
+func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	if f, ok := s.files.remove(in.Fh); ok {
+		s.closed(f)
+	}
+}
+
+func (s *server) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	d, err := s.tree.OpenDir(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("opendir", err)
+	}
+	out.Fh = s.dirs.add(d)
+	if d.Kept {
+		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	}
+	return fuse.OK
+}
+
+func (s *server) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return s.readDir(cancel, in, false, func(e tree.DirEntry) bool {
+		return out.AddDirEntry(dirEntry(e))
+	})
+}
+
+func (s *server) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return s.readDir(cancel, in, true, func(e tree.DirEntry) bool {
+		full := out.AddDirLookupEntry(dirEntry(e))
+		if full == nil {
+			return false
+		}
+		*full = fuse.EntryOut{}
+		if e.Entry != nil {
+			fillEntry(e.Entry, full)
+		}
+		return true
+	})
+}
+
+func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add func(tree.DirEntry) bool) fuse.Status {
+	d, ok := s.dirs.get(in.Fh)
+	if !ok {
+		return fuse.EBADF
+	}
+	added := false
+	err := d.ReadDir(request{cancel}, in.Offset, plus, func(e tree.DirEntry) bool {
+		if !add(e) {
+			return false
+		}
+		added = true
+		return true
+	})
+	if err != nil && !added {
+		return s.status("readdir", err)
+	}
+	// After an error the kernel comes again for what follows the last entry,
+	// and is told then.
+	return fuse.OK
+}
+
+func (s *server) ReleaseDir(in *fuse.ReleaseIn) {
+	if d, ok := s.dirs.remove(in.Fh); ok {
+		s.closed(d)
+	}
+}
+
+func (s *server) closed(c io.Closer) {
+	if err := c.Close(); err != nil {
+		s.log.Warn("closing", "error", err)
+	}
+}
+
+func (s *server) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	st, err := s.tree.Statfs(request{cancel}, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("statfs", err)
+	}
+	*out = fuse.StatfsOut{
+		Blocks: st.Blocks, Bfree: st.BlocksFree, Bavail: st.BlocksAvail, Files: st.Files, Ffree: st.FilesFree,
+		Bsize: st.BlockSize, Frsize: st.BlockSize, NameLen: st.NameLen,
+	}
+	return fuse.OK
+}
+
+// status is what the kernel is told of an error.
+func (s *server) status(op string, err error) fuse.Status {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fuse.EINTR
+	case !errors.As(err, &errno):
+		errno = syscall.EIO
+	}
+	if errno == syscall.EIO {
+		s.log.Warn("cannot be read", "op", op, "error", err)
+	} else {
+		s.log.Debug("refused", "op", op, "error", err)
+	}
+	return fuse.Status(errno)
+}
+
+func fillEntry(e *tree.Entry, out *fuse.EntryOut) {
+	*out = fuse.EntryOut{NodeId: uint64(e.ID)}
+	fillAttr(&e.Attr, &out.Attr)
+	out.SetEntryTimeout(lifetime(e.NameKept))
+	out.SetAttrTimeout(lifetime(e.AttrKept))
+}
+
+func fillAttr(a *volfs.Attr, out *fuse.Attr) {
+	*out = fuse.Attr{
+		Ino: uint64(a.Ino), Size: uint64(a.Size), Blocks: a.Blocks, Blksize: a.BlockSize,
+		Mode: a.Mode, Nlink: a.Nlink, Owner: fuse.Owner{Uid: a.UID, Gid: a.GID},
+		// The low half of makedev(3) is how the kernel encodes a device number.
+		Rdev:  uint32(a.Rdev),
+		Atime: uint64(a.Atime.Sec), Atimensec: a.Atime.Nsec,
+		Mtime: uint64(a.Mtime.Sec), Mtimensec: a.Mtime.Nsec,
+		Ctime: uint64(a.Ctime.Sec), Ctimensec: a.Ctime.Nsec,
+	}
+}
+
+func fillStatx(a *volfs.Attr, out *fuse.Statx) {
+	when := func(t volfs.Time) fuse.SxTime { return fuse.SxTime{Sec: uint64(t.Sec), Nsec: t.Nsec} }
+	*out = fuse.Statx{
+		Mask: unix.STATX_BASIC_STATS, Blksize: a.BlockSize, Attributes: a.Flags,
+		Nlink: a.Nlink, Uid: a.UID, Gid: a.GID, Mode: uint16(a.Mode),
+		Ino: uint64(a.Ino), Size: uint64(a.Size), Blocks: a.Blocks,
+		Atime: when(a.Atime), Mtime: when(a.Mtime), Ctime: when(a.Ctime),
+		RdevMajor: unix.Major(a.Rdev), RdevMinor: unix.Minor(a.Rdev),
+	}
+	if a.Btime != (volfs.Time{}) {
+		out.Mask |= unix.STATX_BTIME
+		out.Btime = when(a.Btime)
+	}
+}
+
+func dirEntry(e tree.DirEntry) fuse.DirEntry {
+	return fuse.DirEntry{Name: e.Name, Ino: e.Ino, Mode: e.Type, Off: e.Cookie}
+}
+
+// request is a FUSE request as a context: it ends when the caller is interrupted.
+type request struct{ cancel <-chan struct{} }
+
+func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (request) Value(any) any               { return nil }
+func (r request) Done() <-chan struct{}     { return r.cancel }
+
+func (r request) Err() error {
+	select {
+	case <-r.cancel:
+		return context.Canceled
+	default:
+		return nil
+	}
+}

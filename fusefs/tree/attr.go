@@ -1,0 +1,100 @@
+package tree
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"thintree/volfs"
+)
+
+// Stat tells a node's attributes. Those of a volume's root, and of the folder
+// that containers/ and images/ point at, open nothing.
+func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
+	if !id.isFile() {
+		n, err := t.viewNode(ctx, id)
+		if err != nil {
+			return Entry{}, err
+		}
+		return t.nodeEntry(ctx, n)
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return Entry{}, err
+	}
+	switch id.ino() {
+	case 0:
+		return t.rootEntry(ctx, r)
+	case rawIno:
+		return t.rawEntry(ctx, r)
+	case partsIno:
+		return Entry{ID: id, Attr: r.shown(id, t.made(syscall.S_IFDIR|0o555))}, nil
+	case infoIno:
+		return t.infoEntry(ctx, id)
+	}
+	if p := r.peeks.last.Load(); p.valid(r.live()) {
+		if f := p.folder(id.ino()); f != nil {
+			return Entry{ID: id, Attr: r.shown(id, f.attr), NameKept: !r.live(), AttrKept: !r.live()}, nil
+		}
+	}
+	var e Entry
+	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
+		e, err = t.fileEntry(ctx, r, fs, id.ino())
+		return err
+	})
+	return e, err
+}
+
+// rootEntry is the root of a volume or partition. Its name can come to mean
+// another volume.
+func (t *Tree) rootEntry(ctx context.Context, r *fsRoot) (Entry, error) {
+	id := r.id(0)
+	p, err := t.peek(ctx, r)
+	if err != nil {
+		return Entry{}, err
+	}
+	if p.fs == nil {
+		// A partition table, or nothing that can be read: an empty hand, but
+		// a folder all the same.
+		return Entry{ID: id, Attr: r.shown(id, t.made(syscall.S_IFDIR|0o555))}, nil
+	}
+	return Entry{ID: id, Attr: r.shown(id, p.fs.root.attr), NameKept: r.part != 0 && !r.live(), AttrKept: !r.live()}, nil
+}
+
+// nodeEntry is the entry of a node of the view.
+func (t *Tree) nodeEntry(ctx context.Context, n *node) (Entry, error) {
+	if n.root != nil {
+		return t.Stat(ctx, n.id)
+	}
+	if n.pool != nil {
+		return t.infoEntry(ctx, n.id)
+	}
+	e := Entry{ID: n.id, Attr: t.made(syscall.S_IFDIR | 0o555)}
+	if n.target != "" {
+		e.Attr = t.made(syscall.S_IFLNK | 0o777)
+		e.Attr.Size = int64(len(n.target))
+	}
+	e.Attr.Ino = volfs.Ino(n.id)
+	return e, nil
+}
+
+// made is the attributes of what is in no volume: its owner is who runs
+// thintree, its times are the pool's.
+func (t *Tree) made(mode uint32) volfs.Attr {
+	uid, gid := owner()
+	when := timeOf(t.view.Load().time)
+	return volfs.Attr{
+		Mode: mode, Nlink: 1, UID: uid, GID: gid, BlockSize: 4096,
+		Atime: when, Mtime: when, Ctime: when,
+	}
+}
+
+func timeOf(t time.Time) volfs.Time {
+	if t.IsZero() {
+		return volfs.Time{}
+	}
+	return volfs.Time{Sec: t.Unix(), Nsec: uint32(t.Nanosecond())}
+}
+
+// sectors is how many sectors of 512 bytes hold so many bytes.
+func sectors(bytes int64) uint64 { return uint64(bytes+511) / 512 }

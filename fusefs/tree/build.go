@@ -1,0 +1,209 @@
+package tree
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"thintree/meta"
+)
+
+// buildView lays out what the sources name. Its volumes are those of t.volumes
+// where they are the same ones. Called with refreshing held.
+func (t *Tree) buildView() *view {
+	var newest time.Time
+	for _, s := range t.sources {
+		for _, p := range s.pools {
+			if m := p.modified(); m.After(newest) {
+				newest = m
+			}
+		}
+	}
+	b := newBuilder(newest)
+	known := make(map[identity]*volume)
+	for _, s := range t.sources {
+		t.addSource(b, s, known)
+	}
+	for id, v := range t.volumes {
+		if known[id] != v {
+			v.gone.Store(true)
+			t.slots.drop(v)
+			t.leases.forget(v)
+		}
+	}
+	t.volumes = known
+	return b.build()
+}
+
+// addSource lays out one source in its folder.
+func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
+	for _, view := range []string{"volumes", "containers", "images", "by-id", "raw", "info", "pools"} {
+		b.dir(join(s.folder, view))
+	}
+	pools := make(map[string]*pool)
+	for i, p := range s.pools {
+		pools[p.name] = p
+		name := p.name + ".json"
+		if !validName(name) || !b.add(join(s.folder, "pools"), name, strconv.Itoa(i), &node{pool: p}) {
+			t.log.Warn("a pool has a name that cannot be shown", "pool", p.name)
+		}
+	}
+
+	// byName finds the volumes that containers and images mean, named the ids
+	// that have a name.
+	byName := make(map[string]*volume)
+	named := make(map[*pool]map[uint32]*volume)
+	for _, p := range s.pools {
+		named[p] = make(map[uint32]*volume)
+	}
+	for _, record := range inFolderOrder(s.cat.Volumes, func(v meta.Volume) string { return v.Name }) {
+		p := pools[record.Pool]
+		if p == nil {
+			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
+			continue
+		}
+		v := t.addVolume(b, s, identityOf(p, record), known)
+		if v == nil {
+			continue
+		}
+		byName[record.Name] = v
+		if named[p][record.DeviceID] == nil {
+			named[p][record.DeviceID] = v
+		}
+	}
+	for _, p := range s.pools {
+		under := join(s.folder, "by-id/"+p.name)
+		for _, id := range p.ids() {
+			v := named[p][id]
+			if v == nil {
+				v = t.addVolume(b, s, identityOf(p, s.unnamed(p, id)), known)
+			}
+			if v != nil {
+				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
+			}
+		}
+	}
+
+	link := func(view, name, tag, volumeName string) {
+		v := byName[volumeName]
+		if v == nil {
+			t.log.Warn("what a record names has no volume", "view", view, "name", name, "volume", volumeName)
+			return
+		}
+		u := b.view.users[v]
+		if view == "containers" {
+			u.containers = append(u.containers, name)
+		} else {
+			u.images = append(u.images, name)
+		}
+		b.view.users[v] = u
+		if !validName(name) {
+			t.log.Warn("a name cannot be a path, its id is shown instead", "view", view, "name", name, "id", tag)
+			name = tag
+		}
+		under := join(s.folder, view)
+		b.add(under, name, tag, &node{target: s.linkTo(join(under, name), v, v.record.Root)})
+	}
+	for _, c := range inFolderOrder(s.cat.Containers, func(c meta.Container) string { return c.Name }) {
+		name := c.Name
+		if name == "" {
+			name = shortID(c.ID)
+		}
+		link("containers", name, shortID(c.ID), c.Volume)
+	}
+	type tag struct{ name, id, volume string }
+	var images []tag
+	for _, i := range s.cat.Images {
+		names := i.Names
+		if len(names) == 0 {
+			names = []string{shortID(i.ID)}
+		}
+		for _, n := range names {
+			images = append(images, tag{n, shortID(i.ID), i.Volume})
+		}
+	}
+	for _, i := range inFolderOrder(images, func(n tag) string { return n.name }) {
+		link("images", i.name, i.id, i.volume)
+	}
+}
+
+// addVolume lays out a volume: the one that t.volumes holds of the same
+// identity, or a new one. It is nil where its name cannot be shown.
+func (t *Tree) addVolume(b *builder, s *source, id identity, known map[identity]*volume) *volume {
+	name := id.record.Name
+	if !validName(name + ".parts") {
+		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", id.record.DeviceID)
+		return nil
+	}
+	v := t.volumes[id]
+	if v == nil {
+		v = &volume{name: name, identity: id}
+		v.root = &fsRoot{vol: v, number: rootNumber(id.pool.first, id.pool.name, id.record.DeviceID, 0)}
+		t.slots.add(v.root)
+	}
+	tag := strconv.FormatUint(uint64(id.record.DeviceID), 10)
+	if known[id] != nil || !b.add(join(s.folder, "volumes"), name, tag, v.root.node(0)) {
+		t.log.Warn("a volume's name is taken", "volume", name, "id", id.record.DeviceID)
+		return nil
+	}
+	known[id] = v
+	b.add(join(s.folder, "raw"), name+".img", tag, v.root.node(rawIno))
+	if v.mayHavePartitions() {
+		b.add(join(s.folder, "raw"), name+".parts", tag, v.root.node(partsIno))
+	}
+	b.add(join(s.folder, "info"), name+".json", tag, v.root.node(infoIno))
+	return v
+}
+
+func (r *fsRoot) node(ino uint32) *node { return &node{id: r.id(ino), root: r} }
+
+// unnamed is the record of an id that no record names.
+func (s *source) unnamed(p *pool, id uint32) meta.Volume {
+	name := "@" + strconv.FormatUint(uint64(id), 10)
+	if len(s.pools) > 1 {
+		name = "@" + p.name + "-" + strconv.FormatUint(uint64(id), 10)
+	}
+	return meta.Volume{Name: name, Pool: p.name, DeviceID: id, Role: meta.RoleVolume}
+}
+
+// linkTo is the target of a link at a path in the tree to a folder in a volume.
+func (s *source) linkTo(from string, v *volume, inside string) string {
+	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, s.folder+"/"), "/"))
+	return path.Join(up+"volumes/"+v.name, inside)
+}
+
+// inFolderOrder sorts so that names which make folders come first: a folder has
+// its name for sure, a link can take another.
+func inFolderOrder[T any](items []T, name func(T) string) []T {
+	out := slices.Clone(items)
+	slices.SortStableFunc(out, func(x, y T) int {
+		a, b := strings.Count(name(x), "/"), strings.Count(name(y), "/")
+		if a != b {
+			return b - a
+		}
+		return strings.Compare(name(x), name(y))
+	})
+	return out
+}
+
+// shortID is an id as docker shows it: 12 digits, without the name of its hash.
+func shortID(id string) string {
+	if i := strings.IndexByte(id, ':'); i >= 0 {
+		id = id[i+1:]
+	}
+	return id[:min(len(id), 12)]
+}
+
+// sourceFolder is a source's name as a folder: "docker:/var/lib/docker" becomes
+// "docker-docker", "pool:a/meta,a/data" becomes "pool-meta".
+func sourceFolder(name string) string {
+	kind, where, ok := strings.Cut(name, ":")
+	if !ok {
+		kind, where = "source", name
+	}
+	where, _, _ = strings.Cut(where, ",")
+	return fmt.Sprintf("%s-%s", kind, path.Base(where))
+}

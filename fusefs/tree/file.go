@@ -1,0 +1,130 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"thintree/volfs"
+)
+
+// File is an open file. As long as one in a volume is open, so is the volume.
+// Its methods may be called concurrently, until Close. Offsets are in bytes.
+type File struct {
+	// Kept says that the file's bytes cannot change.
+	Kept bool
+	// Made says that its bytes are made by thintree for this opening, so that
+	// no two of them need to be the same.
+	Made bool
+
+	bytes volfs.File
+	tree  *Tree
+	lease *lease // of a file in a volume
+	where string // for errors
+}
+
+// Open opens a file for reading: EISDIR for a folder, EINVAL for what cannot be
+// opened here (links, devices, …).
+func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
+	if !id.isFile() {
+		n, err := t.viewNode(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if n.pool == nil {
+			return nil, notFile(n.path(), n.fileType())
+		}
+		return t.openInfo(ctx, id)
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return nil, err
+	}
+	switch id.ino() {
+	case infoIno:
+		return t.openInfo(ctx, id)
+	case 0, partsIno:
+		return nil, notFile(r.String(), syscall.S_IFDIR)
+	}
+	l, err := t.leases.acquire(ctx, r.vol)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{Kept: !r.live(), tree: t, lease: l, where: fmt.Sprintf("%s: inode %d", r, id.ino())}
+	if id.ino() == rawIno {
+		f.where = r.String() + ": raw"
+		f.bytes, err = l.content.raw(r.part)
+	} else {
+		var fs volfs.FS
+		if fs, err = l.content.fs(ctx, r); err == nil {
+			f.bytes, err = fs.Open(ctx, id.ino())
+		}
+	}
+	if err != nil {
+		t.leases.release(l)
+		return nil, fmt.Errorf("%s: %w", f.where, err)
+	}
+	return f, nil
+}
+
+func notFile(where string, fileType uint32) error {
+	if fileType == syscall.S_IFDIR {
+		return fmt.Errorf("%s: %w", where, syscall.EISDIR)
+	}
+	return fmt.Errorf("%s: %w", where, syscall.EINVAL)
+}
+
+// ReadAt reads as io.ReaderAt does. What cannot be read is said in the log.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.bytes.ReadAt(p, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%s: at byte %d: %w", f.where, off+int64(n), err)
+		f.tree.log.Warn("a file cannot be read", "error", err)
+	}
+	return n, err
+}
+
+// NextData and NextHole are lseek(2)'s SEEK_DATA and SEEK_HOLE: io.EOF where
+// there is none.
+func (f *File) NextData(off int64) (int64, error) { return f.bytes.NextData(off) }
+
+// NextHole is described at NextData.
+func (f *File) NextHole(off int64) (int64, error) { return f.bytes.NextHole(off) }
+
+// Close closes the file.
+func (f *File) Close() error {
+	err := f.bytes.Close()
+	if f.lease != nil {
+		f.tree.leases.release(f.lease)
+	}
+	return err
+}
+
+// Readlink gives the target of a link.
+func (t *Tree) Readlink(ctx context.Context, id NodeID) (string, error) {
+	if !id.isFile() {
+		n, err := t.viewNode(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		if n.target == "" {
+			return "", fmt.Errorf("%s: %w", n.path(), syscall.EINVAL)
+		}
+		return n.target, nil
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return "", err
+	}
+	if ino := id.ino(); ino == 0 || ino > maxIno {
+		return "", fmt.Errorf("%s: %w", r, syscall.EINVAL)
+	}
+	var target string
+	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
+		target, err = fs.Readlink(ctx, id.ino())
+		return err
+	})
+	return target, err
+}

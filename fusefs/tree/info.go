@@ -1,0 +1,255 @@
+package tree
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"thintree/meta"
+	"thintree/volfs"
+	"thintree/volfs/probe"
+)
+
+// VolumeInfo is what info/<name>.json tells of a volume.
+type VolumeInfo struct {
+	Name     string     `json:"name"`
+	Pool     string     `json:"pool"`
+	DeviceID uint32     `json:"device_id"`
+	Role     meta.Role  `json:"role"`
+	State    meta.State `json:"state,omitempty"`
+	Parent   string     `json:"parent,omitempty"`
+	// Containers and Images are those that the volume is of.
+	Containers []string `json:"containers,omitempty"`
+	Images     []string `json:"images,omitempty"`
+	// Root is the folder where what people look for begins.
+	Root string `json:"root,omitempty"`
+	// Record is the file that names the volume.
+	Record      string `json:"record,omitempty"`
+	SizeBytes   int64  `json:"size_bytes"`
+	MappedBytes int64  `json:"mapped_bytes"`
+	// TransactionID is the pool's when the device was made; CreationTime and
+	// SnapshottedTime count the pool's snapshots, they are no clock.
+	TransactionID   uint64 `json:"transaction_id"`
+	CreationTime    uint32 `json:"creation_time"`
+	SnapshottedTime uint32 `json:"snapshotted_time"`
+	Engine          string `json:"engine"`
+	// Live says that the pool is active, so somebody may be writing.
+	Live       bool            `json:"live"`
+	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
+	// Holds is what was recognised on the volume.
+	Holds probe.Result `json:"holds"`
+	// Problem is why nothing, or not all, can be shown.
+	Problem string `json:"problem,omitempty"`
+}
+
+// FilesystemInfo is what is told of a filesystem.
+type FilesystemInfo struct {
+	Type      string   `json:"type"`
+	Label     string   `json:"label,omitempty"`
+	UUID      string   `json:"uuid,omitempty"`
+	SizeBytes int64    `json:"size_bytes"`
+	FreeBytes uint64   `json:"free_bytes"`
+	Dirty     bool     `json:"dirty"`
+	Errors    bool     `json:"errors"`
+	Features  []string `json:"features,omitempty"`
+}
+
+// PoolInfo is what pools/<pool>.json tells of a pool.
+type PoolInfo struct {
+	Name     string `json:"name"`
+	Metadata string `json:"metadata"`
+	Data     string `json:"data"`
+	Engine   string `json:"engine"`
+	// Mode is "offline" or "live": nobody or somebody has the pool active.
+	Mode string `json:"mode"`
+	// LiveBy is the device through which it is active.
+	LiveBy             string   `json:"live_by,omitempty"`
+	HeldRoot           bool     `json:"held_root"`
+	NeedsCheck         bool     `json:"needs_check"`
+	TransactionID      uint64   `json:"transaction_id"`
+	DataBlockBytes     int64    `json:"data_block_bytes"`
+	DataTotalBytes     int64    `json:"data_total_bytes"`
+	DataUsedBytes      int64    `json:"data_used_bytes"`
+	MetadataTotalBytes int64    `json:"metadata_total_bytes"`
+	MetadataUsedBytes  int64    `json:"metadata_used_bytes"`
+	Devices            int      `json:"devices"`
+	OpenVolumes        int      `json:"open_volumes"`
+	OpensTotal         int64    `json:"opens_total"`
+	MaxActive          int      `json:"max_active"`
+	Problems           []string `json:"problems,omitempty"`
+}
+
+// Volume tells of the volume that a node belongs to: its root, or any file in
+// it. It opens nothing.
+func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
+	if !id.isFile() {
+		return VolumeInfo{}, fmt.Errorf("not in a volume: %w", syscall.EINVAL)
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return VolumeInfo{}, err
+	}
+	v := r.vol
+	p, err := t.peek(ctx, v.root)
+	if err != nil {
+		return VolumeInfo{}, err
+	}
+	d, known := v.pool.devices()[v.record.DeviceID]
+	i := VolumeInfo{
+		Name: v.name, Pool: v.pool.name, DeviceID: v.record.DeviceID, Role: v.record.Role, State: v.record.State,
+		Parent: v.record.Parent, Root: v.record.Root, Record: v.record.Record, SizeBytes: p.sizeBytes,
+		MappedBytes:   int64(d.MappedBlocks) * v.pool.reader.BlockBytes(),
+		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
+		Engine: "direct", Live: r.live(), Holds: p.found,
+	}
+	u := t.view.Load().users[v]
+	i.Containers, i.Images = u.containers, u.images
+	switch {
+	case p.err != nil:
+		i.Problem = p.err.Error()
+	case !known:
+		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.record.DeviceID)
+	}
+	if p.fs != nil {
+		f := p.fs.info
+		i.Filesystem = &FilesystemInfo{
+			Type: f.Type, Label: f.Label, UUID: f.UUID, SizeBytes: f.SizeBytes,
+			FreeBytes: p.fs.statfs.BlocksFree * uint64(p.fs.statfs.BlockSize),
+			Dirty:     f.Dirty, Errors: f.Errors, Features: f.Features,
+		}
+	}
+	return i, nil
+}
+
+// Pools tells of all pools. It opens nothing.
+func (t *Tree) Pools(ctx context.Context) []PoolInfo {
+	t.current(ctx)
+	var list []PoolInfo
+	for _, s := range t.sources {
+		for _, p := range s.pools {
+			list = append(list, t.poolInfo(p))
+		}
+	}
+	return list
+}
+
+func (t *Tree) poolInfo(p *pool) PoolInfo {
+	u := p.reader.Usage()
+	l := p.listing.Load()
+	i := PoolInfo{
+		Name: p.name, Metadata: p.record.Metadata, Data: p.record.Data, Engine: "direct", Mode: "offline",
+		LiveBy: p.reader.LiveBy(), HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
+		TransactionID: u.TransactionID, DataBlockBytes: p.reader.BlockBytes(),
+		DataTotalBytes: u.DataTotalBytes, DataUsedBytes: u.DataUsedBytes,
+		MetadataTotalBytes: u.MetadataTotalBytes, MetadataUsedBytes: u.MetadataUsedBytes,
+		Devices: len(l.ids), OpenVolumes: t.leases.open(p), OpensTotal: p.opens.Load(), MaxActive: t.leases.max,
+	}
+	if p.reader.Live() {
+		i.Mode = "live"
+	}
+	for _, err := range append(p.reader.Warnings(), l.problems...) {
+		i.Problems = append(i.Problems, err.Error())
+	}
+	return i
+}
+
+// infoCache keeps the texts of info files for a moment, so that whoever asks
+// for the length and then reads gets as much as was said.
+type infoCache struct {
+	mu    sync.Mutex
+	texts map[NodeID]infoText // guarded by mu
+}
+
+type infoText struct {
+	text string
+	at   time.Time
+}
+
+// infoText is what the info file of a node holds.
+func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
+	t.infos.mu.Lock()
+	last, ok := t.infos.texts[id]
+	t.infos.mu.Unlock()
+	if ok && time.Since(last.at) < fresh {
+		return last.text, nil
+	}
+	var about any
+	var err error
+	if id.isFile() {
+		about, err = t.Volume(ctx, id)
+	} else {
+		var n *node
+		if n, err = t.viewNode(ctx, id); err == nil {
+			about = t.poolInfo(n.pool)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(about, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	now := infoText{string(text) + "\n", time.Now()}
+	t.infos.mu.Lock()
+	defer t.infos.mu.Unlock()
+	if t.infos.texts == nil || len(t.infos.texts) >= 1024 {
+		t.infos.texts = make(map[NodeID]infoText)
+	}
+	t.infos.texts[id] = now
+	return now.text, nil
+}
+
+func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {
+	text, err := t.infoText(ctx, id)
+	if err != nil {
+		return Entry{}, err
+	}
+	a := t.made(syscall.S_IFREG | 0o444)
+	a.Size = int64(len(text))
+	a.Blocks = sectors(a.Size)
+	if !id.isFile() {
+		a.Ino = volfs.Ino(id)
+		return Entry{ID: id, Attr: a}, nil
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return Entry{}, err
+	}
+	return Entry{ID: id, Attr: r.shown(id, a)}, nil
+}
+
+func (t *Tree) openInfo(ctx context.Context, id NodeID) (*File, error) {
+	text, err := t.infoText(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &File{Made: true, bytes: textFile{strings.NewReader(text)}, tree: t}, nil
+}
+
+// textFile is a file whose bytes are in memory.
+type textFile struct{ *strings.Reader }
+
+// NextData is off itself: there are no holes.
+func (f textFile) NextData(off int64) (int64, error) {
+	if off >= f.Size() {
+		return 0, io.EOF
+	}
+	return off, nil
+}
+
+// NextHole is the end.
+func (f textFile) NextHole(off int64) (int64, error) {
+	if off >= f.Size() {
+		return 0, io.EOF
+	}
+	return f.Size(), nil
+}
+
+// Close does nothing.
+func (f textFile) Close() error { return nil }

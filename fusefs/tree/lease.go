@@ -1,0 +1,339 @@
+package tree
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// leases decides which volumes are open: the first access opens one, many
+// waiters share one open, idle ones are closed after a while, and there are
+// never more than max. Where all are busy, a newcomer waits in turn.
+//
+// No lock is held while a volume is opened or closed.
+type leases struct {
+	max     int           // how many volumes may be open at once, at least 1
+	idle    time.Duration // how long an unused volume stays open; ≤ 0: for ever
+	timeout time.Duration // how long a newcomer waits for its turn
+	load    func(context.Context, *volume) (*content, error)
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	held   map[*volume]*lease // opening, open and closing
+	slots  int                // of max, how many are taken
+	unused list.List          // of *lease with refs == 0, the longest idle first
+	queue  list.List          // of chan struct{}, newcomers in turn; each gets a slot by a close of its channel
+	timer  *time.Timer        // closes what is idle; nil while nothing is
+	closed bool
+}
+
+// lease is one volume that is open, or on its way there or back.
+type lease struct {
+	vol    *volume
+	ready  chan struct{}      // closed once content or err is set
+	cancel context.CancelFunc // gives up opening
+	gone   chan struct{}      // closed once the volume is closed
+
+	content *content // set before ready is closed
+	err     error    // set before ready is closed
+
+	// guarded by leases.mu
+	refs    int
+	since   time.Time     // when refs became 0
+	place   *list.Element // in unused
+	closing bool
+}
+
+func newLeases(o Options, load func(context.Context, *volume) (*content, error)) *leases {
+	return &leases{
+		max: max(o.MaxActive, 1), idle: o.Idle, timeout: o.OpenTimeout,
+		load: load, log: o.Log,
+		held: make(map[*volume]*lease),
+	}
+}
+
+// acquire opens a volume, or joins those who use it. Whoever got a lease
+// returns it with release. The context ends the wait, not the open itself as
+// long as somebody else waits for it too.
+func (ls *leases) acquire(ctx context.Context, v *volume) (*lease, error) {
+	for {
+		l, closing, err := ls.join(v)
+		if err != nil {
+			return nil, err
+		}
+		if closing {
+			select {
+			case <-l.gone:
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		select {
+		case <-l.ready:
+		default:
+			select {
+			case <-l.ready:
+			case <-ctx.Done():
+				ls.release(l)
+				return nil, ctx.Err()
+			}
+		}
+		if err := l.err; err != nil {
+			ls.release(l)
+			if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+				continue // those who waited before had all gone away
+			}
+			return nil, err
+		}
+		return l, nil
+	}
+}
+
+// join finds the volume's lease and takes a reference to it, or begins one. It
+// takes none of a lease that is closing.
+func (ls *leases) join(v *volume) (l *lease, closing bool, err error) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.closed {
+		return nil, false, fmt.Errorf("%s: the tree is being closed: %w", v.name, syscall.ESHUTDOWN)
+	}
+	if l := ls.held[v]; l != nil {
+		if !l.closing {
+			l.refs++
+			if l.place != nil {
+				ls.unused.Remove(l.place)
+				l.place = nil
+			}
+		}
+		return l, l.closing, nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	l = &lease{vol: v, ready: make(chan struct{}), gone: make(chan struct{}), cancel: cancel, refs: 1}
+	ls.held[v] = l
+	go ls.start(ctx, l)
+	return l, false, nil
+}
+
+// start waits for a slot and opens the volume.
+func (ls *leases) start(ctx context.Context, l *lease) {
+	defer l.cancel()
+	err := ls.takeSlot(ctx, l.vol)
+	slot := err == nil
+	var c *content
+	if err == nil {
+		c, err = ls.load(ctx, l.vol)
+	}
+	l.content, l.err = c, err
+	if err != nil {
+		ls.mu.Lock()
+		delete(ls.held, l.vol)
+		if slot {
+			ls.giveSlot()
+		}
+		ls.mu.Unlock()
+		close(l.ready)
+		close(l.gone)
+		return
+	}
+	close(l.ready)
+	ls.mu.Lock()
+	abandoned := l.refs == 0 && l.place == nil && !l.closing
+	if abandoned {
+		abandoned = ls.rest(l)
+	}
+	ls.mu.Unlock()
+	if abandoned {
+		ls.finish(l)
+	}
+}
+
+// takeSlot takes one of the max slots: a free one, that of the longest idle
+// volume, or, in turn, the next that somebody gives up.
+func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
+	ls.mu.Lock()
+	if ls.slots < ls.max {
+		ls.slots++
+		ls.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	place := ls.queue.PushBack(turn)
+	var victim *lease
+	if front := ls.unused.Front(); front != nil {
+		victim = front.Value.(*lease)
+		ls.retire(victim)
+	}
+	ls.mu.Unlock()
+	if victim != nil {
+		ls.log.Debug("closing the longest idle volume to make room", "volume", victim.vol.name, "for", v.name)
+		ls.finish(victim)
+	}
+
+	timer := time.NewTimer(ls.timeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		ls.log.Warn("every volume that may be open is busy", "volume", v.name, "max_active", ls.max, "waited", ls.timeout)
+		err = fmt.Errorf("%s: %d volumes are open and all are busy (--max-active), for %v (--open-timeout): %w", v.name, ls.max, ls.timeout, syscall.EBUSY)
+	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	select {
+	case <-turn:
+		// The slot came at the same moment.
+		ls.giveSlot()
+	default:
+		ls.queue.Remove(place)
+	}
+	return err
+}
+
+// giveSlot passes a slot to the newcomer whose turn it is, or frees it. Called
+// with mu held.
+func (ls *leases) giveSlot() {
+	if front := ls.queue.Front(); front != nil {
+		close(ls.queue.Remove(front).(chan struct{}))
+		return
+	}
+	ls.slots--
+}
+
+// release returns a lease.
+func (ls *leases) release(l *lease) {
+	ls.mu.Lock()
+	l.refs--
+	closeNow := false
+	if l.refs == 0 && ls.held[l.vol] == l && !l.closing {
+		select {
+		case <-l.ready:
+			closeNow = ls.rest(l)
+		default:
+			l.cancel()
+		}
+	}
+	ls.mu.Unlock()
+	if closeNow {
+		ls.finish(l)
+	}
+}
+
+// rest puts an open lease that nobody uses among the unused, or says that it
+// has to be closed at once, by finish, because it is wanted by a newcomer or
+// its volume is gone. Called with mu held.
+func (ls *leases) rest(l *lease) (closeNow bool) {
+	if ls.closed || ls.queue.Len() > 0 || l.vol.gone.Load() {
+		l.closing = true
+		return true
+	}
+	l.since = time.Now()
+	l.place = ls.unused.PushBack(l)
+	if ls.idle > 0 && ls.timer == nil {
+		ls.timer = time.AfterFunc(ls.idle, ls.expire)
+	}
+	return false
+}
+
+// retire takes an unused lease out, to be closed by finish. Called with mu held.
+func (ls *leases) retire(l *lease) {
+	ls.unused.Remove(l.place)
+	l.place = nil
+	l.closing = true
+}
+
+// finish closes the volume of a lease that is closing and gives its slot on.
+func (ls *leases) finish(l *lease) {
+	if err := l.content.Close(); err != nil {
+		ls.log.Warn("closing a volume", "volume", l.vol.name, "error", err)
+	}
+	ls.mu.Lock()
+	delete(ls.held, l.vol)
+	ls.giveSlot()
+	ls.mu.Unlock()
+	close(l.gone)
+}
+
+// expire closes the volumes that have been idle for long enough.
+func (ls *leases) expire() {
+	ls.mu.Lock()
+	ls.timer = nil
+	now := time.Now()
+	var done []*lease
+	for front := ls.unused.Front(); front != nil; front = ls.unused.Front() {
+		l := front.Value.(*lease)
+		if left := ls.idle - now.Sub(l.since); left > 0 {
+			if !ls.closed {
+				ls.timer = time.AfterFunc(left, ls.expire)
+			}
+			break
+		}
+		ls.retire(l)
+		done = append(done, l)
+	}
+	ls.mu.Unlock()
+	for _, l := range done {
+		ls.log.Debug("closing an idle volume", "volume", l.vol.name, "idle", now.Sub(l.since).Round(time.Millisecond))
+		ls.finish(l)
+	}
+}
+
+// forget closes a volume that is gone as soon as nobody uses it.
+func (ls *leases) forget(v *volume) {
+	ls.mu.Lock()
+	l := ls.held[v]
+	if l == nil || l.place == nil {
+		ls.mu.Unlock()
+		return
+	}
+	ls.retire(l)
+	ls.mu.Unlock()
+	ls.finish(l)
+}
+
+// open counts the volumes of a pool that are open now.
+func (ls *leases) open(p *pool) int {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	n := 0
+	for v, l := range ls.held {
+		select {
+		case <-l.ready:
+			if v.pool == p {
+				n++
+			}
+		default:
+		}
+	}
+	return n
+}
+
+// shutdown closes all volumes that nobody uses, and makes the others close as
+// soon as they are released.
+func (ls *leases) shutdown() {
+	ls.mu.Lock()
+	ls.closed = true
+	if ls.timer != nil {
+		ls.timer.Stop()
+		ls.timer = nil
+	}
+	var done []*lease
+	for front := ls.unused.Front(); front != nil; front = ls.unused.Front() {
+		l := front.Value.(*lease)
+		ls.retire(l)
+		done = append(done, l)
+	}
+	ls.mu.Unlock()
+	for _, l := range done {
+		ls.finish(l)
+	}
+}

@@ -1,0 +1,163 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"thintree/volfs"
+	"thintree/volfs/probe"
+)
+
+// peek is what was read of a volume or partition without opening it: enough to
+// answer what lists ask.
+type peek struct {
+	at    time.Time
+	found probe.Result
+	// sizeBytes is the length of the volume or partition.
+	sizeBytes int64
+	fs        *fsPeek // nil where no filesystem can be read
+	err       error   // why
+}
+
+// fsPeek is what was read of a filesystem.
+type fsPeek struct {
+	info   volfs.Info
+	statfs volfs.Statfs
+	root   peekedFolder
+	// inner is the folder in which what people look for begins; zero where the
+	// volume has none.
+	inner peekedFolder
+}
+
+// peekedFolder is one folder with all that stat and getxattr tell of it.
+type peekedFolder struct {
+	attr   volfs.Attr
+	xattrs map[string][]byte
+}
+
+// folder is the peeked folder with an inode number, 0 meaning the root, or nil.
+func (p *peek) folder(ino volfs.Ino) *peekedFolder {
+	switch {
+	case p.fs == nil:
+		return nil
+	case ino == 0:
+		return &p.fs.root
+	case ino == p.fs.inner.attr.Ino:
+		return &p.fs.inner
+	}
+	return nil
+}
+
+// peeker keeps a peek, and lets many callers wait for one.
+type peeker struct {
+	last atomic.Pointer[peek]
+	mu   sync.Mutex // held while one is taken
+}
+
+// valid tells whether a peek still holds: for ever of what cannot change, a
+// moment for what can, and for an error, which may have a passing cause.
+func (p *peek) valid(live bool) bool {
+	if p == nil {
+		return false
+	}
+	return p.err == nil && !live || time.Since(p.at) < fresh
+}
+
+// peek reads the few blocks that lists ask for, or gives what was read before.
+// An error is one of reaching the volume at all; what is wrong with what it
+// holds is the peek's own.
+func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
+	live := r.vol.pool.reader.Live()
+	if p := r.peeks.last.Load(); p.valid(live) {
+		return p, nil
+	}
+	r.peeks.mu.Lock()
+	defer r.peeks.mu.Unlock()
+	if p := r.peeks.last.Load(); p.valid(live) {
+		return p, nil
+	}
+	p, err := takePeek(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	r.peeks.last.Store(p)
+	return p, nil
+}
+
+func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
+	p := &peek{at: time.Now()}
+	c, err := readContent(ctx, r.vol)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		p.sizeBytes, p.err = r.vol.record.SizeBytes, err
+		return p, nil
+	}
+	defer c.Close()
+	at, err := c.bytes(r.part)
+	if err != nil {
+		return nil, err
+	}
+	p.found, p.sizeBytes = c.found, at.Size()
+	if r.part == 0 && len(c.found.Partitions) > 0 {
+		return p, nil
+	}
+	fs, err := c.fs(ctx, r)
+	if err == nil {
+		p.fs, err = peekFS(ctx, fs, r.vol.record.Root)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	p.err = err
+	return p, nil
+}
+
+// peekFS reads a filesystem's root, and the folder inner in it.
+func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
+	f := &fsPeek{info: fs.Info()}
+	var err error
+	if f.statfs, err = fs.Statfs(ctx); err != nil {
+		return nil, err
+	}
+	if f.root, err = peekFolder(ctx, fs, fs.Root()); err != nil {
+		return nil, err
+	}
+	if inner == "" {
+		return f, nil
+	}
+	ino, err := fs.Lookup(ctx, fs.Root(), inner)
+	if errors.Is(err, syscall.ENOENT) {
+		return f, nil
+	}
+	if err == nil {
+		f.inner, err = peekFolder(ctx, fs, ino)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (peekedFolder, error) {
+	attr, err := fs.Stat(ctx, ino)
+	if err != nil || !attr.HasXattrs {
+		return peekedFolder{attr: attr}, err
+	}
+	names, err := fs.Xattrs(ctx, ino)
+	if err != nil {
+		return peekedFolder{}, err
+	}
+	p := peekedFolder{attr: attr, xattrs: make(map[string][]byte, len(names))}
+	for _, name := range names {
+		if p.xattrs[name], err = fs.Xattr(ctx, ino, name); err != nil {
+			return peekedFolder{}, err
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,76 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"thintree/meta"
+	"thintree/thin"
+	"thintree/thin/pdata"
+)
+
+// pool is a pool that a source has, opened for reading.
+type pool struct {
+	name   string
+	record meta.Pool
+	first  bool // the first pool of the first source: see rootNumber
+	reader *thin.PoolReader
+
+	listing atomic.Pointer[listing]
+	opens   atomic.Int64 // how often a volume of it was opened
+}
+
+// listing is which devices a pool has.
+type listing struct {
+	ids      []uint32 // rising
+	devices  map[uint32]pdata.DeviceDetails
+	problems []error // what could not be read
+}
+
+func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
+	r, err := thin.OpenPoolReader(ctx, rec.Metadata, rec.Data, thin.ReaderOptions{HeldRoot: o.HeldRoot})
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{name: rec.Name, record: rec, reader: r}
+	if err := p.list(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return p, nil
+}
+
+// list reads which devices the pool has.
+func (p *pool) list(ctx context.Context) error {
+	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
+	for d, err := range p.reader.Devices(ctx) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			l.problems = append(l.problems, err)
+			continue
+		}
+		l.ids = append(l.ids, d.ID)
+		l.devices[d.ID] = d
+	}
+	p.listing.Store(l)
+	return nil
+}
+
+func (p *pool) ids() []uint32                           { return p.listing.Load().ids }
+func (p *pool) devices() map[uint32]pdata.DeviceDetails { return p.listing.Load().devices }
+
+// modified is when the pool's metadata were last written, as far as its file
+// tells.
+func (p *pool) modified() time.Time {
+	st, err := os.Stat(p.record.Metadata)
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
+
+func (p *pool) close() error { return p.reader.Close() }

@@ -1,0 +1,106 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"thintree/meta"
+)
+
+// fresh is how long a view is taken for current without looking at the sources.
+const fresh = time.Second
+
+// current is the view as it is now: what has changed in the sources is in it
+// after a second at the latest. Whoever comes while somebody else looks gets the
+// view from before.
+func (t *Tree) current(ctx context.Context) *view {
+	if time.Now().UnixNano()-t.refreshed.Load() > int64(fresh) && t.refreshing.TryLock() {
+		if err := t.refresh(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)
+		}
+		t.refreshing.Unlock()
+	}
+	return t.view.Load()
+}
+
+// refresh makes a new view where the sources have changed. Called with
+// refreshing held.
+func (t *Tree) refresh(ctx context.Context) error {
+	changed := false
+	var errs []error
+	for _, s := range t.sources {
+		c, err := s.refresh(ctx, t.opts)
+		changed = changed || c
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if changed {
+		t.view.Store(t.buildView())
+	}
+	t.refreshed.Store(time.Now().UnixNano())
+	return nil
+}
+
+// refresh reads again what has changed of one source.
+func (s *source) refresh(ctx context.Context, o Options) (changed bool, err error) {
+	stamp, err := s.Stamp(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", s, err)
+	}
+	if s.cat == nil || stamp != s.stamp {
+		cat, err := s.Load(ctx)
+		if err != nil {
+			return false, err
+		}
+		if err := s.openPools(ctx, cat, o); err != nil {
+			return false, err
+		}
+		s.cat, s.stamp, changed = cat, stamp, true
+	}
+	for _, p := range s.pools {
+		c, err := p.reader.Refresh(ctx)
+		if err == nil && c {
+			err = p.list(ctx)
+			changed = true
+		}
+		if err != nil {
+			return false, fmt.Errorf("%s: pool %s: %w", s, p.name, err)
+		}
+	}
+	return changed, nil
+}
+
+// openPools opens the pools that a catalog names and that are not open yet. It
+// is an error when there is none that can be read.
+func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o Options) error {
+	var pools []*pool
+	var errs []error
+	for _, record := range cat.Pools {
+		if i := slices.IndexFunc(s.pools, func(p *pool) bool { return p.record == record }); i >= 0 {
+			pools = append(pools, s.pools[i])
+			continue
+		}
+		p, err := openPool(ctx, record, o)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s, err))
+			continue
+		}
+		pools = append(pools, p)
+	}
+	if len(pools) == 0 {
+		return errors.Join(errs...)
+	}
+	for _, err := range errs {
+		o.Log.Warn("a pool cannot be read", "error", err)
+	}
+	for _, w := range cat.Warnings {
+		o.Log.Warn("a record cannot be used", "source", s.String(), "error", w)
+	}
+	s.pools = pools
+	return nil
+}

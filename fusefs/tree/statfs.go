@@ -1,0 +1,25 @@
+package tree
+
+import (
+	"context"
+
+	"thintree/volfs"
+)
+
+// Statfs tells how full the filesystem that a node lies in is. It opens nothing
+// and counts as no use of the volume. What is in no filesystem is empty and full.
+func (t *Tree) Statfs(ctx context.Context, id NodeID) (volfs.Statfs, error) {
+	none := volfs.Statfs{BlockSize: 4096, NameLen: 255}
+	if !id.isFile() || id.ino() > maxIno {
+		return none, nil
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return none, err
+	}
+	p, err := t.peek(ctx, r)
+	if err != nil || p.fs == nil {
+		return none, err
+	}
+	return p.fs.statfs, nil
+}

@@ -1,0 +1,107 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"thintree/meta"
+)
+
+// Tree is all that a set of sources names. All its methods may be called
+// concurrently.
+type Tree struct {
+	opts    Options
+	log     *slog.Logger
+	sources []*source
+	slots   slots
+	leases  *leases
+	view    atomic.Pointer[view]
+	infos   infoCache
+
+	refreshing sync.Mutex           // held by the one who looks whether the sources changed
+	refreshed  atomic.Int64         // when that was last done, in nanoseconds since 1970
+	volumes    map[identity]*volume // of the current view; guarded by refreshing
+}
+
+// Options say how a tree behaves.
+type Options struct {
+	// Idle is how long a volume stays open after its last use; ≤ 0: for ever.
+	Idle time.Duration
+	// MaxActive is how many volumes may be open at once, at least 1.
+	MaxActive int
+	// OpenTimeout is how long a volume waits for its turn when that many are
+	// open and busy.
+	OpenTimeout time.Duration
+	// HeldRoot reads the pools as of their metadata snapshots.
+	HeldRoot bool
+	// Log is where it is said what happens; not nil.
+	Log *slog.Logger
+}
+
+// source is a meta.Source and what was made of it.
+type source struct {
+	meta.Source
+	folder string // its folder in the tree, "" where it is the only source
+	stamp  string
+	pools  []*pool
+	cat    *meta.Catalog
+}
+
+// New makes a tree of sources. Names of pools and volumes that cannot be read
+// are warned about in the log; it is an error when a source cannot be read at
+// all, or none of its pools.
+func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
+	t := &Tree{opts: o, log: o.Log}
+	t.leases = newLeases(o, t.openContent)
+	for i, s := range sources {
+		folder := ""
+		if len(sources) > 1 {
+			folder = folderName(s.String(), i, sources)
+		}
+		t.sources = append(t.sources, &source{Source: s, folder: folder})
+	}
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	if err := t.refresh(ctx); err != nil {
+		t.Close()
+		return nil, err
+	}
+	t.sources[0].pools[0].first = true
+	return t, nil
+}
+
+// Close closes every volume and pool. Nothing may be called on the tree any
+// more, and no file of it may be open.
+func (t *Tree) Close() error {
+	t.leases.shutdown()
+	var errs []error
+	for _, s := range t.sources {
+		for _, p := range s.pools {
+			errs = append(errs, p.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// owner is who owns what is not in a volume.
+func owner() (uid, gid uint32) {
+	return uint32(os.Geteuid()), uint32(os.Getegid())
+}
+
+// folderName is the folder of one of several sources: its kind and the last part
+// of where it lies, and a number where that is not enough.
+func folderName(name string, i int, all []meta.Source) string {
+	short := sourceFolder(name)
+	for j, other := range all {
+		if j != i && sourceFolder(other.String()) == short {
+			return fmt.Sprintf("%s-%d", short, i+1)
+		}
+	}
+	return short
+}

@@ -1,0 +1,163 @@
+package tree
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// view is all that the sources name, as folders and links: everything in the
+// tree above the files of the volumes. It is never changed once it is built.
+type view struct {
+	root  *node
+	nodes map[NodeID]*node // but for those of volumes, which are slots
+	users map[*volume]users
+	time  time.Time // what the folders show as their times
+}
+
+// users are the names of the containers and images that a volume is of.
+type users struct{ containers, images []string }
+
+// node is one entry of a view: a folder, a link to or into a volume, a volume or
+// what is shown of one, or a pool's info.
+type node struct {
+	id      NodeID
+	name    string
+	parent  *node
+	entries []*node // of a folder, by name
+	target  string  // of a link
+	root    *fsRoot // of a volume, its raw image, partitions' images and info
+	pool    *pool   // of a pool's info
+}
+
+// fileType is the S_IFMT bits of a node's mode.
+func (n *node) fileType() uint32 {
+	switch {
+	case n.target != "":
+		return syscall.S_IFLNK
+	case n.pool != nil || n.root != nil && (n.id.ino() == rawIno || n.id.ino() == infoIno):
+		return syscall.S_IFREG
+	}
+	return syscall.S_IFDIR
+}
+
+// child finds an entry of a folder by its name, nil where there is none.
+func (n *node) child(name string) *node {
+	i, ok := slices.BinarySearchFunc(n.entries, name, func(e *node, name string) int { return cmp.Compare(e.name, name) })
+	if !ok {
+		return nil
+	}
+	return n.entries[i]
+}
+
+// path is the node's path in the tree, without a slash at its start.
+func (n *node) path() string {
+	if n.parent == nil {
+		return ""
+	}
+	if up := n.parent.path(); up != "" {
+		return up + "/" + n.name
+	}
+	return n.name
+}
+
+// builder makes a view.
+type builder struct {
+	view *view
+	// dirs are the folders made so far, by path, and names what is in them.
+	dirs  map[string]*node
+	names map[*node]map[string]*node
+}
+
+func newBuilder(t time.Time) *builder {
+	root := &node{id: RootID}
+	return &builder{
+		view:  &view{root: root, nodes: map[NodeID]*node{RootID: root}, users: make(map[*volume]users), time: t},
+		dirs:  map[string]*node{"": root},
+		names: map[*node]map[string]*node{root: {}},
+	}
+}
+
+// dir is the folder at a path, made with those above it where it is missing;
+// nil where something else has that name.
+func (b *builder) dir(path string) *node {
+	if d := b.dirs[path]; d != nil {
+		return d
+	}
+	up, name := "", path
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		up, name = path[:i], path[i+1:]
+	}
+	d := &node{name: name}
+	if !b.put(b.dir(up), path, d) {
+		return nil
+	}
+	b.dirs[path] = d
+	b.names[d] = make(map[string]*node)
+	return d
+}
+
+// put adds a node to a folder, or tells that its name is taken there.
+func (b *builder) put(parent *node, path string, n *node) bool {
+	if parent == nil || b.names[parent][n.name] != nil {
+		return false
+	}
+	n.parent = parent
+	b.names[parent][n.name] = n
+	parent.entries = append(parent.entries, n)
+	if n.root != nil {
+		return true
+	}
+	n.id = viewID(path)
+	for b.view.nodes[n.id] != nil {
+		n.id++
+	}
+	b.view.nodes[n.id] = n
+	return true
+}
+
+// add puts a node at a path, of which slashes in name make folders below the
+// folder under. Where that is taken (a folder of the same name, or the same name
+// twice), it becomes name@tag.
+func (b *builder) add(under, name, tag string, n *node) bool {
+	for _, try := range []string{name, name + "@" + tag} {
+		path := join(under, try)
+		up := ""
+		n.name = path
+		if i := strings.LastIndexByte(path, '/'); i >= 0 {
+			up, n.name = path[:i], path[i+1:]
+		}
+		if b.put(b.dir(up), path, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// build sorts the folders and gives the view.
+func (b *builder) build() *view {
+	for _, d := range b.dirs {
+		slices.SortFunc(d.entries, func(x, y *node) int { return cmp.Compare(x.name, y.name) })
+	}
+	return b.view
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// validName tells whether a name can be a path below a folder of the tree: no
+// component of it is empty, "." or "..", or too long, and none holds a NUL.
+func validName(name string) bool {
+	for c := range strings.SplitSeq(name, "/") {
+		if c == "" || c == "." || c == ".." || len(c) > 255 || strings.ContainsRune(c, 0) {
+			return false
+		}
+	}
+	return true
+}

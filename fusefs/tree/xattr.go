@@ -1,0 +1,72 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"thintree/volfs"
+)
+
+// Xattr gives the value of an extended attribute: ENODATA where there is none of
+// that name.
+func (t *Tree) Xattr(ctx context.Context, id NodeID, name string) ([]byte, error) {
+	var value []byte
+	err := t.withXattrs(ctx, id, func(p *peekedFolder) error {
+		var ok bool
+		if value, ok = p.xattrs[name]; !ok {
+			return noXattr(name)
+		}
+		return nil
+	}, func(fs volfs.FS, ino volfs.Ino) (err error) {
+		value, err = fs.Xattr(ctx, ino, name)
+		return err
+	})
+	return value, err
+}
+
+// Xattrs lists the names of a node's extended attributes.
+func (t *Tree) Xattrs(ctx context.Context, id NodeID) ([]string, error) {
+	var names []string
+	err := t.withXattrs(ctx, id, func(p *peekedFolder) error {
+		for name := range p.xattrs {
+			names = append(names, name)
+		}
+		return nil
+	}, func(fs volfs.FS, ino volfs.Ino) (err error) {
+		names, err = fs.Xattrs(ctx, ino)
+		return err
+	})
+	return names, err
+}
+
+// withXattrs answers from a peek where that is enough: lists ask for the
+// attributes of each folder that they show. What is in no volume has none.
+func (t *Tree) withXattrs(ctx context.Context, id NodeID, peeked func(*peekedFolder) error, opened func(volfs.FS, volfs.Ino) error) error {
+	none := peekedFolder{}
+	if !id.isFile() {
+		return peeked(&none)
+	}
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return err
+	}
+	ino := id.ino()
+	if ino > maxIno {
+		return peeked(&none)
+	}
+	if p := r.peeks.last.Load(); ino == 0 || p.valid(r.live()) {
+		if p, err = t.peek(ctx, r); err != nil {
+			return err
+		}
+		if f := p.folder(ino); f != nil {
+			return peeked(f)
+		}
+		if ino == 0 {
+			return peeked(&none)
+		}
+	}
+	return t.withFS(ctx, r, func(fs volfs.FS) error { return opened(fs, r.diskIno(id, fs)) })
+}
+
+func noXattr(name string) error { return fmt.Errorf("%s: %w", name, syscall.ENODATA) }

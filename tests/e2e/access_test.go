@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"thintree/tests/pools"
+)
+
+// Who the tests are besides root.
+const (
+	someUser  = 12345
+	someGroup = 23456
+)
+
+// asUser is a command of an ordinary user.
+func asUser(uid, gid uint32, groups []uint32, args ...string) *exec.Cmd {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}
+	cmd.Dir = "/"
+	return cmd
+}
+
+// aclVolume is a pool of one volume with a tree of modes and ACLs, and where the
+// kernel has mounted the same volume.
+func aclVolume(t *testing.T) (source []string, kernel string) {
+	t.Helper()
+	needs(t, root, tool("mkfs.ext4"), tool("setfacl"), tool("thin_restore"))
+	const mib = 64
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "data")
+	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs && mount -o loop data fs", mib))
+	fs := filepath.Join(dir, "fs")
+	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
+	sh(t, fs, `
+		chmod 755 .
+		for mode in 000 004 040 400 044 444 600 640 644 700 755; do
+			echo $mode > file-$mode; chown 1000:2000 file-$mode; chmod $mode file-$mode
+			mkdir dir-$mode; echo x > dir-$mode/x; chown 1000:2000 dir-$mode; chmod $mode dir-$mode
+		done
+		# A group that the mode would let in, and an ACL denies; and the other way about.
+		echo a > denied; chown 0:`+fmt.Sprint(someGroup)+` denied; chmod 644 denied; setfacl -m g:`+fmt.Sprint(someGroup)+`:---,o::r denied
+		echo b > allowed; chmod 600 allowed; setfacl -m u:`+fmt.Sprint(someUser)+`:r allowed
+		echo c > masked; chmod 600 masked; setfacl -m u:`+fmt.Sprint(someUser)+`:rw,m::- masked
+		mkdir closed; echo d > closed/d; chmod 755 closed; setfacl -m u:`+fmt.Sprint(someUser)+`:--- closed`)
+	sh(t, dir, "umount fs && mount -o loop,ro,noload data fs")
+	blocks := mib << 20 / (64 << 10)
+	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">
+		<device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
+		<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device></superblock>`, blocks, blocks, blocks)
+	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, xml)+" -o meta >/dev/null")
+	return []string{"--names", writeFile(t, fmt.Sprintf("1 %d acl\n", mib<<20/512)), "pool:" + dir + "/meta," + dir + "/data"}, fs
+}
+
+func TestOthersAreHeldToModesAndACLs(t *testing.T) {
+	t.Parallel()
+	source, kernel := aclVolume(t)
+	mnt := mount(t, append([]string{"--allow-other"}, source...)...)
+	open(t, mnt)
+	look := func(dir string, uid, gid uint32, groups ...uint32) string {
+		r := runCommand(t, asUser(uid, gid, groups, "bash", "-c", `
+			cd "$1" || exit
+			for f in *; do
+				if cat "$f" >/dev/null 2>&1; then r=r; else r=-; fi
+				if ls "$f" >/dev/null 2>&1; then l=l; else l=-; fi
+				if cat "$f"/* >/dev/null 2>&1; then x=x; else x=-; fi
+				echo "$f $r$l$x $(getfacl -cp "$f" 2>&1 | tr '\n' ' ')"
+			done`, "look", dir))
+		return r.stdout
+	}
+	for _, who := range []struct {
+		name     string
+		uid, gid uint32
+		groups   []uint32
+	}{
+		{"a stranger", 7777, 7777, nil},
+		{"the owner", 1000, 7777, nil},
+		{"one of the group", 7777, 2000, nil},
+		{"one whom the ACLs name", someUser, 7777, nil},
+		{"one of the group that an ACL denies", 7777, someGroup, nil},
+		{"one of that group among others", 7777, 7777, []uint32{2000, someGroup}},
+	} {
+		got, want := look(filepath.Join(mnt, "volumes/acl"), who.uid, who.gid, who.groups...), look(kernel, who.uid, who.gid, who.groups...)
+		if want == "" || got != want {
+			t.Errorf("%s:\nthrough thintree:\n%s\nthrough the kernel:\n%s", who.name, got, want)
+		}
+		raw := runCommand(t, asUser(who.uid, who.gid, who.groups, "cat", filepath.Join(mnt, "raw/acl.img")))
+		if raw.status == 0 {
+			t.Errorf("%s can read the whole volume by its raw image", who.name)
+		}
+	}
+}
+
+func TestWithoutAllowOtherOthersSeeNothing(t *testing.T) {
+	t.Parallel()
+	needs(t, root)
+	mnt := mount(t, "docker:"+pools.Docker(t))
+	open(t, mnt)
+	if r := runCommand(t, asUser(someUser, someGroup, nil, "ls", mnt)); r.status == 0 || r.stdout != "" {
+		t.Errorf("another user sees %q", r.stdout)
+	}
+}
+
+// open lets others reach a folder of the test's.
+func open(t *testing.T, path string) {
+	t.Helper()
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// readable is a copy of the Docker root that any user may read.
+func readable(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "docker")
+	sh(t, "/", "cp -a --sparse=always "+pools.Docker(t)+" "+dir+" && chmod -R a+rX "+dir)
+	open(t, dir)
+	open(t, program)
+	return dir
+}
+
+func TestOrdinaryUserMounts(t *testing.T) {
+	t.Parallel()
+	needs(t, root, tool("fusermount3"), fuseDevice)
+	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode().Perm()&0o006 != 0o006 {
+		t.Skip("needs /dev/fuse that all may open: its mode is narrower here")
+	}
+	dir := readable(t)
+	mnt := t.TempDir()
+	open(t, filepath.Join(mnt, "x"))
+	if err := os.Chown(mnt, someUser, someGroup); err != nil {
+		t.Fatal(err)
+	}
+	user := func(args ...string) result { return runCommand(t, asUser(someUser, someGroup, nil, args...)) }
+	if r := user(program, "mount", "docker:"+dir, mnt); r.status != 0 {
+		t.Fatalf("mount: %s", r.stderr)
+	}
+	t.Cleanup(func() {
+		if mounted(mnt) {
+			user("fusermount3", "-u", "-z", mnt)
+		}
+	})
+	if r := user("ls", mnt+"/containers/ran/"); !strings.Contains(r.stdout, "etc") {
+		t.Errorf("ls: %s%s", r.stdout, r.stderr)
+	}
+	// Folders that only root may enter are shown to who may read the pool itself.
+	if r := user("ls", mnt+"/volumes/base/lost+found"); r.status != 0 {
+		t.Errorf("lost+found: %s", r.stderr)
+	}
+	user(program, "umount", mnt).must(t)
+	if mounted(mnt) {
+		t.Error("it is still mounted")
+	}
+}
+
+func TestOrdinaryUserReadsTheSameWithoutAMount(t *testing.T) {
+	t.Parallel()
+	needs(t, root)
+	dir := readable(t)
+	mnt := mount(t, "docker:"+dir)
+	user := func(args ...string) result { return runCommand(t, asUser(someUser, someGroup, nil, args...)) }
+	files := strings.Fields(sh(t, mnt+"/containers/ran/", "find . -type f | sed 's/^.//' | head -40"))
+	if len(files) == 0 {
+		t.Fatal("the container has no files")
+	}
+	for _, f := range files {
+		got := user(program, "cat", "docker:"+dir, "container:ran:"+f)
+		want, err := os.ReadFile(mnt + "/containers/ran" + f)
+		if err != nil || got.status != 0 || got.stdout != string(want) {
+			t.Errorf("cat %s: %d bytes, exit status %d %s; want %d bytes", f, len(got.stdout), got.status, got.stderr, len(want))
+		}
+	}
+	got := strings.Fields(user(program, "ls", "docker:"+dir, "container:ran:/").must(t))
+	want := strings.Fields(sh(t, mnt+"/containers/ran/", "ls -A"))
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("ls: got %v, want %v", got, want)
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	open(t, filepath.Join(out, "x/x"))
+	if err := os.Chmod(filepath.Dir(out), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if r := user(program, "cp", "docker:"+dir, "container:ran:/", out); r.status != 0 {
+		t.Fatalf("cp: %s", r.stderr)
+	}
+	sh(t, "/", "diff -r --no-dereference "+out+" "+mnt+"/containers/ran/")
+}

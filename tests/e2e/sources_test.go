@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"thintree/tests/pools"
+)
+
+// containerdPool is containerd's pool as a bare one, with names for its devices.
+func containerdPool(t *testing.T) []string {
+	dir := pools.Containerd(t)
+	names := "# containerd's devices are called after its pool\n"
+	for id := 1; id <= 9; id++ {
+		names += fmt.Sprintf("%d %d ctd-pool-snap-%d\n", id, 512<<20/512, id)
+	}
+	return barePool(t, dir, names)
+}
+
+// storagePool is the pool of containers-storage as a bare one, named by its
+// records, which have Docker's form.
+func storagePool(t *testing.T) []string {
+	dir := pools.Storage(t)
+	records, err := filepath.Glob(filepath.Join(dir, "root/devicemapper/metadata/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ""
+	for _, path := range records {
+		var device struct {
+			ID   int   `json:"device_id"`
+			Size int64 `json:"size"`
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if json.Unmarshal(text, &device) == nil && device.Size > 0 {
+			names += fmt.Sprintf("%d %d %s\n", device.ID, device.Size/512, filepath.Base(path))
+		}
+	}
+	return barePool(t, dir, names)
+}
+
+// lvmPool cuts the pool's two halves out of a disk with an LVM volume group. Its
+// extents are of 4 MiB and begin after 1 MiB.
+func lvmPool(t *testing.T) []string {
+	const extent = 4 << 20
+	disk := pools.LVM(t)
+	dir := t.TempDir()
+	cut(t, disk, filepath.Join(dir, "meta"), 1<<20+276*extent, 4*extent)
+	cut(t, disk, filepath.Join(dir, "data"), 1<<20+20*extent, 256*extent)
+	names := ""
+	for _, v := range []struct {
+		id, extents int
+		name        string
+	}{
+		{1, 125, "root"}, {2, 256, "vm-100-disk-0"}, {3, 125, "root-snap1"}, {4, 125, "root-snap2"}, {5, 100, "xfsvol"},
+	} {
+		names += fmt.Sprintf("%d %d %s\n", v.id, v.extents*extent/512, v.name)
+	}
+	return barePool(t, dir, names)
+}
+
+// barePool is the arguments for a pool in a folder's meta and data.
+func barePool(t *testing.T, dir, names string) []string {
+	return []string{"--names", writeFile(t, names), "pool:" + filepath.Join(dir, "meta") + "," + filepath.Join(dir, "data")}
+}
+
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// cut copies a part of a file. Zeros become holes.
+func cut(t *testing.T, from, to string, off, length int64) {
+	t.Helper()
+	src, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	dst, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dst.Close()
+	buf := make([]byte, 64<<10)
+	zeros := strings.Repeat("\x00", len(buf))
+	for done := int64(0); done < length; done += int64(len(buf)) {
+		if _, err := io.ReadFull(io.NewSectionReader(src, off+done, int64(len(buf))), buf); err != nil {
+			t.Fatal(err)
+		}
+		if string(buf) == zeros {
+			continue
+		}
+		if _, err := dst.WriteAt(buf, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := dst.Truncate(length); err != nil {
+		t.Fatal(err)
+	}
+}

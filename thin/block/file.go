@@ -1,0 +1,181 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options says how to open a file.
+type Options struct {
+	// Direct reads past the page cache (O_DIRECT), as is needed for a device that
+	// somebody is writing to through another cache, such as a pool's in use.
+	// Where the filesystem has no O_DIRECT, reads are buffered all the same:
+	// [File.Direct] tells.
+	Direct bool
+}
+
+// File is an open regular file or block device. It is a [Reader]; its methods
+// may be called concurrently, Close included.
+type File struct {
+	f    *os.File
+	id   Identity
+	size int64
+	all  bool    // everything is data: a block device
+	dio  *direct // nil where reads are buffered
+}
+
+var _ Reader = (*File)(nil)
+
+// Open opens a regular file or block device, read only. What else lies at path
+// is an error that says what it is and wraps EISDIR or ENOTBLK; it is not
+// opened. The access time stays as it is where the caller may ask for that (its
+// owner, root).
+func Open(path string, opts Options) (*File, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(path, st.Mode()); err != nil {
+		return nil, err
+	}
+	f, direct, err := open(path, opts.Direct)
+	if err != nil {
+		return nil, err
+	}
+	file, err := newFile(f, direct)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
+	flags := os.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOATIME
+	if direct {
+		f, err = openNoAtime(path, flags|unix.O_DIRECT)
+		if !errors.Is(err, unix.EINVAL) {
+			return f, true, err
+		}
+	}
+	f, err = openNoAtime(path, flags)
+	return f, false, err
+}
+
+// openNoAtime opens without O_NOATIME where that is not allowed.
+func openNoAtime(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags, 0)
+	if errors.Is(err, unix.EPERM) {
+		f, err = os.OpenFile(path, flags&^unix.O_NOATIME, 0)
+	}
+	return f, err
+}
+
+func newFile(f *os.File, isDirect bool) (*File, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(f.Name(), st.Mode()); err != nil {
+		return nil, err
+	}
+	file := &File{f: f, id: identify(st), size: st.Size(), all: st.Mode()&fs.ModeDevice != 0}
+	if file.all {
+		if file.size, err = f.Seek(0, io.SeekEnd); err != nil {
+			return nil, err
+		}
+	}
+	if isDirect {
+		if file.dio, err = newDirect(f); err != nil {
+			return nil, err
+		}
+	}
+	return file, nil
+}
+
+func checkKind(path string, mode fs.FileMode) error {
+	what, errno := "", unix.ENOTBLK
+	switch mode.Type() {
+	case 0, fs.ModeDevice:
+		return nil
+	case fs.ModeDir:
+		what, errno = "a folder", unix.EISDIR
+	case fs.ModeDevice | fs.ModeCharDevice:
+		what = "a character device"
+	case fs.ModeNamedPipe:
+		what = "a named pipe"
+	case fs.ModeSocket:
+		what = "a socket"
+	default:
+		what = "of an unknown kind"
+	}
+	return fmt.Errorf("%s is %s, neither a regular file nor a block device: %w", path, what, errno)
+}
+
+// ReadAt reads as [io.ReaderAt] says. A file that has become shorter than Size
+// is [io.ErrUnexpectedEOF] from its real end on.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("%s: read at offset %d: %w", f.Name(), off, unix.EINVAL)
+	}
+	if off >= f.size {
+		if len(p) == 0 {
+			return 0, nil
+		}
+		return 0, io.EOF
+	}
+	want := p[:min(int64(len(p)), f.size-off)]
+	n, err := f.readAt(want, off)
+	switch {
+	case err == io.EOF:
+		err = fmt.Errorf("%s: ends at or before byte %d instead of %d: %w", f.Name(), off+int64(n), f.size, io.ErrUnexpectedEOF)
+	case err == nil && len(want) < len(p):
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (f *File) readAt(p []byte, off int64) (int, error) {
+	if f.dio != nil {
+		return f.dio.readAt(p, off)
+	}
+	return f.f.ReadAt(p, off)
+}
+
+// Size is the length in bytes when it was opened.
+func (f *File) Size() int64 { return f.size }
+
+// Name is the path that it was opened by.
+func (f *File) Name() string { return f.f.Name() }
+
+// Direct reports whether reads go past the page cache.
+func (f *File) Direct() bool { return f.dio != nil }
+
+// Identity tells which file or device it is.
+func (f *File) Identity() Identity { return f.id }
+
+// Close closes the file, once the calls under way are done.
+func (f *File) Close() error { return f.f.Close() }
+
+// Identity tells which file or device something is, whatever its paths: two are
+// the same where their Identity is equal.
+type Identity struct {
+	// Dev and Ino are st_dev and st_ino of a regular file, 0 of a block device.
+	Dev, Ino uint64
+	// Rdev is st_rdev of a block device, 0 of a regular file.
+	Rdev uint64
+}
+
+func identify(info fs.FileInfo) Identity {
+	st := info.Sys().(*syscall.Stat_t)
+	if info.Mode()&fs.ModeDevice != 0 {
+		return Identity{Rdev: uint64(st.Rdev)}
+	}
+	return Identity{Dev: uint64(st.Dev), Ino: st.Ino}
+}

@@ -1,0 +1,100 @@
+package block
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// InUse tells which device of this host has the file or block device at path
+// active, so that its bytes may change at any time: one that device-mapper, md
+// or the like has stacked on a block device or one of its partitions, or a loop
+// device over a regular file. It returns its name for a message ("dm-3
+// (docker-pool)", "loop0"), and "" where there is none. Mounts do not count.
+//
+// It needs no root, but a user who may not open a loop device does not see that
+// it is over a file that was renamed or deleted since, or is not visible to
+// this user at the path where it was attached.
+func InUse(path string) (string, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if err := checkKind(path, st.Mode()); err != nil {
+		return "", err
+	}
+	return host{sys: "/sys", dev: "/dev"}.inUse(identify(st))
+}
+
+// host is where sysfs and the device nodes are.
+type host struct{ sys, dev string }
+
+func (h host) inUse(id Identity) (string, error) {
+	if id.Rdev != 0 {
+		return h.holder(id.Rdev)
+	}
+	return h.loop(id)
+}
+
+// holder finds what is stacked on a block device, or on a partition of it.
+func (h host) holder(rdev uint64) (string, error) {
+	dir := filepath.Join(h.sys, "dev/block", fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev)))
+	for _, pattern := range []string{"holders/*", "*/holders/*"} {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return "", err
+		}
+		if len(found) > 0 {
+			return h.describe(filepath.Base(found[0])), nil
+		}
+	}
+	return "", nil
+}
+
+// loop finds the loop device over a regular file.
+func (h host) loop(id Identity) (string, error) {
+	found, err := filepath.Glob(filepath.Join(h.sys, "block/loop*/loop/backing_file"))
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(found)
+	for _, file := range found {
+		name := filepath.Base(filepath.Dir(filepath.Dir(file)))
+		if h.loopIs(name, file, id) {
+			return h.describe(name), nil
+		}
+	}
+	return "", nil
+}
+
+// loopIs asks the loop device itself what it is over, and where that is not
+// allowed looks at the path that sysfs shows. To that the kernel adds
+// " (deleted)" where the file is gone, and then nothing or another file lies
+// there.
+func (h host) loopIs(name, backingFile string, id Identity) bool {
+	if node, err := os.OpenFile(filepath.Join(h.dev, name), os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
+		defer node.Close()
+		if info, err := unix.IoctlLoopGetStatus64(int(node.Fd())); err == nil {
+			return info.Device == id.Dev && info.Inode == id.Ino
+		}
+	}
+	text, err := os.ReadFile(backingFile)
+	if err != nil {
+		return false // detached meanwhile
+	}
+	st, err := os.Stat(strings.TrimSuffix(string(text), "\n"))
+	return err == nil && st.Mode().IsRegular() && identify(st) == id
+}
+
+// describe adds the name that device-mapper has for a device.
+func (h host) describe(name string) string {
+	text, err := os.ReadFile(filepath.Join(h.sys, "block", name, "dm/name"))
+	if err != nil {
+		return name
+	}
+	return name + " (" + strings.TrimSpace(string(text)) + ")"
+}

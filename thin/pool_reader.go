@@ -1,0 +1,226 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"thintree/thin/block"
+	"thintree/thin/pdata"
+)
+
+// PoolReader is a pool that is read in this process. Its methods may be called
+// concurrently, but for Close.
+//
+// A pool that somebody has active is live: it moves while it is read. Then both
+// halves are read past the page cache, which what the kernel writes through
+// device-mapper does not pass; and since the blocks of one committed superblock
+// stay as they are while it is the current one, whoever has walked the metadata
+// or read data looks at the superblock again afterwards, and walks again where
+// it has changed.
+type PoolReader struct {
+	metadataPath, dataPath string
+	opts                   ReaderOptions
+
+	mu    sync.Mutex
+	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is
+	epoch int        // guarded by mu
+}
+
+// ReaderOptions say how a pool is read.
+type ReaderOptions struct {
+	// HeldRoot reads the metadata as of the pool's metadata snapshot, which
+	// somebody must have reserved.
+	HeldRoot bool
+}
+
+// poolState is a pool as it was opened, live or not. It is closed when it is
+// replaced and no device uses it any more.
+type poolState struct {
+	metadata, data *block.File
+	md             *pdata.Metadata
+	liveBy         string // the device that has it active, "" where none has
+	users          sync.WaitGroup
+}
+
+// OpenPoolReader opens a pool by the paths of its halves, files or block
+// devices. Errors are those of [pdata.Open], and a [block.FormatError] where a
+// half is in a format that is not raw.
+func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o ReaderOptions) (*PoolReader, error) {
+	p := &PoolReader{metadataPath: metadataPath, dataPath: dataPath, opts: o}
+	liveBy, err := p.inUse()
+	if err != nil {
+		return nil, err
+	}
+	if p.state, err = p.open(ctx, liveBy); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// inUse tells who has the pool active.
+func (p *PoolReader) inUse() (string, error) {
+	by, err := block.InUse(p.metadataPath)
+	if err != nil || by != "" {
+		return by, err
+	}
+	return block.InUse(p.dataPath)
+}
+
+func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err error) {
+	s := &poolState{liveBy: liveBy}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	o := block.Options{Direct: liveBy != ""}
+	if s.metadata, err = openHalf(p.metadataPath, o); err != nil {
+		return nil, err
+	}
+	if s.data, err = openHalf(p.dataPath, o); err != nil {
+		return nil, err
+	}
+	s.md, err = pdata.Open(ctx, s.metadata, s.metadata.Size(), pdata.Options{HeldRoot: p.opts.HeldRoot, Live: liveBy != ""})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.metadataPath, err)
+	}
+	return s, nil
+}
+
+func openHalf(path string, o block.Options) (*block.File, error) {
+	f, err := block.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := block.CheckRaw(path, f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *poolState) close() error {
+	var errs []error
+	for _, f := range []*block.File{s.metadata, s.data} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// current is the state to read with. Whoever keeps it adds itself to its users
+// by use.
+func (p *PoolReader) current() *poolState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+// use is the state to read with, which is not closed until its users are done.
+func (p *PoolReader) use() *poolState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.users.Add(1)
+	return p.state
+}
+
+// Refresh looks whether the pool has changed: its metadata, or whether it is
+// live. What was read before may then be false.
+func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
+	liveBy, err := p.inUse()
+	if err != nil {
+		return false, err
+	}
+	s := p.use()
+	defer s.users.Done()
+	if liveBy == s.liveBy {
+		changed, err = s.md.Refresh(ctx)
+		if changed && liveBy == "" {
+			// Nobody has it active, and yet it is another one now.
+			p.mu.Lock()
+			p.epoch++
+			p.mu.Unlock()
+		}
+		return changed, err
+	}
+	now, err := p.open(ctx, liveBy)
+	if err != nil {
+		return false, err
+	}
+	p.mu.Lock()
+	p.state = now
+	p.epoch++
+	p.mu.Unlock()
+	go func() {
+		s.users.Wait()
+		s.close()
+	}()
+	return true, nil
+}
+
+// Epoch changes when what was read of devices that nobody seemed to write to may
+// have become false: the pool became live, or is no longer, or has changed
+// though nobody has it active.
+func (p *PoolReader) Epoch() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
+}
+
+// Live tells whether somebody has the pool active, so that it moves.
+func (p *PoolReader) Live() bool { return p.current().liveBy != "" }
+
+// LiveBy is the device of this host that has the pool active, "" where none has.
+func (p *PoolReader) LiveBy() string { return p.current().liveBy }
+
+// Devices lists the pool's devices by rising id, as [pdata.Metadata.Devices].
+func (p *PoolReader) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error] {
+	return p.current().md.Devices(ctx)
+}
+
+// BlockBytes is the length of a data block in bytes.
+func (p *PoolReader) BlockBytes() int64 {
+	return int64(p.current().md.Superblock().DataBlockSize) * sectorBytes
+}
+
+const sectorBytes = 512
+
+// Usage is how full a pool is, in bytes, and in what state.
+type Usage struct {
+	DataTotalBytes, DataUsedBytes         int64
+	MetadataTotalBytes, MetadataUsedBytes int64
+	TransactionID                         uint64
+	NeedsCheck                            bool
+}
+
+// Usage tells how full the pool is, by its superblock.
+func (p *PoolReader) Usage() Usage {
+	sb := p.current().md.Superblock()
+	data := int64(sb.DataBlockSize) * sectorBytes
+	return Usage{
+		DataTotalBytes:     int64(sb.DataSpaceMapRoot.NrBlocks) * data,
+		DataUsedBytes:      int64(sb.DataSpaceMapRoot.NrAllocated) * data,
+		MetadataTotalBytes: int64(sb.MetadataSpaceMapRoot.NrBlocks) * pdata.BlockBytes,
+		MetadataUsedBytes:  int64(sb.MetadataSpaceMapRoot.NrAllocated) * pdata.BlockBytes,
+		TransactionID:      sb.TransactionID,
+		NeedsCheck:         sb.NeedsCheck(),
+	}
+}
+
+// Warnings are what is wrong with the pool as a whole, though it can be read: the
+// data file is shorter than the metadata say.
+func (p *PoolReader) Warnings() []error {
+	s := p.current()
+	var list []error
+	if want := p.Usage().DataTotalBytes; s.data.Size() < want {
+		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", p.dataPath, s.data.Size(), want))
+	}
+	return list
+}
+
+// Close closes the pool. No device of it may be open.
+func (p *PoolReader) Close() error { return p.current().close() }

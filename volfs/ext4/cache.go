@@ -1,0 +1,113 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// How much memory the caches of one FS take, in bytes.
+const (
+	blockCacheBytes = 512 << 10
+	tableCacheBytes = 512 << 10
+	inodeCacheBytes = 1 << 20
+
+	inodeTableChunk = 16 << 10
+	lossyFolders    = 1024
+)
+
+// blockKind tells what a block was verified to be.
+type blockKind uint8
+
+const (
+	blockDescriptors blockKind = iota
+	blockExtent
+	blockIndirect
+	blockDirLeaf
+	blockDxRoot
+	blockDxNode
+	blockXattr
+)
+
+var blockKindNames = [...]string{"group descriptors", "extents", "block map", "folder", "hash index", "hash index",
+	"extended attributes"}
+
+// blockKey is a block by its number, with what it was verified for: a checksum
+// holds for one owner only.
+type blockKey struct {
+	block uint64
+	owner uint32 // an inode, 0 where the kind has no owner
+	kind  blockKind
+}
+
+func (k blockKey) String() string {
+	if k.owner == 0 {
+		return fmt.Sprintf("%s block %d", blockKindNames[k.kind], k.block)
+	}
+	return fmt.Sprintf("%s block %d of inode %d", blockKindNames[k.kind], k.block, k.owner)
+}
+
+func (k blockKey) damage(format string, args ...any) error {
+	return damage(k.String(), format, args...)
+}
+
+func (fs *FS) makeCaches() {
+	fs.blocks = newCache[blockKey, []byte](blockCacheBytes / fs.sb.blockSize)
+	fs.tables = newCache[int64, []byte](tableCacheBytes / max(inodeTableChunk, fs.sb.inodeSize))
+	fs.inodes = newCache[uint32, *inode](inodeCacheBytes / (512 + fs.sb.inodeSize))
+	fs.lossy = newCache[uint32, error](lossyFolders)
+}
+
+func newCache[K comparable, V any](entries int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](max(entries, 1))
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return c
+}
+
+// block gives a metadata block that verify, which may be nil, found no fault
+// with. Nobody may write to it.
+func (fs *FS) block(key blockKey, verify func([]byte) error) ([]byte, error) {
+	if p, ok := fs.blocks.Get(key); ok {
+		return p, nil
+	}
+	if key.block >= fs.sb.blocksCount {
+		return nil, key.damage("it lies beyond the filesystem's %d blocks", fs.sb.blocksCount)
+	}
+	p := make([]byte, fs.sb.blockSize)
+	if err := fs.readAt(p, int64(key.block<<fs.sb.blockBits), key); err != nil {
+		return nil, err
+	}
+	if verify != nil {
+		if err := verify(p); err != nil {
+			return nil, err
+		}
+	}
+	fs.blocks.Add(key, p)
+	return p, nil
+}
+
+// readAt fills p from the volume at off, in bytes, or says why it cannot. The
+// error wraps a syscall.Errno.
+func (fs *FS) readAt(p []byte, off int64, what fmt.Stringer) error {
+	n, err := fs.vol.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	return readError(what, off, err)
+}
+
+func readError(what fmt.Stringer, off int64, err error) error {
+	var errno syscall.Errno
+	switch {
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return damage(what.String(), "at byte %d, beyond the end of the volume", off)
+	case errors.As(err, &errno):
+		return fmt.Errorf("ext4: %s: byte %d of the volume: %w", what, off, err)
+	}
+	return fmt.Errorf("ext4: %s: byte %d of the volume: %w: %w", what, off, syscall.EIO, err)
+}

@@ -1,0 +1,108 @@
+package ext4
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/unicode/rangetable"
+)
+
+// folder folds names for folders that do not tell upper from lower case: full
+// case folding and canonical decomposition, without what is ignorable, as the
+// kernel's fs/unicode does by Unicode 12.1.
+type folder struct {
+	known *unicode.RangeTable // the code points of Unicode 12.1
+	fold  cases.Caser
+}
+
+func newFolder() *folder {
+	return &folder{
+		known: rangetable.Merge(rangetable.Assigned("12.0.0"), rangetable.New('\u32ff')),
+		fold:  cases.Fold(),
+	}
+}
+
+// ignorable are the code points with the property Default_Ignorable_Code_Point
+// in Unicode 12.1.
+var ignorable = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x00ad, Hi: 0x00ad, Stride: 1}, {Lo: 0x034f, Hi: 0x034f, Stride: 1}, {Lo: 0x061c, Hi: 0x061c, Stride: 1},
+		{Lo: 0x115f, Hi: 0x1160, Stride: 1}, {Lo: 0x17b4, Hi: 0x17b5, Stride: 1}, {Lo: 0x180b, Hi: 0x180e, Stride: 1},
+		{Lo: 0x200b, Hi: 0x200f, Stride: 1}, {Lo: 0x202a, Hi: 0x202e, Stride: 1}, {Lo: 0x2060, Hi: 0x206f, Stride: 1},
+		{Lo: 0x3164, Hi: 0x3164, Stride: 1}, {Lo: 0xfe00, Hi: 0xfe0f, Stride: 1}, {Lo: 0xfeff, Hi: 0xfeff, Stride: 1},
+		{Lo: 0xffa0, Hi: 0xffa0, Stride: 1}, {Lo: 0xfff0, Hi: 0xfff8, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1bca0, Hi: 0x1bca3, Stride: 1}, {Lo: 0x1d173, Hi: 0x1d17a, Stride: 1}, {Lo: 0xe0000, Hi: 0xe0fff, Stride: 1},
+	},
+	LatinOffset: 1,
+}
+
+// folded gives the form of a name in which equal ones are the same; false for
+// bytes that are no text: those are equal to themselves only.
+func (f *folder) folded(name []byte) ([]byte, bool) {
+	if isASCII(name) {
+		return bytes.ToLower(name), true
+	}
+	if !utf8.Valid(name) {
+		return nil, false
+	}
+	var out []byte
+	for _, r := range string(name) {
+		if unicode.Is(ignorable, r) {
+			continue
+		}
+		if !unicode.Is(f.known, r) {
+			return nil, false
+		}
+		out = f.appendRune(out, r)
+	}
+	return norm.NFD.Bytes(out), true
+}
+
+// appendRune appends what a code point is folded to, or else, part by part, what
+// it is decomposed to.
+func (f *folder) appendRune(out []byte, r rune) []byte {
+	s := string(r)
+	if folded := f.fold.String(s); folded != s {
+		return append(out, folded...)
+	}
+	decomposed := norm.NFD.String(s)
+	if decomposed == s {
+		return append(out, s...)
+	}
+	for _, part := range decomposed {
+		out = f.appendRune(out, part)
+	}
+	return out
+}
+
+func isASCII(p []byte) bool {
+	for _, c := range p {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// query looks for a name in a folder that does not tell upper from lower case.
+func (f *folder) query(name []byte) *query {
+	folded, ok := f.folded(name)
+	if !ok {
+		return plainQuery(name)
+	}
+	return &query{
+		matches: func(e dirEntry) bool {
+			if bytes.Equal(e.name, name) {
+				return true
+			}
+			other, ok := f.folded(e.name)
+			return ok && bytes.Equal(folded, other)
+		},
+		hash: hashOf(folded),
+	}
+}

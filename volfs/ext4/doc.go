@@ -1,0 +1,15 @@
+// Package ext4 reads ext2, ext3 and ext4 filesystems.
+//
+// It shows what the Linux kernel shows of a volume that is mounted with the
+// options ro and noload: the journal is not replayed. Nothing is trusted:
+// checksums are verified where the filesystem has them, and what does not hold
+// is a [volfs.DamageError].
+//
+// Where a filesystem is damaged, the kernel at times refuses the whole mount,
+// where this package refuses only what the damage touches; and the kernel at
+// times leaves out silently what it cannot read, where this package ends with
+// an error after it has told what it could read.
+//
+// The format is that of the kernel's Documentation/filesystems/ext4 and of
+// fs/ext4 in its source; names of structures and fields are the names there.
+package ext4

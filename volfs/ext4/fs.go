@@ -1,0 +1,107 @@
+package ext4
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"thintree/volfs"
+)
+
+const rootIno = 2
+
+// FS is an open filesystem. It holds at most a few MiB of memory.
+type FS struct {
+	vol    volfs.Volume
+	sb     *superblock
+	fold   *folder
+	blocks *lru.Cache[blockKey, []byte]
+	tables *lru.Cache[int64, []byte]  // parts of inode tables, by their offset in the volume
+	inodes *lru.Cache[uint32, *inode] // which passed their checks
+	// lossy are the folders that a listing lost something of, with the reason.
+	lossy *lru.Cache[uint32, error]
+}
+
+var _ volfs.FS = (*FS)(nil)
+
+// Open reads the superblock in v. The errors are a [volfs.DamageError], a
+// [volfs.UnsupportedError] where the filesystem uses what this package does not
+// know, and those of v. The volume may be shorter than the filesystem: what
+// lies beyond its end is then EIO.
+func Open(ctx context.Context, v volfs.Volume) (*FS, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	fs := &FS{vol: v}
+	p := make([]byte, superblockSize)
+	if err := fs.readAt(p, superblockOffset, named("superblock")); err != nil {
+		return nil, err
+	}
+	var err error
+	if fs.sb, err = parseSuperblock(p); err != nil {
+		return nil, err
+	}
+	if fs.sb.incompat(incompatCasefold) {
+		fs.fold = newFolder()
+	}
+	fs.makeCaches()
+	return fs, nil
+}
+
+// Root is 2 in every filesystem of this kind.
+func (fs *FS) Root() volfs.Ino { return rootIno }
+
+// Info tells what the superblock says.
+func (fs *FS) Info() volfs.Info { return fs.sb.info() }
+
+// Close frees the caches.
+func (fs *FS) Close() error {
+	fs.blocks.Purge()
+	fs.tables.Purge()
+	fs.inodes.Purge()
+	fs.lossy.Purge()
+	return nil
+}
+
+// Stat tells the attributes of an inode, reserved ones among them.
+func (fs *FS) Stat(ctx context.Context, ino volfs.Ino) (volfs.Attr, error) {
+	in, err := fs.inode(ctx, ino)
+	if err != nil {
+		return volfs.Attr{}, err
+	}
+	return fs.attr(in)
+}
+
+// inode gives the inode of that number: ENOENT where it is not in use.
+func (fs *FS) inode(ctx context.Context, ino volfs.Ino) (*inode, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if ino == 0 || ino > volfs.Ino(fs.sb.inodesCount) {
+		return nil, fmt.Errorf("ext4: inode %d: %w", ino, syscall.ENOENT)
+	}
+	return fs.loadInode(uint32(ino))
+}
+
+// folderInode is inode for what must be a folder.
+func (fs *FS) folderInode(ctx context.Context, ino volfs.Ino) (*inode, error) {
+	in, err := fs.inode(ctx, ino)
+	if err != nil {
+		return nil, err
+	}
+	if in.fileType() != syscall.S_IFDIR {
+		return nil, fmt.Errorf("ext4: inode %d: %w", ino, syscall.ENOTDIR)
+	}
+	return in, nil
+}
+
+// named is what has no more than a name.
+type named string
+
+func (n named) String() string { return string(n) }
+
+func damage(what, format string, args ...any) error {
+	return &volfs.DamageError{FS: "ext4", What: what, Fault: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,199 @@
+package ext4
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"thintree/volfs"
+)
+
+// query is a name that is looked for in a folder.
+type query struct {
+	// matches tells whether an entry has the name.
+	matches func(dirEntry) bool
+	// hash gives the hash of the name.
+	hash func(hasher) uint32
+}
+
+// Lookup finds a name. Whatever part of the folder it had to search and could
+// not read, it tells by an error, not by ENOENT.
+func (fs *FS) Lookup(ctx context.Context, ino volfs.Ino, name string) (volfs.Ino, error) {
+	dir, err := fs.folderInode(ctx, ino)
+	if err != nil {
+		return 0, err
+	}
+	notFound := fmt.Errorf("ext4: %q in folder %d: %w", name, ino, syscall.ENOENT)
+	switch {
+	case len(name) > maxNameLen:
+		return 0, fmt.Errorf("ext4: name of %d bytes in folder %d: %w", len(name), ino, syscall.ENAMETOOLONG)
+	case name == "" || name == "." || name == "..":
+		return 0, notFound
+	}
+	q := fs.query(dir, name)
+	if q == nil {
+		return 0, notFound
+	}
+	found, err := fs.find(ctx, dir, q)
+	if err != nil {
+		return 0, err
+	}
+	if found == 0 {
+		return 0, notFound
+	}
+	return volfs.Ino(found), fs.checkFound(ctx, dir, found, name)
+}
+
+// query gives the query for a name in dir; nil where dir cannot have the name.
+func (fs *FS) query(dir *inode, name string) *query {
+	switch {
+	case dir.is(flagEncrypt):
+		return nokeyQuery(name)
+	case dir.is(flagCasefold) && fs.fold != nil:
+		return fs.fold.query([]byte(name))
+	}
+	return plainQuery([]byte(name))
+}
+
+// plainQuery looks for the very bytes of a name.
+func plainQuery(name []byte) *query {
+	return &query{
+		matches: func(e dirEntry) bool { return bytes.Equal(e.name, name) },
+		hash:    hashOf(name),
+	}
+}
+
+func hashOf(name []byte) func(hasher) uint32 {
+	return func(h hasher) uint32 {
+		major, _ := h.hash(name)
+		return major
+	}
+}
+
+// find gives the inode number of what q asks for, 0 where there is none.
+func (fs *FS) find(ctx context.Context, dir *inode, q *query) (uint32, error) {
+	if dir.inline != nil {
+		return fs.findInlineEntry(dir, q)
+	}
+	if fs.isIndexed(dir) {
+		ino, err := fs.lookupIndexed(ctx, dir, q)
+		if !errors.Is(err, errBadIndex) {
+			return ino, err
+		}
+	}
+	return fs.lookupLinear(ctx, dir, q)
+}
+
+func (fs *FS) lookupLinear(ctx context.Context, dir *inode, q *query) (uint32, error) {
+	var found uint32
+	var lost error
+	err := fs.walkDir(ctx, dir, 0, func(logical, physical uint64) bool {
+		p, err := fs.dirBlock(dir, logical, physical, blockDirLeaf)
+		if err == nil {
+			found, err = fs.searchBlock(dir, p, logical, q)
+		}
+		if lost == nil {
+			lost = err
+		}
+		return found == 0
+	})
+	switch {
+	case found != 0:
+		return found, nil
+	case err != nil:
+		return 0, err
+	}
+	return 0, lost
+}
+
+// searchBlock looks for q in a block of dir.
+func (fs *FS) searchBlock(dir *inode, p []byte, logical uint64, q *query) (uint32, error) {
+	var lost error
+	return search(fs.dirParser(dir, p, logical, func(err error) {
+		if lost == nil {
+			lost = err
+		}
+	}), q, &lost)
+}
+
+// search looks for q among what d finds; lost is what d tells of damage.
+func search(d *dirParser, q *query, lost *error) (uint32, error) {
+	for e, ok := d.next(); ok; e, ok = d.next() {
+		if !e.isDots() && q.matches(e) {
+			return e.ino, nil
+		}
+	}
+	return 0, *lost
+}
+
+// checkFound makes sure that an entry of dir leads to a file that can be there.
+func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32, name string) error {
+	what := fmt.Sprintf("%q in folder %d", name, dir.ino)
+	if ino < fs.sb.firstIno && ino != rootIno {
+		return damage(what, "it is the reserved inode %d", ino)
+	}
+	in, err := fs.loadInode(ino)
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return damage(what, "its inode %d is not in use", ino)
+	case err != nil:
+		return err
+	case in.is(flagEAInode):
+		return damage(what, "its inode %d holds an extended attribute", ino)
+	case in.fileType() == syscall.S_IFDIR && fs.isAbove(ctx, dir, ino):
+		return damage(what, "it is a folder that it lies in, %d", ino)
+	}
+	return nil
+}
+
+// isAbove tells whether ino is dir or a folder that dir lies in, as far as the
+// ".." entries tell.
+func (fs *FS) isAbove(ctx context.Context, dir *inode, ino uint32) bool {
+	const maxDepth = 1000
+	for range maxDepth {
+		if dir.ino == ino {
+			return true
+		}
+		parent, err := fs.parent(dir)
+		if err != nil || parent == dir.ino || ctx.Err() != nil {
+			return false
+		}
+		if dir, err = fs.loadInode(parent); err != nil || dir.fileType() != syscall.S_IFDIR {
+			return false
+		}
+	}
+	return false
+}
+
+// parent gives the inode number in a folder's "..".
+func (fs *FS) parent(dir *inode) (uint32, error) {
+	var ino uint32
+	if dir.inline != nil {
+		ino = dir.inlineParent()
+	} else {
+		r, err := fs.mapBlock(dir, 0)
+		if err != nil {
+			return 0, err
+		}
+		if !r.hasData() {
+			return 0, dir.damage("a hole at block 0 of a folder")
+		}
+		p, err := fs.dirBlock(dir, 0, r.physical, blockDirLeaf)
+		if err != nil {
+			return 0, err
+		}
+		d := fs.dirParser(dir, p, 0, func(error) {})
+		for e, ok := d.next(); ok; e, ok = d.next() {
+			if string(e.name) == ".." {
+				ino = e.ino
+				break
+			}
+		}
+	}
+	if ino == 0 || ino > fs.sb.inodesCount {
+		return 0, dir.damage("its .. is inode %d", ino)
+	}
+	return ino, nil
+}

@@ -1,0 +1,30 @@
+package ext4
+
+import (
+	"encoding/binary"
+)
+
+// run is a range of a file's blocks that lie in one piece, or nowhere.
+type run struct {
+	logical  uint64 // the first block in the file
+	count    uint64 // of blocks, at least 1
+	physical uint64 // the first block in the filesystem; 0 where there is none
+	// allocated is true for blocks without data too: unwritten ones.
+	allocated bool
+}
+
+// hasData is false for a hole and for unwritten blocks.
+func (r run) hasData() bool { return r.physical != 0 }
+
+func (r run) end() uint64 { return r.logical + r.count }
+
+// mapBlock gives the run that begins at a file's block: as much of it as one
+// extent, or one block of pointers, tells.
+func (fs *FS) mapBlock(in *inode, logical uint64) (run, error) {
+	if in.is(flagExtents) {
+		return fs.mapExtent(in, logical)
+	}
+	return fs.mapIndirect(in, logical)
+}
+
+func le32(p []byte, index int) uint32 { return binary.LittleEndian.Uint32(p[4*index:]) }
