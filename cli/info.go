@@ -100,7 +100,7 @@ func printPool(p tree.PoolInfo) {
 }
 
 func printVolume(v tree.VolumeInfo) {
-	holds := v.Holds.String()
+	holds := v.Holds
 	if f := v.Filesystem; f != nil {
 		holds = fmt.Sprintf("%s, %s free of %s", f.Type, bytes(int64(f.FreeBytes)), bytes(f.SizeBytes))
 		if f.Label != "" {

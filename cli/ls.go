@@ -67,7 +67,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
 	for _, v := range list {
-		holds := v.Holds.String()
+		holds := v.Holds
 		if v.Filesystem != nil {
 			holds = v.Filesystem.Type
 		}

@@ -12,6 +12,14 @@
 // the volume is closed, since its node ids stay valid. What can change, the
 // views and all of a live volume, is cached for a second.
 //
+// Folders are not opened: the kernel is told so, which spares two requests for
+// each, and it keeps listings as long as a folder's mtime stays. A view's mtime is
+// when it last changed.
+//
+// READDIRPLUS always gives the attributes of a volume's files along. (The kernel
+// could choose, but asks for them at the beginning of a folder only, and then for
+// each of the rest on its own.)
+//
 // Listing a folder of the views gives no attributes along (READDIRPLUS with node
 // id 0): those of a volume's root are read when somebody asks for one, not
 // because its name was listed.

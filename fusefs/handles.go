@@ -1,36 +1,40 @@
 package fusefs
 
-import "sync"
+import (
+	"sync"
 
-// handles gives what is open by the number that the kernel knows it by.
-type handles[T any] struct {
+	"thintree/fusefs/tree"
+)
+
+// handles gives open files by the number that the kernel knows them by.
+type handles struct {
 	mu   sync.RWMutex
-	open map[uint64]T // guarded by mu
-	last uint64       // guarded by mu
+	open map[uint64]*tree.File // guarded by mu
+	last uint64                // guarded by mu
 }
 
-func (h *handles[T]) add(v T) uint64 {
+func (h *handles) add(f *tree.File) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open == nil {
-		h.open = make(map[uint64]T)
+		h.open = make(map[uint64]*tree.File)
 	}
 	h.last++
-	h.open[h.last] = v
+	h.open[h.last] = f
 	return h.last
 }
 
-func (h *handles[T]) get(fh uint64) (T, bool) {
+func (h *handles) get(fh uint64) (*tree.File, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	v, ok := h.open[fh]
-	return v, ok
+	f, ok := h.open[fh]
+	return f, ok
 }
 
-func (h *handles[T]) remove(fh uint64) (T, bool) {
+func (h *handles) remove(fh uint64) (*tree.File, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v, ok := h.open[fh]
+	f, ok := h.open[fh]
 	delete(h.open, fh)
-	return v, ok
+	return f, ok
 }

@@ -48,9 +48,9 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	opts := &fuse.MountOptions{
 		Name: "thintree", FsName: o.Source, AllowOther: o.AllowOther,
 		MaxWrite: 1 << 20, MaxBackground: 64,
-		EnableSymlinkCaching: true, ExplicitDataCacheControl: true,
-		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ASYNC_DIO,
-		Logger:            log.New(io.Discard, "", 0),
+		EnableSymlinkCaching: true,
+		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_ASYNC_DIO,
+		Logger:               log.New(io.Discard, "", 0),
 	}
 	if os.Geteuid() == 0 {
 		opts.DirectMountStrict = true
@@ -75,6 +75,9 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	}()
 	if err := fs.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), m.Unmount())
+	}
+	if err := raiseReadAhead(where); err != nil {
+		o.Log.Debug("the kernel's read-ahead stays as it is", "error", err)
 	}
 	return m, nil
 }

@@ -94,11 +94,11 @@ func find(mountpoint string) (where string, ours bool, err error) {
 	if topmost(where) == fsType {
 		return where, true, nil
 	}
-	if to, err := os.Readlink(where); err == nil {
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(up, to)
+	if st, err := os.Lstat(where); err == nil && st.Mode()&os.ModeSymlink != 0 {
+		if where, err = filepath.EvalSymlinks(where); err != nil {
+			return "", false, err
 		}
-		return find(to)
+		return where, topmost(where) == fsType, nil
 	}
 	return where, false, nil
 }

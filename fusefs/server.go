@@ -34,8 +34,14 @@ type server struct {
 	fuse.RawFileSystem
 	tree  *tree.Tree
 	log   *slog.Logger
-	files handles[*tree.File]
-	dirs  handles[*tree.Dir]
+	files handles
+	// noOpenDir says that the kernel can do without OPENDIR.
+	noOpenDir bool
+}
+
+// Init is called with the first request.
+func (s *server) Init(fs *fuse.Server) {
+	s.noOpenDir = fs.KernelSettings().Flags64()&fuse.CAP_NO_OPENDIR_SUPPORT != 0
 }
 
 // String is the name in /proc/filesystems' form: fuse.thintree.
@@ -177,20 +183,20 @@ func (s *server) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) 
 
 func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if f, ok := s.files.remove(in.Fh); ok {
-		s.closed(f)
+		if err := f.Close(); err != nil {
+			s.log.Warn("closing", "error", err)
+		}
 	}
 }
 
-func (s *server) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	d, err := s.tree.OpenDir(request{cancel}, tree.NodeID(in.NodeId))
-	if err != nil {
-		return s.status("opendir", err)
+// OpenDir tells the kernel, with ENOSYS, that folders need not be opened: it
+// never asks again, spares the two requests for each, and keeps all listings for
+// as long as the folder's mtime stays.
+func (s *server) OpenDir(_ <-chan struct{}, _ *fuse.OpenIn, _ *fuse.OpenOut) fuse.Status {
+	if !s.noOpenDir {
+		return fuse.OK
 	}
-	out.Fh = s.dirs.add(d)
-	if d.Kept {
-		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
-	}
-	return fuse.OK
+	return fuse.ENOSYS
 }
 
 func (s *server) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
@@ -214,12 +220,14 @@ func (s *server) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.
 }
 
 func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add func(tree.DirEntry) bool) fuse.Status {
-	d, ok := s.dirs.get(in.Fh)
-	if !ok {
-		return fuse.EBADF
+	ctx := request{cancel}
+	d, err := s.tree.OpenDir(ctx, tree.NodeID(in.NodeId))
+	if err != nil {
+		return s.status("readdir", err)
 	}
+	defer d.Close()
 	added := false
-	err := d.ReadDir(request{cancel}, in.Offset, plus, func(e tree.DirEntry) bool {
+	err = d.ReadDir(ctx, in.Offset, plus, func(e tree.DirEntry) bool {
 		if !add(e) {
 			return false
 		}
@@ -232,18 +240,6 @@ func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add
 	// After an error the kernel comes again for what follows the last entry,
 	// and is told then.
 	return fuse.OK
-}
-
-func (s *server) ReleaseDir(in *fuse.ReleaseIn) {
-	if d, ok := s.dirs.remove(in.Fh); ok {
-		s.closed(d)
-	}
-}
-
-func (s *server) closed(c io.Closer) {
-	if err := c.Close(); err != nil {
-		s.log.Warn("closing", "error", err)
-	}
 }
 
 func (s *server) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
@@ -267,9 +263,12 @@ func (s *server) status(op string, err error) fuse.Status {
 	case !errors.As(err, &errno):
 		errno = syscall.EIO
 	}
-	if errno == syscall.EIO {
+	switch errno {
+	case syscall.EIO:
 		s.log.Warn("cannot be read", "op", op, "error", err)
-	} else {
+	case syscall.ENODATA:
+		// Most files have no ACL, and lists ask for each.
+	default:
 		s.log.Debug("refused", "op", op, "error", err)
 	}
 	return fuse.Status(errno)

@@ -14,15 +14,12 @@ import (
 // buildView lays out what the sources name. Its volumes are those of t.volumes
 // where they are the same ones. Called with refreshing held.
 func (t *Tree) buildView() *view {
-	var newest time.Time
-	for _, s := range t.sources {
-		for _, p := range s.pools {
-			if m := p.modified(); m.After(newest) {
-				newest = m
-			}
-		}
+	// The kernel keeps the listing of a folder as long as its mtime stays.
+	when := time.Now()
+	if t.view.Load() == nil {
+		when = t.modified()
 	}
-	b := newBuilder(newest)
+	b := newBuilder(when)
 	known := make(map[identity]*volume)
 	for _, s := range t.sources {
 		t.addSource(b, s, known)
@@ -36,6 +33,19 @@ func (t *Tree) buildView() *view {
 	}
 	t.volumes = known
 	return b.build()
+}
+
+// modified is when the newest of the pools' metadata were last written.
+func (t *Tree) modified() time.Time {
+	var newest time.Time
+	for _, s := range t.sources {
+		for _, p := range s.pools {
+			if m := p.modified(); m.After(newest) {
+				newest = m
+			}
+		}
+	}
+	return newest
 }
 
 // addSource lays out one source in its folder.

@@ -18,7 +18,10 @@ import (
 // somebody has asked for.
 type content struct {
 	device device
-	found  probe.Result
+	// found is what is on the volume, as far as it could be read, and foundErr why
+	// not all could.
+	found    probe.Result
+	foundErr error
 
 	mu  sync.Mutex
 	fss map[int]*mounted // by partition, 0 for the whole volume; guarded by mu
@@ -47,7 +50,7 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 		return nil, err
 	}
 	v.pool.opens.Add(1)
-	t.log.Debug("opened a volume", "volume", v.name, "holds", c.found.Type)
+	t.log.Debug("opened a volume", "volume", v.name, "holds", holds(c.found))
 	return c, nil
 }
 
@@ -70,17 +73,18 @@ func readContent(ctx context.Context, v *volume) (*content, error) {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
 	found, err := probe.Probe(ctx, d)
-	if err == nil && v.record.SizeBytes == 0 && found.SizeBytes > size {
+	if implied := impliedBytes(found); v.record.SizeBytes == 0 && implied > size {
 		d.Close()
-		if d, err = open(found.SizeBytes); err != nil {
+		if d, err = open(implied); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
+		found, err = probe.Probe(ctx, d)
 	}
-	if err != nil {
+	if ctx.Err() != nil {
 		d.Close()
-		return nil, fmt.Errorf("%s: %w", v.name, err)
+		return nil, ctx.Err()
 	}
-	return &content{device: d, found: found, fss: make(map[int]*mounted)}, nil
+	return &content{device: d, found: found, foundErr: err, fss: make(map[int]*mounted)}, nil
 }
 
 // fs is the filesystem at a root in the volume. What is wrong with it is its
@@ -113,11 +117,12 @@ func (c *content) mount(ctx context.Context, r *fsRoot) (volfs.FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r, err)
 	}
-	found := c.found
+	found, err := c.found, c.foundErr
 	if r.part != 0 {
-		if found, err = probe.Probe(ctx, at); err != nil {
-			return nil, fmt.Errorf("%s: %w", r, err)
-		}
+		found, err = probe.Probe(ctx, at)
+	}
+	if err != nil && found.Kind != probe.KindFilesystem {
+		return nil, fmt.Errorf("%s: %w", r, err)
 	}
 	fs, err := openFS(ctx, at, found)
 	if err != nil {
@@ -131,9 +136,9 @@ func (c *content) bytes(part int) (block.Reader, error) {
 	if part == 0 {
 		return c.device, nil
 	}
-	for _, p := range c.found.Partitions {
+	for _, p := range partitions(c.found) {
 		if p.Index == part {
-			return block.Section(c.device, p.OffsetBytes, p.SizeBytes), nil
+			return block.Section(c.device, p.OffsetBytes, p.LengthBytes), nil
 		}
 	}
 	return nil, fmt.Errorf("no partition %d: %w", part, syscall.ENOENT)
@@ -156,13 +161,14 @@ func (image) Close() error { return nil }
 
 // openFS begins to read what was found on a volume or partition.
 func openFS(ctx context.Context, at block.Reader, found probe.Result) (volfs.FS, error) {
-	switch found.Type {
+	if found.Kind != probe.KindFilesystem {
+		return nil, fmt.Errorf("%s, no filesystem: %w", holds(found), syscall.EMEDIUMTYPE)
+	}
+	switch found.Signatures[0].Type {
 	case "ext2", "ext3", "ext4":
 		return ext4.Open(ctx, at)
-	case "":
-		return nil, fmt.Errorf("holds no filesystem that is known (%s): %w", found, syscall.EMEDIUMTYPE)
 	}
-	return nil, fmt.Errorf("holds %s, which is not read yet: %w", found.Type, syscall.EMEDIUMTYPE)
+	return nil, fmt.Errorf("%s, which is not read yet: %w", holds(found), syscall.EMEDIUMTYPE)
 }
 
 // Close closes the filesystems and the device.

@@ -62,14 +62,15 @@ func (r *fsRoot) inodeNumber(id NodeID) uint64 {
 	return fileBit | uint64(r.number)<<32 | uint64(id.ino())
 }
 
-// viewID is the node id, and the inode number, of a path in the views.
+// viewID is the node id, the inode number, and the cookie in its folder's
+// listing, of a path in the views.
 func viewID(path string) NodeID {
 	if path == "" {
 		return RootID
 	}
 	h := sha256.Sum256([]byte(path))
 	id := NodeID(binary.LittleEndian.Uint64(h[:])) &^ fileBit
-	return max(id, RootID+1)
+	return max(id, dotDotCookie+1)
 }
 
 // rootNumber is a number of 31 bits for a volume (part 0) or partition that is

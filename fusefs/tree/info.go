@@ -41,8 +41,9 @@ type VolumeInfo struct {
 	// Live says that the pool is active, so somebody may be writing.
 	Live       bool            `json:"live"`
 	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
-	// Holds is what was recognised on the volume.
-	Holds probe.Result `json:"holds"`
+	// Holds says what is on the volume, Found all that was recognised there.
+	Holds string       `json:"holds"`
+	Found probe.Result `json:"found"`
 	// Problem is why nothing, or not all, can be shown.
 	Problem string `json:"problem,omitempty"`
 }
@@ -105,7 +106,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		Parent: v.record.Parent, Root: v.record.Root, Record: v.record.Record, SizeBytes: p.sizeBytes,
 		MappedBytes:   int64(d.MappedBlocks) * v.pool.reader.BlockBytes(),
 		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
-		Engine: "direct", Live: r.live(), Holds: p.found,
+		Engine: "direct", Live: r.live(), Holds: holds(p.found), Found: p.found,
 	}
 	u := t.view.Load().users[v]
 	i.Containers, i.Images = u.containers, u.images

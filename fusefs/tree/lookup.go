@@ -102,9 +102,9 @@ func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entr
 	if err != nil {
 		return Entry{}, false, err
 	}
-	if partitioned && len(p.found.Partitions) > 0 {
+	if partitioned && len(partitions(p.found)) > 0 {
 		n, ok := partitionNumber(name)
-		for _, part := range p.found.Partitions {
+		for _, part := range partitions(p.found) {
 			if ok && part.Index == n {
 				e, err := t.rootEntry(ctx, t.partition(r.vol, n))
 				return e, true, err

@@ -104,7 +104,7 @@ func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 		return nil, err
 	}
 	p.found, p.sizeBytes = c.found, at.Size()
-	if r.part == 0 && len(c.found.Partitions) > 0 {
+	if r.part == 0 && len(partitions(c.found)) > 0 {
 		return p, nil
 	}
 	fs, err := c.fs(ctx, r)

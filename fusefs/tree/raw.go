@@ -35,7 +35,7 @@ func (r *fsRoot) mappedSectors(size int64) uint64 {
 // partitioned tells whether a volume holds a partition table.
 func (t *Tree) partitioned(ctx context.Context, r *fsRoot) bool {
 	p, err := t.peek(ctx, r)
-	return err == nil && len(p.found.Partitions) > 0
+	return err == nil && len(partitions(p.found)) > 0
 }
 
 // lookupImage finds a partition's image in raw/<name>.parts.
@@ -46,7 +46,7 @@ func (t *Tree) lookupImage(ctx context.Context, r *fsRoot, name string) (Entry, 
 	}
 	base, ok := strings.CutSuffix(name, ".img")
 	n, isPart := partitionNumber(base)
-	for _, part := range p.found.Partitions {
+	for _, part := range partitions(p.found) {
 		if ok && isPart && part.Index == n {
 			return t.rawEntry(ctx, t.partition(r.vol, n))
 		}

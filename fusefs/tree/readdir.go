@@ -1,23 +1,22 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"thintree/volfs"
 )
 
-// Dir is an open folder. As long as one in a volume is open, so is the volume.
-// Its methods may be called concurrently, until Close.
+// Dir is a folder that is being listed. Its methods may be called concurrently,
+// until Close; one in a volume keeps the volume open as long.
 type Dir struct {
-	// Kept says that the folder cannot change.
-	Kept bool
-
 	tree *Tree
 	id   NodeID
 
-	entries []DirEntry // of what is in no volume
+	list func(cookie uint64, emit func(DirEntry) bool) // of what is in no volume
 
 	root  *fsRoot // of a folder in a volume
 	lease *lease
@@ -31,7 +30,8 @@ type DirEntry struct {
 	Ino uint64
 	// Type holds the S_IFMT bits of the mode, 0 where the folder does not tell.
 	Type uint32
-	// Cookie resumes the listing after this entry.
+	// Cookie resumes the listing after this entry, also in a Dir that was opened
+	// later: what has come or gone meanwhile disturbs nothing else.
 	Cookie uint64
 	// Entry is all of it where ReadDir was asked for that and it costs no
 	// opening; otherwise nil.
@@ -45,8 +45,12 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries, err := t.viewEntries(ctx, n)
-		return &Dir{tree: t, id: id, entries: entries}, err
+		if n.fileType() != syscall.S_IFDIR {
+			return nil, fmt.Errorf("%s: %w", n.path(), syscall.ENOTDIR)
+		}
+		return &Dir{tree: t, id: id, list: func(cookie uint64, emit func(DirEntry) bool) {
+			t.listView(ctx, n, cookie, emit)
+		}}, nil
 	}
 	r, err := t.fsRoot(id)
 	if err != nil {
@@ -60,15 +64,17 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ino == partsIno || len(p.found.Partitions) > 0 {
-			return &Dir{tree: t, id: id, entries: t.partitionEntries(r, p, ino)}, nil
+		if ino == partsIno || len(partitions(p.found)) > 0 {
+			return &Dir{tree: t, id: id, list: func(cookie uint64, emit func(DirEntry) bool) {
+				t.listPartitions(r, p, ino, cookie, emit)
+			}}, nil
 		}
 	}
 	l, err := t.leases.acquire(ctx, r.vol)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{tree: t, id: id, root: r, lease: l, Kept: !r.live()}
+	d := &Dir{tree: t, id: id, root: r, lease: l}
 	if d.fs, err = l.content.fs(ctx, r); err != nil {
 		d.Close()
 		return nil, err
@@ -81,11 +87,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 // at hand.
 func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 	if d.lease == nil {
-		for i := cookie; i < uint64(len(d.entries)); i++ {
-			if e := d.entries[i]; !emit(e) {
-				return nil
-			}
-		}
+		d.list(cookie, emit)
 		return nil
 	}
 	return d.fs.ReadDir(ctx, d.root.diskIno(d.id, d.fs), cookie, func(e volfs.DirEntry) bool {
@@ -113,19 +115,32 @@ func (d *Dir) Close() error {
 	return nil
 }
 
-// viewEntries lists a folder of the view. They are without attributes: to tell
-// those of a volume's root it would have to be looked into, and who only lists
-// names need not wait for that.
-func (t *Tree) viewEntries(ctx context.Context, n *node) ([]DirEntry, error) {
-	if n.fileType() != syscall.S_IFDIR {
-		return nil, fmt.Errorf("%s: %w", n.path(), syscall.ENOTDIR)
-	}
+// The cookies of the first two entries of what is in no volume. Those of the
+// others are higher.
+const (
+	dotCookie = 1 + iota
+	dotDotCookie
+)
+
+// listDots lists "." and "..", and tells whether to go on.
+func listDots(self, up, cookie uint64, emit func(DirEntry) bool) bool {
+	return (cookie >= dotCookie || emit(DirEntry{Name: ".", Ino: self, Type: syscall.S_IFDIR, Cookie: dotCookie})) &&
+		(cookie >= dotDotCookie || emit(DirEntry{Name: "..", Ino: up, Type: syscall.S_IFDIR, Cookie: dotDotCookie}))
+}
+
+// listView lists a folder of the view. It gives no attributes: to tell those of
+// a volume's root it would have to be looked into, and who only lists names need
+// not wait for that.
+func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(DirEntry) bool) {
 	up := n
 	if n.parent != nil {
 		up = n.parent
 	}
-	list := dots(uint64(n.id), uint64(up.id))
-	for _, e := range n.entries {
+	if !listDots(uint64(n.id), uint64(up.id), cookie, emit) {
+		return
+	}
+	from, _ := slices.BinarySearchFunc(n.listing, cookie+1, func(e *node, c uint64) int { return cmp.Compare(e.cookie, c) })
+	for _, e := range n.listing[from:] {
 		ino := uint64(e.id)
 		if e.root != nil {
 			if e.id.ino() == partsIno && !t.partitioned(ctx, e.root) {
@@ -133,37 +148,28 @@ func (t *Tree) viewEntries(ctx context.Context, n *node) ([]DirEntry, error) {
 			}
 			ino = e.root.inodeNumber(e.id)
 		}
-		list = append(list, DirEntry{Name: e.name, Ino: ino, Type: e.fileType()})
+		if !emit(DirEntry{Name: e.name, Ino: ino, Type: e.fileType(), Cookie: e.cookie}) {
+			return
+		}
 	}
-	return numbered(list), nil
 }
 
-// partitionEntries lists a volume that holds a partition table (ino 0), or the
+// listPartitions lists a volume that holds a partition table (ino 0), or the
 // images of its partitions (partsIno).
-func (t *Tree) partitionEntries(r *fsRoot, p *peek, ino volfs.Ino) []DirEntry {
+func (t *Tree) listPartitions(r *fsRoot, p *peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
 	self := r.inodeNumber(r.id(uint32(ino)))
-	list := dots(self, self)
-	for _, part := range p.found.Partitions {
+	if !listDots(self, self, cookie, emit) {
+		return
+	}
+	for _, part := range partitions(p.found) {
 		at := t.partition(r.vol, part.Index)
 		e := DirEntry{Name: fmt.Sprintf("p%d", part.Index), Ino: at.inodeNumber(at.id(0)), Type: syscall.S_IFDIR}
 		if ino == partsIno {
 			e = DirEntry{Name: e.Name + ".img", Ino: at.inodeNumber(at.id(rawIno)), Type: syscall.S_IFREG}
 		}
-		list = append(list, e)
+		e.Cookie = dotDotCookie + uint64(part.Index)
+		if e.Cookie > cookie && !emit(e) {
+			return
+		}
 	}
-	return numbered(list)
-}
-
-func dots(self, up uint64) []DirEntry {
-	return []DirEntry{
-		{Name: ".", Ino: self, Type: syscall.S_IFDIR},
-		{Name: "..", Ino: up, Type: syscall.S_IFDIR},
-	}
-}
-
-func numbered(list []DirEntry) []DirEntry {
-	for i := range list {
-		list[i].Cookie = uint64(i) + 1
-	}
-	return list
 }

@@ -27,6 +27,8 @@ type node struct {
 	name    string
 	parent  *node
 	entries []*node // of a folder, by name
+	listing []*node // the same, by cookie
+	cookie  uint64  // resumes a listing after it; a hash of its path
 	target  string  // of a link
 	root    *fsRoot // of a volume, its raw image, partitions' images and info
 	pool    *pool   // of a pool's info
@@ -105,16 +107,13 @@ func (b *builder) put(parent *node, path string, n *node) bool {
 		return false
 	}
 	n.parent = parent
+	n.cookie = uint64(viewID(path))
 	b.names[parent][n.name] = n
 	parent.entries = append(parent.entries, n)
-	if n.root != nil {
-		return true
+	if n.root == nil {
+		n.id = NodeID(n.cookie)
+		b.view.nodes[n.id] = n
 	}
-	n.id = viewID(path)
-	for b.view.nodes[n.id] != nil {
-		n.id++
-	}
-	b.view.nodes[n.id] = n
 	return true
 }
 
@@ -140,6 +139,8 @@ func (b *builder) add(under, name, tag string, n *node) bool {
 func (b *builder) build() *view {
 	for _, d := range b.dirs {
 		slices.SortFunc(d.entries, func(x, y *node) int { return cmp.Compare(x.name, y.name) })
+		d.listing = slices.Clone(d.entries)
+		slices.SortFunc(d.listing, func(x, y *node) int { return cmp.Compare(x.cookie, y.cookie) })
 	}
 	return b.view
 }

@@ -81,6 +81,7 @@ func inodes() []feature {
 		{name: "ea_inode", mke2fs: ext4With("-O", "ea_inode")},
 		{name: "ea_inode in 1K blocks", mke2fs: []string{"-t", "ext4", "-b", "1024", "-O", "ea_inode"}, refused: []string{"120 xattrs"}},
 		{name: "ea_inode with inline_data", mke2fs: ext4With("-I", "512", "-O", "ea_inode,inline_data")},
+		{name: "odd inodes", mke2fs: ext4With(), refused: refused, after: oddInodes},
 		inode("without ext_attr", "-O", "^ext_attr"),
 		{name: "without huge_file", mke2fs: ext4With("-O", "^huge_file"), refused: limits(4*kib, "offset 3072 GiB")},
 		{name: "without large_file", mke2fs: ext4With("-O", "^large_file,^huge_file"), refused: limits(4*kib, "offset 3072 GiB")},
@@ -97,7 +98,7 @@ func checksums() []feature {
 		{name: "metadata_csum_seed with another UUID", mke2fs: ext4With("-O", "metadata_csum_seed"), refused: refused,
 			before: tune("-U", "random"), after: tune("-U", "time")},
 		{name: "metadata_csum with another UUID", mke2fs: ext4With(), refused: refused, after: checked(tune("-f", "-U", "random"))},
-		{name: "metadata_csum added", mke2fs: ext4With("-O", "^metadata_csum"), refused: refused, after: checked(tune("-O", "metadata_csum"))},
+		{name: "metadata_csum added", mke2fs: ext4With("-O", "^metadata_csum"), refused: refused, after: checksumsAdded},
 		{name: "metadata_csum taken away", mke2fs: ext4With(), refused: refused, after: checked(tune("-O", "^metadata_csum"))},
 	}
 }
@@ -140,6 +141,9 @@ func others() []feature {
 		other("mmp", "-O", "mmp"),
 		{name: "data=journal", mke2fs: ext4With(), mount: []string{"data=journal"}, refused: refused},
 		{name: "nodelalloc", mke2fs: ext4With(), mount: []string{"nodelalloc"}, refused: refused},
+		{name: "with recorded errors", mke2fs: ext4With("-L", "sixteen bytes, ü"), refused: refused, after: changed("set_super_value state 3")},
+		{name: "made by Hurd", mke2fs: []string{"-t", "ext2", "-b", "4096", "-o", "hurd"}, refused: blockMapLimits(4 * kib)},
+		{name: "made by FreeBSD", mke2fs: []string{"-t", "ext2", "-b", "4096", "-o", "freebsd"}, refused: blockMapLimits(4 * kib)},
 		{name: "folders rewritten by e2fsck", mke2fs: ext4With(), refused: refused, after: e2fsck("-D")},
 		{name: "block maps turned into extents", mke2fs: []string{"-t", "ext3", "-b", "1024"}, refused: blockMapLimits(1 * kib), after: func(t *testing.T, image string) {
 			tune("-O", "extent")(t, image)

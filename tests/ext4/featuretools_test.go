@@ -51,6 +51,14 @@ func hash(version, flags string) func(*testing.T, string) {
 	}
 }
 
+// changed runs one command of debugfs(8).
+func changed(command string) func(*testing.T, string) {
+	return func(t *testing.T, image string) {
+		t.Helper()
+		debugfs(t, image, command)
+	}
+}
+
 // e2fsck runs e2fsck(8), which may change things.
 func e2fsck(args ...string) func(*testing.T, string) {
 	return func(t *testing.T, image string) {
@@ -66,6 +74,31 @@ func checked(change func(*testing.T, string)) func(*testing.T, string) {
 		e2fsck()(t, image)
 		change(t, image)
 	}
+}
+
+// checksumsAdded lets e2fsck(8) make the room for checksums that tune2fs at
+// times leaves folders without.
+func checksumsAdded(t *testing.T, image string) {
+	t.Helper()
+	checked(tune("-O", "metadata_csum"))(t, image)
+	e2fsck("-D")(t, image)
+}
+
+// oddInodes gives inodes what old kernels and very large files have.
+func oddInodes(t *testing.T, image string) {
+	t.Helper()
+	for file, size := range map[string]int{ // what lies beyond is no field of theirs
+		"/times/4294967296.0": 4, "/times/4294967296.1": 8, "/times/4294967296.999999999": 12, "/times/6442450944.0": 16,
+		"/times/6442450944.1": 20, "/times/6442450944.999999999": 24, "/times/13569465600.0": 28, "/times/13569465600.1": 0,
+	} {
+		debugfs(t, image, fmt.Sprintf("set_inode_field %s extra_isize %d", file, size))
+	}
+	debugfs(t, image, "set_inode_field /sizes/1 flags 0xc0000") // EXT4_HUGE_FILE_FL: i_blocks in blocks
+	debugfs(t, image, "set_inode_field /sizes/59 blocks_high 0x12")
+	debugfs(t, image, "set_inode_field /sizes/60 flags 0x80044") // EXT4_COMPR_FL, EXT4_NODUMP_FL
+	debugfs(t, image, "set_inode_field /sizes/61 size 100000")
+	debugfs(t, image, "set_inode_field /sizes/4097 size 10")
+	debugfs(t, image, "set_inode_field /sizes/100 generation 0xffffffff")
 }
 
 // addedExtents gives a filesystem of block maps some files with extents.

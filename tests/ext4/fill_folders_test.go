@@ -21,7 +21,7 @@ func (f *filler) folders() {
 	// differently where char is signed.
 	thousands := f.mkdir("folders/thousands")
 	f.write(thousands+"/target", []byte("one file, many names"))
-	for i := range 2500 {
+	for i := range 1500 {
 		name := fmt.Sprintf("%d-%s-\xc3\xa9\xff%d", i, strings.Repeat("n", i%190), i)
 		f.must(os.Link(thousands+"/target", thousands+"/"+name))
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -47,10 +48,13 @@ func runStatus(t *testing.T, maxStatus int, program string, args ...string) stri
 	return string(out)
 }
 
-// debugfs runs one command of debugfs(8) that writes to an image.
+// debugfs runs one command of debugfs(8) that writes to an image. It tells of
+// errors by what it prints, beneath a line with its version.
 func debugfs(t *testing.T, image, command string) {
 	t.Helper()
-	run(t, "debugfs", "-w", "-R", command, image)
+	if out := run(t, "debugfs", "-w", "-R", command, image); strings.Count(out, "\n") > 1 {
+		t.Fatalf("debugfs %q: %s", command, out)
+	}
 }
 
 // newImage makes an empty filesystem of size bytes in a file of the test's own.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -33,7 +34,7 @@ func OfDir(root string, o Options) (Manifest, error) {
 		return nil, fmt.Errorf("manifest: %s: %w", root, err)
 	}
 	defer unix.Close(fd)
-	w := dirWalk{o: o, contents: map[uint64]string{}}
+	w := dirWalk{o: o, contents: map[uint64]string{}, buf: make([]byte, 64<<10)}
 	w.visit(fd, ".", ".")
 	return w.m, nil
 }
@@ -43,6 +44,7 @@ type dirWalk struct {
 	o        Options
 	m        Manifest
 	contents map[uint64]string // of inodes with several names
+	buf      []byte            // of XATTR_LIST_MAX and XATTR_SIZE_MAX
 }
 
 // visit adds the file called name in the folder fd, and what is beneath it.
@@ -55,7 +57,7 @@ func (w *dirWalk) visit(fd int, name, path string) {
 	e := Entry{
 		Path: path, Mode: uint32(st.Mode), UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
 		Size: int64(st.Size), Blocks: st.Blocks, Mtime: statxTime(st.Mtime), Ctime: statxTime(st.Ctime),
-		Rdev: unix.Mkdev(st.Rdev_major, st.Rdev_minor), Content: "-", Xattrs: dirXattrs(fd, name),
+		Rdev: unix.Mkdev(st.Rdev_major, st.Rdev_minor), Content: "-", Xattrs: w.xattrs(fd, name),
 	}
 	if w.o.More {
 		e.More = &More{
@@ -106,7 +108,7 @@ func (w *dirWalk) folder(fd int, name string, e Entry) {
 	dir, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		defer unix.Close(dir)
-		entries, err = getdents(dir)
+		entries, err = getdents(dir, w.buf)
 	}
 	slices.SortFunc(entries, func(a, b dirent) int { return cmp.Compare(a.name, b.name) })
 	if w.o.More {
@@ -155,10 +157,9 @@ type dirent struct {
 }
 
 // getdents reads a folder with getdents64(2), whose records os.ReadDir hides.
-func getdents(fd int) ([]dirent, error) {
+func getdents(fd int, buf []byte) ([]dirent, error) {
 	const nameAt = 19 // after d_ino, d_off, d_reclen and d_type
 	var entries []dirent
-	buf := make([]byte, 64<<10)
 	for {
 		n, err := unix.Getdents(fd, buf)
 		if n <= 0 || err != nil {
@@ -182,29 +183,24 @@ func dirLink(fd int, name string) string {
 	return strconv.Quote(string(buf[:n]))
 }
 
-// dirXattrs is the xattrs column. The calls take no folder's descriptor, so the
+// xattrs is the xattrs column. The calls take no folder's descriptor, so the
 // path goes through /proc, and is short.
-func dirXattrs(fd int, name string) string {
+func (w *dirWalk) xattrs(fd int, name string) string {
 	path := fmt.Sprintf("/proc/self/fd/%d/%s", fd, name)
-	buf := make([]byte, 64<<10) // XATTR_LIST_MAX and XATTR_SIZE_MAX
-	n, err := unix.Llistxattr(path, buf)
-	if err == unix.EOPNOTSUPP {
+	n, err := unix.Llistxattr(path, w.buf)
+	if err == unix.EOPNOTSUPP || err == nil && n == 0 {
 		return "-"
 	}
 	if err != nil {
 		return failure(err)
 	}
 	var out []string
-	for name := range bytes.SplitSeq(bytes.TrimRight(buf[:n], "\x00"), []byte{0}) {
-		if len(name) == 0 {
-			continue
-		}
-		value := make([]byte, 64<<10)
-		n, err := unix.Lgetxattr(path, string(name), value)
-		out = append(out, xattrText(string(name), value[:max(n, 0)], err))
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(w.buf[:n]), "\x00"), "\x00") {
+		n, err := unix.Lgetxattr(path, name, w.buf)
+		out = append(out, xattrText(name, w.buf[:max(n, 0)], err))
 	}
 	slices.Sort(out)
-	return joinOrDash(out)
+	return strings.Join(out, ",")
 }
 
 func xattrText(name string, value []byte, err error) string {

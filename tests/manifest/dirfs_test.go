@@ -82,7 +82,7 @@ func (d *dirFS) ReadDir(_ context.Context, dir volfs.Ino, cookie uint64, emit fu
 		return err
 	}
 	defer unix.Close(fd)
-	raw, err := getdents(fd)
+	raw, err := getdents(fd, make([]byte, 4096))
 	var entries []volfs.DirEntry
 	for i, e := range raw {
 		entries = append(entries, volfs.DirEntry{Name: e.name, Ino: volfs.Ino(e.ino), Type: e.fileType, Cookie: uint64(i + 1)})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"thintree/volfs"
@@ -131,11 +130,4 @@ func direntText(name string, ino uint64, fileType uint32) string {
 		kind = "block"
 	}
 	return strconv.Quote(name) + " " + strconv.FormatUint(ino, 10) + " " + kind
-}
-
-func joinOrDash(parts []string) string {
-	if len(parts) == 0 {
-		return "-"
-	}
-	return strings.Join(parts, ",")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // checkedSize is the size in bytes up to which CheckFile reads a whole file.
-const checkedSize = 16 << 20
+const checkedSize = 4 << 20
 
 // CheckFile holds one regular file of a filesystem to the contract of
 // volfs.File: reads at any place tell what a read of the whole does, those at

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"thintree/volfs"
@@ -139,5 +140,8 @@ func (w *fsWalk) xattrs(a volfs.Attr) string {
 		out = append(out, xattrText(name, value, err))
 	}
 	slices.Sort(out)
-	return joinOrDash(out)
+	if len(out) == 0 {
+		return "-"
+	}
+	return strings.Join(out, ",")
 }

@@ -14,7 +14,8 @@ import (
 // active, so that its bytes may change at any time: one that device-mapper, md
 // or the like has stacked on a block device or one of its partitions, or a loop
 // device over a regular file. It returns its name for a message ("dm-3
-// (docker-pool)", "loop0"), and "" where there is none. Mounts do not count.
+// (docker-pool)", "loop0"), and "" where there is none. Mounts do not count, and
+// neither does a loop device that is read-only.
 //
 // It needs no root, but a user who may not open a loop device does not see that
 // it is over a file that was renamed or deleted since, or is not visible to
@@ -64,7 +65,7 @@ func (h host) loop(id Identity) (string, error) {
 	slices.Sort(found)
 	for _, file := range found {
 		name := filepath.Base(filepath.Dir(filepath.Dir(file)))
-		if h.loopIs(name, file, id) {
+		if h.loopIs(name, file, id) && !h.readOnly(name) {
 			return h.describe(name), nil
 		}
 	}
@@ -88,6 +89,11 @@ func (h host) loopIs(name, backingFile string, id Identity) bool {
 	}
 	st, err := os.Stat(strings.TrimSuffix(string(text), "\n"))
 	return err == nil && st.Mode().IsRegular() && identify(st) == id
+}
+
+func (h host) readOnly(name string) bool {
+	text, err := os.ReadFile(filepath.Join(h.sys, "block", name, "ro"))
+	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
 
 // describe adds the name that device-mapper has for a device.

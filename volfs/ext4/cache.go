@@ -13,7 +13,6 @@ import (
 const (
 	blockCacheBytes = 512 << 10
 	tableCacheBytes = 512 << 10
-	inodeCacheBytes = 1 << 20
 
 	inodeTableChunk = 16 << 10
 	lossyFolders    = 1024
@@ -57,7 +56,6 @@ func (k blockKey) damage(format string, args ...any) error {
 func (fs *FS) makeCaches() {
 	fs.blocks = newCache[blockKey, []byte](blockCacheBytes / fs.sb.blockSize)
 	fs.tables = newCache[int64, []byte](tableCacheBytes / max(inodeTableChunk, fs.sb.inodeSize))
-	fs.inodes = newCache[uint32, *inode](inodeCacheBytes / (512 + fs.sb.inodeSize))
 	fs.lossy = newCache[uint32, error](lossyFolders)
 }
 

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -50,34 +51,58 @@ func (f *folder) folded(name []byte) ([]byte, bool) {
 	if !utf8.Valid(name) {
 		return nil, false
 	}
-	var out []byte
+	var out []rune
 	for _, r := range string(name) {
-		if unicode.Is(ignorable, r) {
-			continue
+		if !unicode.Is(ignorable, r) {
+			out = f.appendFolded(out, r)
 		}
-		if !unicode.Is(f.known, r) {
-			return nil, false
-		}
-		out = f.appendRune(out, r)
 	}
-	return norm.NFD.Bytes(out), true
+	f.order(out)
+	return []byte(string(out)), true
 }
 
-// appendRune appends what a code point is folded to, or else, part by part, what
-// it is decomposed to.
-func (f *folder) appendRune(out []byte, r rune) []byte {
+// appendFolded appends what a code point is folded to, decomposed, or else what
+// it is decomposed to, each part folded. A code point that Unicode 12.1 does not
+// have stands for itself.
+func (f *folder) appendFolded(out []rune, r rune) []rune {
+	if !unicode.Is(f.known, r) {
+		return append(out, r)
+	}
 	s := string(r)
-	if folded := f.fold.String(s); folded != s {
-		return append(out, folded...)
+	// Cherokee is folded to upper case, against what package cases does.
+	if cherokee := r >= 0x13a0 && r <= 0x13f5; !cherokee {
+		if folded := f.fold.String(s); folded != s {
+			return append(out, []rune(norm.NFD.String(folded))...)
+		}
 	}
 	decomposed := norm.NFD.String(s)
 	if decomposed == s {
-		return append(out, s...)
+		return append(out, r)
 	}
 	for _, part := range decomposed {
-		out = f.appendRune(out, part)
+		out = f.appendFolded(out, part)
 	}
 	return out
+}
+
+// order brings combining marks into their canonical order (Unicode, section 3.11).
+func (f *folder) order(name []rune) {
+	for start := 0; start < len(name); start++ {
+		end := start
+		for end < len(name) && f.class(name[end]) != 0 {
+			end++
+		}
+		slices.SortStableFunc(name[start:end], func(a, b rune) int { return int(f.class(a)) - int(f.class(b)) })
+		start = end
+	}
+}
+
+// class is the canonical combining class of a code point.
+func (f *folder) class(r rune) uint8 {
+	if r < 0x300 || !unicode.Is(f.known, r) {
+		return 0
+	}
+	return norm.NFD.PropertiesString(string(r)).CCC()
 }
 
 func isASCII(p []byte) bool {
@@ -103,6 +128,7 @@ func (f *folder) query(name []byte) *query {
 			other, ok := f.folded(e.name)
 			return ok && bytes.Equal(folded, other)
 		},
-		hash: hashOf(folded),
+		hash:   hashOf(folded),
+		folded: true,
 	}
 }

@@ -74,7 +74,7 @@ func (l *listing) blocks() {
 func (l *listing) entries(d *dirParser, base uint64) bool {
 	for e, ok := d.next(); ok; e, ok = d.next() {
 		cookie := base + uint64(e.end)
-		if cookie <= l.after {
+		if cookie <= l.after || !d.check(e) {
 			continue
 		}
 		name, err := l.fs.shownName(l.dir, e)

@@ -1,9 +1,9 @@
 package ext4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"syscall"
 )
 
@@ -20,7 +20,8 @@ type dirEntry struct {
 	ino      uint32
 	name     []byte
 	fileType uint8
-	end      int       // the offset after it in its block
+	start    int       // its offset in its block
+	end      int       // the offset after it
 	hash     [2]uint32 // ext4_dir_entry_hash, where the folder has it
 }
 
@@ -48,7 +49,7 @@ func (d *dirParser) minLen(n int, dots bool) int {
 }
 
 // next gives the next entry in use; false at the end. After an entry whose
-// length cannot be right it goes no further.
+// length cannot be right it goes no further. What is in an entry is not checked.
 func (d *dirParser) next() (dirEntry, bool) {
 	for d.off < len(d.p) {
 		start := d.off
@@ -59,7 +60,7 @@ func (d *dirParser) next() (dirEntry, bool) {
 		}
 		recLen := decodeRecLen(binary.LittleEndian.Uint16(rest[4:]), d.fs.sb.blockSize)
 		nameLen := int(rest[6])
-		e := dirEntry{ino: binary.LittleEndian.Uint32(rest), fileType: rest[7], end: start + recLen}
+		e := dirEntry{ino: binary.LittleEndian.Uint32(rest), fileType: rest[7], start: start, end: start + recLen}
 		if recLen%4 != 0 || recLen > len(rest) || recLen < dirHeaderSize+4 {
 			d.fault(start, "rec_len %d of %d bytes left", recLen, len(rest))
 			break
@@ -78,10 +79,6 @@ func (d *dirParser) next() (dirEntry, bool) {
 		if e.ino == 0 {
 			continue
 		}
-		if fault := d.entryFault(e); fault != "" {
-			d.fault(start, "%s", fault)
-			continue
-		}
 		if d.hashInside && !fake {
 			h := rest[d.minLen(nameLen, true):]
 			e.hash = [2]uint32{binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])}
@@ -96,17 +93,19 @@ func (d *dirParser) fault(off int, format string, args ...any) {
 	d.bad(damage(fmt.Sprintf("entry at byte %d in %s", off, d.what()), format, args...))
 }
 
-// entryFault says what cannot be right with an entry in use.
-func (d *dirParser) entryFault(e dirEntry) string {
+// check tells whether what is in an entry can be right.
+func (d *dirParser) check(e dirEntry) bool {
 	switch {
 	case e.ino > d.fs.sb.inodesCount:
-		return fmt.Sprintf("inode %d of %d", e.ino, d.fs.sb.inodesCount)
+		d.fault(e.start, "inode %d of %d", e.ino, d.fs.sb.inodesCount)
 	case len(e.name) == 0:
-		return "no name"
-	case !d.encrypted && strings.ContainsAny(string(e.name), "/\x00"):
-		return fmt.Sprintf("name %q", e.name)
+		d.fault(e.start, "no name")
+	case !d.encrypted && (bytes.IndexByte(e.name, '/') >= 0 || bytes.IndexByte(e.name, 0) >= 0):
+		d.fault(e.start, "name %q", e.name)
+	default:
+		return true
 	}
-	return ""
+	return false
 }
 
 // decodeRecLen gives a rec_len in bytes: where blocks have 64 KiB the lower two

@@ -34,7 +34,7 @@ func (fs *FS) Open(ctx context.Context, ino volfs.Ino) (volfs.File, error) {
 	case in.inline != nil:
 		return &inlineFile{data: in.inline.bytes(in), size: int64(in.size)}, nil
 	default:
-		return &file{fs: fs, in: in}, nil
+		return &file{fs: fs, in: in.copied()}, nil
 	}
 	return nil, fmt.Errorf("ext4: %s: %w", in, err)
 }

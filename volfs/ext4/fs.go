@@ -3,6 +3,7 @@ package ext4
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"syscall"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -14,12 +15,12 @@ const rootIno = 2
 
 // FS is an open filesystem. It holds at most a few MiB of memory.
 type FS struct {
-	vol    volfs.Volume
-	sb     *superblock
-	fold   *folder
-	blocks *lru.Cache[blockKey, []byte]
-	tables *lru.Cache[int64, []byte]  // parts of inode tables, by their offset in the volume
-	inodes *lru.Cache[uint32, *inode] // which passed their checks
+	vol       volfs.Volume
+	sb        *superblock
+	fold      *folder
+	blocks    *lru.Cache[blockKey, []byte]
+	lastGroup atomic.Pointer[groupDesc] // most inodes of a folder are in one group
+	tables    *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
 	// lossy are the folders that a listing lost something of, with the reason.
 	lossy *lru.Cache[uint32, error]
 }
@@ -60,7 +61,6 @@ func (fs *FS) Info() volfs.Info { return fs.sb.info() }
 func (fs *FS) Close() error {
 	fs.blocks.Purge()
 	fs.tables.Purge()
-	fs.inodes.Purge()
 	fs.lossy.Purge()
 	return nil
 }

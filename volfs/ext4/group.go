@@ -7,31 +7,40 @@ import (
 
 // groupDesc is what is needed of struct ext4_group_desc.
 type groupDesc struct {
+	number                               uint32
 	blockBitmap, inodeBitmap, inodeTable uint64
 	freeBlocks                           uint32 // in clusters
 	freeInodes                           uint32
 }
 
 // group gives the descriptor of block group g.
-func (fs *FS) group(g uint32) (groupDesc, error) {
+func (fs *FS) group(g uint32) (*groupDesc, error) {
+	if d := fs.lastGroup.Load(); d != nil && d.number == g {
+		return d, nil
+	}
 	sb := fs.sb
 	p, err := fs.block(blockKey{block: sb.descriptorBlock(g / sb.descPerBlock), kind: blockDescriptors}, nil)
 	if err != nil {
-		return groupDesc{}, err
+		return nil, err
 	}
 	off := int(g%sb.descPerBlock) * sb.descSize
-	return sb.parseGroupDesc(g, p[off:off+sb.descSize])
+	d, err := sb.parseGroupDesc(g, p[off:off+sb.descSize])
+	if err == nil {
+		fs.lastGroup.Store(d)
+	}
+	return d, err
 }
 
-func (sb *superblock) parseGroupDesc(g uint32, p []byte) (groupDesc, error) {
+func (sb *superblock) parseGroupDesc(g uint32, p []byte) (*groupDesc, error) {
 	le := binary.LittleEndian
 	fault := func(format string, args ...any) error {
 		return damage(fmt.Sprintf("descriptor of group %d", g), format, args...)
 	}
 	if want, got, ok := sb.checkGroupCsum(g, p); !ok {
-		return groupDesc{}, fault("checksum %#x instead of %#x", want, got)
+		return nil, fault("checksum %#x instead of %#x", want, got)
 	}
-	d := groupDesc{
+	d := &groupDesc{
+		number:      g,
 		blockBitmap: uint64(le.Uint32(p[0x0:])),
 		inodeBitmap: uint64(le.Uint32(p[0x4:])),
 		inodeTable:  uint64(le.Uint32(p[0x8:])),
@@ -52,11 +61,11 @@ func (sb *superblock) parseGroupDesc(g uint32, p []byte) (groupDesc, error) {
 	inside := func(block, blocks uint64) bool { return block >= first && block <= last && blocks-1 <= last-block }
 	switch {
 	case !inside(d.blockBitmap, 1):
-		return d, fault("block bitmap at block %d", d.blockBitmap)
+		return nil, fault("block bitmap at block %d", d.blockBitmap)
 	case !inside(d.inodeBitmap, 1):
-		return d, fault("inode bitmap at block %d", d.inodeBitmap)
+		return nil, fault("inode bitmap at block %d", d.inodeBitmap)
 	case !inside(d.inodeTable, sb.inodeTableBlocks()):
-		return d, fault("inode table at block %d", d.inodeTable)
+		return nil, fault("inode table at block %d", d.inodeTable)
 	}
 	return d, nil
 }

@@ -109,25 +109,18 @@ func tea(buf *[4]uint32, in *[4]uint32) {
 
 // halfMD4 is MD4's transformation (RFC 1320) with half the input in each round.
 func halfMD4(buf *[4]uint32, in *[8]uint32) {
-	rounds := [3]struct {
-		mix   func(x, y, z uint32) uint32
-		add   uint32
-		words [8]int
-		turns [4]int
-	}{
-		{func(x, y, z uint32) uint32 { return z ^ x&(y^z) }, 0,
-			[8]int{0, 1, 2, 3, 4, 5, 6, 7}, [4]int{3, 7, 11, 19}},
-		{func(x, y, z uint32) uint32 { return x&y + (x^y)&z }, 0x5a827999,
-			[8]int{1, 3, 5, 7, 0, 2, 4, 6}, [4]int{3, 5, 9, 13}},
-		{func(x, y, z uint32) uint32 { return x ^ y ^ z }, 0x6ed9eba1,
-			[8]int{3, 7, 2, 6, 1, 5, 0, 4}, [4]int{3, 9, 11, 15}},
-	}
 	a, b, c, d := buf[0], buf[1], buf[2], buf[3]
-	for _, r := range rounds {
-		for i, w := range r.words {
-			a = bits.RotateLeft32(a+r.mix(b, c, d)+in[w]+r.add, r.turns[i%4])
-			a, b, c, d = d, a, b, c
-		}
+	for i, w := range [8]int{0, 1, 2, 3, 4, 5, 6, 7} {
+		a = bits.RotateLeft32(a+(d^b&(c^d))+in[w], [4]int{3, 7, 11, 19}[i%4])
+		a, b, c, d = d, a, b, c
+	}
+	for i, w := range [8]int{1, 3, 5, 7, 0, 2, 4, 6} {
+		a = bits.RotateLeft32(a+(b&c+(b^c)&d)+in[w]+0x5a827999, [4]int{3, 5, 9, 13}[i%4])
+		a, b, c, d = d, a, b, c
+	}
+	for i, w := range [8]int{3, 7, 2, 6, 1, 5, 0, 4} {
+		a = bits.RotateLeft32(a+(b^c^d)+in[w]+0x6ed9eba1, [4]int{3, 9, 11, 15}[i%4])
+		a, b, c, d = d, a, b, c
 	}
 	buf[0] += a
 	buf[1] += b

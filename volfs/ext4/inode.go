@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"syscall"
@@ -28,7 +29,8 @@ const (
 )
 
 // inode is what is needed of struct ext4_inode. Nobody changes it once it is
-// loaded.
+// loaded. It holds on to the part of the inode table that it lies in: who keeps
+// it for long keeps a copy.
 type inode struct {
 	ino        uint32
 	mode       uint16
@@ -61,87 +63,90 @@ func (in *inode) damage(format string, args ...any) error {
 // fits tells whether the inode has the field of n bytes at off.
 func (in *inode) fits(off, n int) bool { return off+n <= goodOldInodeSize+in.extraIsize }
 
-// loadInode gives an inode in use: ENOENT where it is not. ino is in range.
+// loadInode gives an inode in use: ENOENT where it is not. ino is in range. To
+// decode and verify one is cheap, and done each time; what it lies in is cached.
 func (fs *FS) loadInode(ino uint32) (*inode, error) {
-	if in, ok := fs.inodes.Get(ino); ok {
-		return in, nil
-	}
 	raw, err := fs.rawInode(ino)
 	if err != nil {
 		return nil, err
 	}
-	in, err := fs.parseInode(ino, raw)
-	if err != nil {
+	in := &inode{ino: ino, raw: raw}
+	if err := fs.parseInode(in); err != nil {
 		return nil, err
 	}
-	fs.inodes.Add(ino, in)
 	return in, nil
 }
 
-// rawInode gives a copy of the bytes of an inode.
+// rawInode gives the bytes of an inode. Nobody may write to them.
 func (fs *FS) rawInode(ino uint32) ([]byte, error) {
 	sb := fs.sb
 	d, err := fs.group((ino - 1) / sb.inodesPerGroup)
 	if err != nil {
 		return nil, err
 	}
-	index := int64((ino - 1) % sb.inodesPerGroup)
-	off := int64(d.inodeTable<<sb.blockBits) + index*int64(sb.inodeSize)
-	raw := make([]byte, sb.inodeSize)
+	index, inodeSize := int64((ino-1)%sb.inodesPerGroup), int64(sb.inodeSize)
+	off := int64(d.inodeTable<<sb.blockBits) + index*inodeSize
 
-	size := int64(max(inodeTableChunk, sb.inodeSize))
+	size := max(inodeTableChunk, inodeSize)
 	start := off &^ (size - 1)
 	chunk, ok := fs.tables.Get(start)
 	if !ok {
 		chunk = make([]byte, size)
 		// Where the whole chunk cannot be read, the inode itself may be.
 		if n, _ := fs.vol.ReadAt(chunk, start); int64(n) < size {
+			raw := chunk[:inodeSize:inodeSize]
 			return raw, fs.readAt(raw, off, named(fmt.Sprintf("inode %d", ino)))
 		}
 		fs.tables.Add(start, chunk)
 	}
-	copy(raw, chunk[off-start:])
-	return raw, nil
+	off -= start
+	return chunk[off : off+inodeSize : off+inodeSize], nil
+}
+
+// copied gives in with bytes of its own.
+func (in *inode) copied() *inode {
+	c := *in
+	c.raw = bytes.Clone(in.raw)
+	if len(in.ibody) > 0 {
+		c.ibody = c.raw[len(c.raw)-len(in.ibody):]
+	}
+	return &c
 }
 
 // parseInode decodes and checks raw.
-func (fs *FS) parseInode(ino uint32, raw []byte) (*inode, error) {
-	sb, le := fs.sb, binary.LittleEndian
-	u16 := func(off int) uint16 { return le.Uint16(raw[off:]) }
-	u32 := func(off int) uint32 { return le.Uint32(raw[off:]) }
-	in := &inode{
-		ino:        ino,
-		raw:        raw,
-		mode:       u16(0x0),
-		uid:        uint32(u16(0x2)) | uint32(u16(0x78))<<16,
-		gid:        uint32(u16(0x18)) | uint32(u16(0x7a))<<16,
-		links:      u16(0x1a),
-		flags:      u32(0x20),
-		generation: u32(0x64),
-		size:       uint64(u32(0x4)),
-		blocks:     uint64(u32(0x1c)),
-		fileACL:    uint64(u32(0x68)),
-	}
+func (fs *FS) parseInode(in *inode) error {
+	sb := fs.sb
+	u16 := func(off int) uint16 { return binary.LittleEndian.Uint16(in.raw[off:]) }
+	u32 := func(off int) uint32 { return binary.LittleEndian.Uint32(in.raw[off:]) }
+	in.mode = u16(0x0)
+	in.uid = uint32(u16(0x2)) | uint32(u16(0x78))<<16
+	in.gid = uint32(u16(0x18)) | uint32(u16(0x7a))<<16
+	in.links = u16(0x1a)
+	in.flags = u32(0x20)
+	in.generation = u32(0x64)
+	in.size = uint64(u32(0x4))
+	in.blocks = uint64(u32(0x1c))
+	in.fileACL = uint64(u32(0x68))
 	if in.links == 0 {
-		if ino == rootIno {
-			return nil, in.damage("the root folder is not in use")
+		if in.ino == rootIno {
+			return in.damage("the root folder is not in use")
 		}
-		return nil, fmt.Errorf("ext4: %s: %w", in, syscall.ENOENT)
+		return fmt.Errorf("ext4: %s: %w", in, syscall.ENOENT)
 	}
 	if sb.inodeSize > goodOldInodeSize {
 		in.extraIsize = int(u16(0x80))
 		if in.extraIsize%4 != 0 || goodOldInodeSize+in.extraIsize > sb.inodeSize {
-			return nil, in.damage("i_extra_isize %d", in.extraIsize)
+			return in.damage("i_extra_isize %d", in.extraIsize)
 		}
 	}
 	if err := fs.checkInodeCsum(in); err != nil {
-		return nil, err
+		return err
 	}
 	if in.fileType() == syscall.S_IFREG || sb.incompat(incompatLargedir) {
 		in.size |= uint64(u32(0x6c)) << 32
 	}
 	if int64(in.size) < 0 {
-		return nil, in.damage("i_size %d", in.size)
+		return in.damage("i_size %d", in.size)
 	}
 	if sb.roCompat(roCompatHugeFile) {
 		in.blocks |= uint64(u16(0x74)) << 32
@@ -153,7 +158,7 @@ func (fs *FS) parseInode(ino uint32, raw []byte) (*inode, error) {
 		in.fileACL |= uint64(u16(0x76)) << 32
 	}
 	in.findIbody()
-	return in, fs.checkInode(in)
+	return fs.checkInode(in)
 }
 
 // findIbody sets ibody, and what i_extra_isize means where it is 0.

@@ -15,7 +15,8 @@ type query struct {
 	// matches tells whether an entry has the name.
 	matches func(dirEntry) bool
 	// hash gives the hash of the name.
-	hash func(hasher) uint32
+	hash   func(hasher) uint32
+	folded bool // other names match too
 }
 
 // Lookup finds a name. Whatever part of the folder it had to search and could
@@ -25,30 +26,29 @@ func (fs *FS) Lookup(ctx context.Context, ino volfs.Ino, name string) (volfs.Ino
 	if err != nil {
 		return 0, err
 	}
-	notFound := fmt.Errorf("ext4: %q in folder %d: %w", name, ino, syscall.ENOENT)
-	switch {
-	case len(name) > maxNameLen:
+	if len(name) > maxNameLen {
 		return 0, fmt.Errorf("ext4: name of %d bytes in folder %d: %w", len(name), ino, syscall.ENAMETOOLONG)
-	case name == "" || name == "." || name == "..":
-		return 0, notFound
 	}
-	q := fs.query(dir, name)
-	if q == nil {
-		return 0, notFound
-	}
-	found, err := fs.find(ctx, dir, q)
-	if err != nil {
-		return 0, err
+	var found uint32
+	if q := fs.query(dir, name); q != nil {
+		if found, err = fs.find(ctx, dir, q); err != nil {
+			return 0, err
+		}
 	}
 	if found == 0 {
-		return 0, notFound
+		return 0, fmt.Errorf("ext4: %q in folder %d: %w", name, ino, syscall.ENOENT)
 	}
-	return volfs.Ino(found), fs.checkFound(ctx, dir, found, name)
+	if err := fs.checkFound(ctx, dir, found); err != nil {
+		return 0, fmt.Errorf("%q in folder %d: %w", name, ino, err)
+	}
+	return volfs.Ino(found), nil
 }
 
 // query gives the query for a name in dir; nil where dir cannot have the name.
 func (fs *FS) query(dir *inode, name string) *query {
 	switch {
+	case name == "" || name == "." || name == "..":
+		return nil
 	case dir.is(flagEncrypt):
 		return nokeyQuery(name)
 	case dir.is(flagCasefold) && fs.fold != nil:
@@ -79,7 +79,9 @@ func (fs *FS) find(ctx context.Context, dir *inode, q *query) (uint32, error) {
 	}
 	if fs.isIndexed(dir) {
 		ino, err := fs.lookupIndexed(ctx, dir, q)
-		if !errors.Is(err, errBadIndex) {
+		// The folding that the index was made by may have been another one.
+		refold := ino == 0 && err == nil && q.folded && fs.sb.encodingFlags&encodingNoFallback == 0
+		if !errors.Is(err, errBadIndex) && !refold {
 			return ino, err
 		}
 	}
@@ -121,7 +123,7 @@ func (fs *FS) searchBlock(dir *inode, p []byte, logical uint64, q *query) (uint3
 // search looks for q among what d finds; lost is what d tells of damage.
 func search(d *dirParser, q *query, lost *error) (uint32, error) {
 	for e, ok := d.next(); ok; e, ok = d.next() {
-		if !e.isDots() && q.matches(e) {
+		if q.matches(e) && d.check(e) {
 			return e.ino, nil
 		}
 	}
@@ -129,21 +131,20 @@ func search(d *dirParser, q *query, lost *error) (uint32, error) {
 }
 
 // checkFound makes sure that an entry of dir leads to a file that can be there.
-func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32, name string) error {
-	what := fmt.Sprintf("%q in folder %d", name, dir.ino)
+func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32) error {
 	if ino < fs.sb.firstIno && ino != rootIno {
-		return damage(what, "it is the reserved inode %d", ino)
+		return dir.damage("an entry for the reserved inode %d", ino)
 	}
 	in, err := fs.loadInode(ino)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return damage(what, "its inode %d is not in use", ino)
+		return dir.damage("an entry for inode %d, which is not in use", ino)
 	case err != nil:
 		return err
 	case in.is(flagEAInode):
-		return damage(what, "its inode %d holds an extended attribute", ino)
+		return dir.damage("an entry for inode %d, which holds an extended attribute", ino)
 	case in.fileType() == syscall.S_IFDIR && fs.isAbove(ctx, dir, ino):
-		return damage(what, "it is a folder that it lies in, %d", ino)
+		return dir.damage("an entry for folder %d, which it lies in", ino)
 	}
 	return nil
 }
@@ -186,7 +187,7 @@ func (fs *FS) parent(dir *inode) (uint32, error) {
 		}
 		d := fs.dirParser(dir, p, 0, func(error) {})
 		for e, ok := d.next(); ok; e, ok = d.next() {
-			if string(e.name) == ".." {
+			if string(e.name) == ".." && d.check(e) {
 				ino = e.ino
 				break
 			}

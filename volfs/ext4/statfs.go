@@ -12,7 +12,7 @@ import (
 func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	sb := fs.sb
 	var free, freeInodes uint64
-	err := fs.groupDescs(ctx, func(_ uint32, d groupDesc) {
+	err := fs.groupDescs(ctx, func(d *groupDesc) {
 		free += uint64(d.freeBlocks)
 		freeInodes += uint64(d.freeInodes)
 	})
@@ -48,7 +48,7 @@ func (sb *superblock) reservedClusters() uint64 {
 }
 
 // groupDescs calls visit for the descriptor of each group.
-func (fs *FS) groupDescs(ctx context.Context, visit func(g uint32, d groupDesc)) error {
+func (fs *FS) groupDescs(ctx context.Context, visit func(*groupDesc)) error {
 	sb := fs.sb
 	p := make([]byte, sb.blockSize)
 	for g := range sb.groups {
@@ -66,7 +66,7 @@ func (fs *FS) groupDescs(ctx context.Context, visit func(g uint32, d groupDesc))
 		if err != nil {
 			return err
 		}
-		visit(g, d)
+		visit(d)
 	}
 	return nil
 }
@@ -124,12 +124,12 @@ func (fs *FS) tableClusters(ctx context.Context) (uint64, error) {
 			spans = append(spans, span{block >> sb.clusterBits, (block + blocks - 1) >> sb.clusterBits})
 		}
 	}
-	err := fs.groupDescs(ctx, func(g uint32, d groupDesc) {
+	err := fs.groupDescs(ctx, func(d *groupDesc) {
 		add(d.blockBitmap, 1)
 		add(d.inodeBitmap, 1)
 		add(d.inodeTable, sb.inodeTableBlocks())
-		first, _ := sb.groupBlocks(g)
-		add(first, uint64(sb.descriptorBlocks(g)))
+		first, _ := sb.groupBlocks(d.number)
+		add(first, uint64(sb.superBlocks(d.number)))
 	})
 	if err != nil {
 		return 0, err

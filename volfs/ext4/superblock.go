@@ -20,6 +20,8 @@ const (
 
 	flagsUnsignedHash = 0x2 // EXT2_FLAGS_UNSIGNED_HASH
 
+	encodingNoFallback = 0x2 // SB_ENC_NO_COMPAT_FALLBACK_FL
+
 	creatorLinux  = 0
 	csumTypeCRC32 = 1 // EXT4_CRC32C_CHKSUM
 

@@ -1,0 +1,212 @@
+package extract
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"syscall"
+
+	"thintree/fusefs/tree"
+)
+
+// workers is how many files are copied at once: some wait for the source's disk
+// while others are made.
+const workers = 4
+
+// copier makes one copy. One goroutine, the walker, goes from folder to folder;
+// the workers make what is in them.
+type copier struct {
+	from     source
+	log      *slog.Logger
+	progress func(int64)
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	slots  chan struct{} // one is taken for each busy worker
+	buffer sync.Pool     // of *[chunk]byte
+
+	// The walker's.
+	stack []*folder // from the one that DEST is in to the one that is being copied
+	seen  map[tree.NodeID]struct{}
+	links map[tree.NodeID]*link
+
+	mu     sync.Mutex
+	result Result // guarded by mu
+}
+
+func newCopier(ctx context.Context, from source, o Options) *copier {
+	c := &copier{
+		from:     from,
+		log:      cmp.Or(o.Log, slog.Default()),
+		progress: o.Progress,
+		slots:    make(chan struct{}, workers),
+		buffer:   sync.Pool{New: func() any { return new([chunk]byte) }},
+		seen:     make(map[tree.NodeID]struct{}),
+		links:    make(map[tree.NodeID]*link),
+	}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	return c
+}
+
+// run copies e into the folder at the path dir. It is called once.
+func (c *copier) run(dir string, e entry) error {
+	defer c.cancel(nil)
+	top, err := openTop(dir)
+	if err != nil {
+		return err
+	}
+	c.stack = []*folder{top}
+	c.entry(top, e)
+	for len(c.stack) > 1 && c.ctx.Err() == nil {
+		c.step(c.stack[len(c.stack)-1])
+	}
+	for _, f := range c.stack {
+		f.busy.Wait()
+		f.close()
+		if f.list.dir != nil {
+			f.list.dir.Close()
+		}
+	}
+	return context.Cause(c.ctx)
+}
+
+// step copies the next entries of a folder, or ends it.
+func (c *copier) step(f *folder) {
+	if !f.more {
+		c.done(f.where, c.leave(f))
+		return
+	}
+	entries, more, err := f.list.next(c.ctx)
+	f.more = more
+	if err != nil {
+		f.broken = true
+		c.done(f.where, unreadable(fmt.Errorf("the folder's entries cannot be read from here on: %w", err)))
+	}
+	for _, e := range entries {
+		c.entry(f, e)
+	}
+}
+
+// entry copies one entry of a folder; where it is a folder itself, this begins it.
+func (c *copier) entry(f *folder, e entry) {
+	where := &place{up: f.where, name: e.name}
+	switch {
+	case !validName(e.name):
+		c.done(where, unreadable(fmt.Errorf("%q cannot be a file's name", e.name)))
+	case e.err != nil:
+		c.done(where, unreadable(e.err))
+	case isFolder(e.Attr):
+		c.done(where, c.enter(f, where, e))
+	case e.Attr.Nlink > 1:
+		c.done(where, c.linked(f, where, e))
+	default:
+		select {
+		case c.slots <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		}
+		f.busy.Go(func() {
+			defer func() { <-c.slots }()
+			_, err := c.file(f, where, e)
+			c.done(where, err)
+		})
+	}
+}
+
+// done takes what came of an entry. What is only the entry's fault is counted;
+// anything else ends the copy.
+func (c *copier) done(where *place, err error) {
+	switch {
+	case err == nil || c.ctx.Err() != nil:
+	case leavesOut(err):
+		c.count(&c.result.Unreadable)
+		c.log.Error("not copied", "path", where.String(), "error", err)
+	default:
+		c.cancel(fmt.Errorf("%s: %w", where, err))
+	}
+}
+
+// count adds one to a number of the result.
+func (c *copier) count(n *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*n++
+}
+
+// advance tells of bytes that are done.
+func (c *copier) advance(bytes int64) {
+	if c.progress == nil || bytes == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.progress(bytes)
+}
+
+// file copies what is no folder into f. The copy has its name when it is whole; it
+// is the zero inode where it may not be made.
+func (c *copier) file(f *folder, where *place, e entry) (id inode, err error) {
+	todo := fileBytes(e.Entry)
+	defer func() { c.advance(todo) }()
+	if err := f.mayBecome(e.name); err != nil {
+		return inode{}, err
+	}
+	tmp := temporaryName()
+	n, err := c.create(f, tmp, e)
+	if err != nil || n == nil {
+		return inode{}, err
+	}
+	defer func() {
+		n.close()
+		if err != nil {
+			err = errors.Join(err, f.remove(tmp, 0))
+		}
+	}()
+	if file, ok := n.(*openNode); ok {
+		done, err := c.content(file, e)
+		if todo -= done; err != nil {
+			return inode{}, err
+		}
+	}
+	if err := c.attributes(n, where, e.Entry, f.inherits); err != nil {
+		return inode{}, err
+	}
+	return f.commit(tmp, e.name)
+}
+
+// create makes what is no folder, empty and under a temporary name. It gives nil
+// where that is not permitted.
+func (c *copier) create(f *folder, tmp string, e entry) (n node, err error) {
+	var left *int
+	switch e.Attr.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+		return createRegular(f.fd, tmp)
+	case syscall.S_IFLNK:
+		target, err := c.from.Readlink(c.ctx, e.ID)
+		if err == nil && (target == "" || strings.ContainsRune(target, 0)) {
+			err = fmt.Errorf("%q is no target of a link: %w", target, syscall.EIO)
+		}
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		left = &c.result.Symlinks
+		n, err = createSymlink(target, f.fd, tmp)
+		if err == nil || !denied(err) {
+			return n, err
+		}
+	case syscall.S_IFCHR, syscall.S_IFBLK, syscall.S_IFIFO, syscall.S_IFSOCK:
+		left = &c.result.Nodes
+		n, err = createNode(f.fd, tmp, e.Attr)
+		if err == nil || !denied(err) {
+			return n, err
+		}
+	default:
+		return nil, unreadable(fmt.Errorf("mode %#o is of no kind of file: %w", e.Attr.Mode, syscall.EIO))
+	}
+	c.count(left)
+	return nil, nil
+}

@@ -1,0 +1,127 @@
+package extract
+
+import (
+	"fmt"
+	"math"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/volfs"
+)
+
+// node is what was made and gets its attributes now.
+type node interface {
+	chown(uid, gid int) error
+	chmod(mode uint32) error
+	setxattr(name string, value []byte) error
+	removexattr(name string) error
+	setTimes(atime, mtime volfs.Time) error
+	close() error
+}
+
+// openNode is an open file or folder.
+type openNode struct{ fd int }
+
+// createRegular makes an empty file that only its owner may use.
+func createRegular(dir int, name string) (node, error) {
+	fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &openNode{fd}, nil
+}
+
+func (n *openNode) chown(uid, gid int) error { return unix.Fchown(n.fd, uid, gid) }
+func (n *openNode) chmod(mode uint32) error  { return unix.Fchmod(n.fd, mode) }
+func (n *openNode) close() error             { return unix.Close(n.fd) }
+
+func (n *openNode) setxattr(name string, value []byte) error {
+	return unix.Fsetxattr(n.fd, name, value, 0)
+}
+
+func (n *openNode) removexattr(name string) error { return unix.Fremovexattr(n.fd, name) }
+
+func (n *openNode) setTimes(atime, mtime volfs.Time) error {
+	ts := [2]unix.Timespec{timespec(atime), timespec(mtime)}
+	// Without a path: the file may lie in a folder that cannot be searched.
+	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(n.fd), 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// namedNode is what cannot be opened: a link, a device, a fifo, a socket. It is
+// called by a temporary name, so it is what was made under that.
+type namedNode struct {
+	dir    int
+	name   string
+	isLink bool
+}
+
+func createSymlink(target string, dir int, name string) (node, error) {
+	if err := unix.Symlinkat(target, dir, name); err != nil {
+		return nil, err
+	}
+	return &namedNode{dir, name, true}, nil
+}
+
+// createNode makes a device, fifo or socket.
+func createNode(dir int, name string, a volfs.Attr) (node, error) {
+	if a.Rdev > math.MaxUint32 {
+		return nil, unreadable(fmt.Errorf("%#x is no device number: %w", a.Rdev, syscall.EIO))
+	}
+	if err := unix.Mknodat(dir, name, a.Mode&syscall.S_IFMT|0o600, int(a.Rdev)); err != nil {
+		return nil, err
+	}
+	return &namedNode{dir, name, false}, nil
+}
+
+func (n *namedNode) chown(uid, gid int) error {
+	return unix.Fchownat(n.dir, n.name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (n *namedNode) chmod(mode uint32) error {
+	if n.isLink {
+		return nil
+	}
+	return unix.Fchmodat(n.dir, n.name, mode, 0)
+}
+
+func (n *namedNode) setxattr(name string, value []byte) error {
+	return unix.Lsetxattr(n.path(), name, value, 0)
+}
+
+func (n *namedNode) removexattr(name string) error { return unix.Lremovexattr(n.path(), name) }
+
+// path is for the system calls that have no form with a folder.
+func (n *namedNode) path() string { return fmt.Sprintf("/proc/self/fd/%d/%s", n.dir, n.name) }
+
+func (n *namedNode) setTimes(atime, mtime volfs.Time) error {
+	ts := []unix.Timespec{timespec(atime), timespec(mtime)}
+	return unix.UtimesNanoAt(n.dir, n.name, ts, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (n *namedNode) close() error { return nil }
+
+func timespec(t volfs.Time) unix.Timespec {
+	var ts unix.Timespec
+	setInt(&ts.Sec, t.Sec)
+	setInt(&ts.Nsec, int64(t.Nsec))
+	return ts
+}
+
+// setInt converts to the machine's width of a Timespec.
+func setInt[T int32 | int64](to *T, v int64) { *to = T(v) }
+
+// openat is openat(2), which a signal can interrupt on network filesystems.
+func openat(dir int, name string, flags int, mode uint32) (int, error) {
+	for {
+		fd, err := unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package tree
+
+import (
+	"strings"
+
+	"thintree/volfs/probe"
+)
+
+// partitions are those that can hold something, of a volume that is partitioned.
+// A filesystem may have a partition table before it that means nothing.
+func partitions(found probe.Result) []probe.Partition {
+	if found.Kind != probe.KindPartitionTable {
+		return nil
+	}
+	var list []probe.Partition
+	for _, p := range found.Table.Partitions {
+		if !p.Extended {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// impliedBytes is how long a volume has to be for what was found on it, in bytes.
+func impliedBytes(found probe.Result) int64 {
+	var end int64
+	for _, s := range found.Signatures {
+		end = max(end, s.SizeBytes)
+	}
+	for _, p := range partitions(found) {
+		end = max(end, p.OffsetBytes+p.LengthBytes)
+	}
+	return end
+}
+
+// holds says in a few words what was found.
+func holds(found probe.Result) string {
+	var types []string
+	for _, s := range found.Signatures {
+		types = append(types, s.Type)
+	}
+	switch found.Kind {
+	case probe.KindPartitionTable:
+		return "a partition table (" + found.Table.Type + ")"
+	case probe.KindEmpty:
+		return "nothing but zeros"
+	case probe.KindAmbivalent:
+		return "signatures of several kinds (" + strings.Join(types, ", ") + ")"
+	case probe.KindUnknown, "":
+		return "data of no known kind"
+	}
+	return types[0]
+}

@@ -1,0 +1,136 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"thintree/tests/guest/job"
+)
+
+const (
+	kernel  = "linux.uml"
+	modules = "/usr/lib/uml/modules/*"
+	memory  = "1G"
+
+	// timeLimit is for a boot and a test.
+	timeLimit = 5 * time.Minute
+)
+
+// Run runs the body of a test in a guest. It is to be all that the test
+// function does. The test is skipped where there is no guest to be had.
+func Run(t *testing.T, body func(*testing.T)) {
+	t.Helper()
+	if os.Getenv(job.Inside) != "" {
+		body(t)
+		return
+	}
+	dir := t.TempDir()
+	prepare(t, dir)
+	console, err := boot(t, dir)
+	output, status, statusErr := job.Result(dir)
+	if statusErr != nil {
+		t.Fatalf("the guest has not ended the test: %v\n%s\nits console:\n%s", errors.Join(err, statusErr), output, console)
+	}
+	if status != 0 {
+		t.Fatalf("in the guest: exit status %d\n%s", status, output)
+	}
+	if why := skipped(t.Name(), output); why != "" {
+		t.Skip(why)
+	}
+	t.Logf("in the guest:\n%s", output)
+}
+
+// prepare puts all that a guest needs in a folder.
+func prepare(t *testing.T, dir string) {
+	t.Helper()
+	for _, program := range []string{kernel, "modprobe"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s: %v", program, err)
+		}
+	}
+	found, err := filepath.Glob(modules)
+	if err != nil || len(found) != 1 {
+		t.Skipf("needs %s: one kernel's modules at %s, not %d", kernel, modules, len(found))
+	}
+	lib := filepath.Join(dir, "lib/modules")
+	if err := os.MkdirAll(lib, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(found[0], filepath.Join(lib, filepath.Base(found[0]))); err != nil {
+		t.Fatal(err)
+	}
+	build(t, "build", "-o", filepath.Join(dir, "init"), "thintree/tests/guest/init")
+	binary := filepath.Join(dir, "test")
+	build(t, "test", "-c", "-o", binary, ".")
+	cwd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = job.Job{
+		Args: []string{binary, "-test.v", "-test.run", pattern(t.Name()), "-test.timeout", timeLimit.String()},
+		Dir:  cwd,
+		Path: os.Getenv("PATH") + ":/usr/sbin:/sbin",
+	}.Write(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func build(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// pattern is what -test.run matches one test by.
+func pattern(name string) string {
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+// boot runs the guest to its end and gives what its console said.
+func boot(t *testing.T, dir string) (console string, err error) {
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit+30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, kernel,
+		"mem="+memory, "rootfstype=hostfs", "rw", "root=/dev/root", "rootflags=/",
+		"init="+filepath.Join(dir, "init"), "uml_dir="+dir+"/",
+		"con=null", "con0=fd:0,fd:1", "quiet")
+	// Its processes are processes of this machine: they end together.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	return out.String(), err
+}
+
+// skipped is why a test was skipped in the guest, "" where it was not.
+func skipped(name, output string) string {
+	_, after, ok := strings.Cut(output, "--- SKIP: "+name+" ")
+	if !ok {
+		// What was logged before a skip stands above that line since Go 1.14.
+		return ""
+	}
+	_ = after
+	return "skipped in the guest:\n" + output
+}
+
+var _ = json.Marshal

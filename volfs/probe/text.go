@@ -1,0 +1,72 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"strings"
+	"unicode/utf16"
+)
+
+// label is the text in a field that ends at its first zero byte, without the
+// white space after it.
+func label(field []byte) string {
+	if i := bytes.IndexByte(field, 0); i >= 0 {
+		field = field[:i]
+	}
+	return trimRight(string(field))
+}
+
+// label16 is label for UTF-16.
+func label16(field []byte, order binary.ByteOrder) string {
+	var units []uint16
+	for ; len(field) >= 2; field = field[2:] {
+		u := order.Uint16(field)
+		if u == 0 {
+			break
+		}
+		units = append(units, u)
+	}
+	return trimRight(string(utf16.Decode(units)))
+}
+
+// labelLatin1 is label for ISO 8859-1.
+func labelLatin1(field []byte) string {
+	var s strings.Builder
+	for _, c := range field {
+		if c == 0 {
+			break
+		}
+		s.WriteRune(rune(c))
+	}
+	return trimRight(s.String())
+}
+
+func trimRight(s string) string { return strings.TrimRight(s, " \t\n\v\f\r") }
+
+// dashed writes 16 bytes as a UUID in the order in which they stand; all zeros
+// are none.
+func dashed(b []byte) string {
+	if isZero(b) {
+		return ""
+	}
+	s := hex.EncodeToString(b)
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
+// guid writes 16 bytes as a UUID whose first three parts are little-endian.
+func guid(b []byte) string {
+	return dashed([]byte{
+		b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6],
+		b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15],
+	})
+}
+
+// product is a × b, 0 where that is no length of a volume.
+func product(a, b uint64) int64 {
+	if b != 0 && a > math.MaxInt64/b {
+		return 0
+	}
+	return int64(a * b)
+}
