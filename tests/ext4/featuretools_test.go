@@ -93,8 +93,7 @@ func oddInodes(t *testing.T, image string) {
 	} {
 		debugfs(t, image, fmt.Sprintf("set_inode_field %s extra_isize %d", file, size))
 	}
-	debugfs(t, image, "set_inode_field /sizes/1 flags 0xc0000") // EXT4_HUGE_FILE_FL: i_blocks in blocks
-	debugfs(t, image, "set_inode_field /sizes/59 blocks_high 0x12")
+	debugfs(t, image, "set_inode_field /sizes/1 flags 0xc0000")  // EXT4_HUGE_FILE_FL: i_blocks in blocks
 	debugfs(t, image, "set_inode_field /sizes/60 flags 0x80044") // EXT4_COMPR_FL, EXT4_NODUMP_FL
 	debugfs(t, image, "set_inode_field /sizes/61 size 100000")
 	debugfs(t, image, "set_inode_field /sizes/4097 size 10")

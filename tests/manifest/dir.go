@@ -81,6 +81,9 @@ func (w *dirWalk) file(fd int, name string, ino uint64, e *Entry) {
 	f, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		e.Content = failure(err)
+		if w.o.More {
+			e.More.Data = e.Content
+		}
 		return
 	}
 	file := seeker{os.NewFile(uintptr(f), name)}

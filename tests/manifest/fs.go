@@ -75,6 +75,9 @@ func (w *fsWalk) file(ino volfs.Ino, e *Entry) {
 	f, err := w.fs.Open(w.ctx, ino)
 	if err != nil {
 		e.Content = failure(err)
+		if w.o.More {
+			e.More.Data = e.Content
+		}
 		return
 	}
 	defer f.Close()
@@ -110,9 +113,19 @@ func (w *fsWalk) folder(ino volfs.Ino, e Entry, depth int) {
 		w.m = append(w.m, Entry{Path: e.Path, Err: failure(err)})
 	}
 	for _, d := range entries {
-		if d.Name != "." && d.Name != ".." {
-			w.visit(d.Ino, join(e.Path, d.Name), depth+1)
+		if d.Name == "." || d.Name == ".." {
+			continue
 		}
+		path := join(e.Path, d.Name)
+		child, err := w.fs.Lookup(w.ctx, ino, d.Name) // as a path is walked
+		if err == nil && child != d.Ino {
+			err = fmt.Errorf("inode %d by ReadDir, %d by Lookup", d.Ino, child)
+		}
+		if err != nil {
+			w.m = append(w.m, Entry{Path: path, Err: failure(err)})
+			continue
+		}
+		w.visit(child, path, depth+1)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // attachLoop puts a loop device over a file until the test ends.
-func attachLoop(t *testing.T, path string) (node string) {
+func attachLoop(t *testing.T, path string, readOnly bool) (node string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loop device")
@@ -21,7 +21,7 @@ func attachLoop(t *testing.T, path string) (node string) {
 		t.Skipf("needs root: loop device: %v", err)
 	}
 	defer ctl.Close()
-	backing, err := os.Open(path)
+	backing, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,12 +32,15 @@ func attachLoop(t *testing.T, path string) (node string) {
 			t.Fatal(err)
 		}
 		node = "/dev/loop" + strconv.Itoa(n)
-		loop, err := os.Open(node)
+		loop, err := os.OpenFile(node, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		config := unix.LoopConfig{Fd: uint32(backing.Fd())}
-		config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+		if readOnly {
+			config.Info.Flags |= unix.LO_FLAGS_READ_ONLY
+		}
 		copy(config.Info.File_name[:len(config.Info.File_name)-1], path)
 		err = unix.IoctlLoopConfigure(int(loop.Fd()), &config)
 		if err == nil {
@@ -59,7 +62,7 @@ func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 	if holder, err := InUse(path); holder != "" || err != nil {
 		t.Fatalf("before: %q, %v", holder, err)
 	}
-	node := attachLoop(t, path)
+	node := attachLoop(t, path, false)
 	want := filepath.Base(node)
 
 	link := path + "-hard"
@@ -93,6 +96,15 @@ func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 		if at, err := f.NextHole(5); at != 1<<20 || err != nil {
 			t.Errorf("a block device: NextHole = %d, %v", at, err)
 		}
+	}
+}
+
+func TestFileUnderAReadOnlyLoopDeviceIsNotInUse(t *testing.T) {
+	t.Parallel()
+	path, _ := writeFile(t, 1<<20)
+	attachLoop(t, path, true)
+	if holder, err := InUse(path); holder != "" || err != nil {
+		t.Errorf("InUse = %q, %v", holder, err)
 	}
 }
 

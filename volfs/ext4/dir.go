@@ -112,7 +112,7 @@ func (fs *FS) walkDir(ctx context.Context, dir *inode, first uint64, visit func(
 	// No block is in a folder twice, so one longer than the volume is damaged,
 	// and a list of it might never end.
 	limit := min(blocks, uint64(fs.vol.Size())>>fs.sb.blockBits)
-	for logical := first; logical < blocks; {
+	for logical := first; logical < limit; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -120,21 +120,21 @@ func (fs *FS) walkDir(ctx context.Context, dir *inode, first uint64, visit func(
 		if err != nil {
 			return err
 		}
-		switch {
-		case !r.hasData():
+		if !r.hasData() {
 			if logical == 0 || fs.isIndexed(dir) {
 				return dir.damage("a hole at block %d of a folder", logical)
 			}
 			logical = r.end()
 			continue
-		case logical >= limit:
-			return dir.damage("a folder of %d blocks, more than the volume has", blocks)
 		}
 		for ; logical < min(r.end(), limit); logical++ {
 			if !visit(logical, r.physical+logical-r.logical) {
 				return nil
 			}
 		}
+	}
+	if limit < blocks {
+		return dir.damage("a folder of %d blocks, more than the volume has", blocks)
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (sb *superblock) parseGroupDesc(g uint32, p []byte) (*groupDesc, error) {
 	}
 	first, last := sb.groupBlocks(g)
 	if sb.incompat(incompatFlexBG) {
-		first, last = uint64(sb.firstDataBlock), sb.blocksCount-1
+		first, last = uint64(sb.firstDataBlock)+1, sb.blocksCount-1
 	}
 	inside := func(block, blocks uint64) bool { return block >= first && block <= last && blocks-1 <= last-block }
 	switch {

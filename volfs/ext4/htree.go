@@ -158,7 +158,7 @@ func (fs *FS) lookupIndexed(ctx context.Context, dir *inode, q *query) (uint32, 
 	if err != nil {
 		return 0, err
 	}
-	for range uint64(fs.vol.Size()) >> fs.sb.blockBits { // more leaves than there are blocks would be a loop
+	for range dir.size >> fs.sb.blockBits { // more leaves than there are blocks would be a loop
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -12,18 +13,17 @@ import (
 func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	sb := fs.sb
 	var free, freeInodes uint64
-	err := fs.groupDescs(ctx, func(d *groupDesc) {
+	tables := tableClusters{sb: sb}
+	err := fs.groupDescs(ctx, func(d *groupDesc) error {
 		free += uint64(d.freeBlocks)
 		freeInodes += uint64(d.freeInodes)
+		return tables.add(d)
 	})
 	if err != nil {
 		return volfs.Statfs{}, err
 	}
-	overhead, err := fs.overhead(ctx)
-	if err != nil {
-		return volfs.Statfs{}, err
-	}
 	free <<= sb.clusterBits
+	overhead := fs.overhead(&tables)
 	s := volfs.Statfs{
 		BlockSize:  uint32(sb.blockSize),
 		Blocks:     sb.blocksCount - min(sb.blocksCount, overhead<<sb.clusterBits),
@@ -48,7 +48,7 @@ func (sb *superblock) reservedClusters() uint64 {
 }
 
 // groupDescs calls visit for the descriptor of each group.
-func (fs *FS) groupDescs(ctx context.Context, visit func(*groupDesc)) error {
+func (fs *FS) groupDescs(ctx context.Context, visit func(*groupDesc) error) error {
 	sb := fs.sb
 	p := make([]byte, sb.blockSize)
 	for g := range sb.groups {
@@ -66,36 +66,34 @@ func (fs *FS) groupDescs(ctx context.Context, visit func(*groupDesc)) error {
 		if err != nil {
 			return err
 		}
-		visit(d)
+		if err := visit(d); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// overhead is how many clusters the filesystem itself takes.
-func (fs *FS) overhead(ctx context.Context) (uint64, error) {
+// overhead is how many clusters the filesystem itself takes: as recorded, or as
+// counted in tables with what belongs to no group.
+func (fs *FS) overhead(tables *tableClusters) uint64 {
 	sb := fs.sb
-	if sb.roCompat(roCompatBigalloc) && sb.overhead != 0 && uint64(sb.overhead) <= sb.blocksCount {
-		return uint64(sb.overhead), nil
+	if sb.overheadRecorded() {
+		return uint64(sb.overhead)
 	}
-	overhead := sb.clusters(uint64(sb.firstDataBlock))
-	if sb.roCompat(roCompatBigalloc) {
-		tables, err := fs.tableClusters(ctx)
-		if err != nil {
-			return 0, err
-		}
-		overhead += tables
-	} else {
-		for g := range sb.groups {
-			overhead += uint64(sb.superBlocks(g)) + sb.inodeTableBlocks() + 2 // the bitmaps
-		}
-	}
+	overhead := sb.clusters(uint64(sb.firstDataBlock)) + tables.count()
 	if !sb.compat(compatHasJournal) || sb.journalInum == 0 || sb.journalInum > sb.inodesCount {
-		return overhead, nil
+		return overhead
 	}
 	if j, err := fs.loadInode(sb.journalInum); err == nil {
 		overhead += sb.clusters(j.size >> sb.blockBits)
 	}
-	return overhead, nil
+	return overhead
+}
+
+// overheadRecorded tells whether s_overhead_clusters counts: the kernel counts
+// for itself where that is easy.
+func (sb *superblock) overheadRecorded() bool {
+	return sb.roCompat(roCompatBigalloc) && sb.overhead != 0 && uint64(sb.overhead) <= sb.blocksCount
 }
 
 // superBlocks is how many blocks the superblock, the descriptors and the blocks
@@ -115,38 +113,51 @@ func (sb *superblock) clusters(n uint64) uint64 {
 
 // tableClusters counts the clusters that hold bitmaps, inode tables, the
 // superblock or descriptors.
-func (fs *FS) tableClusters(ctx context.Context) (uint64, error) {
-	sb := fs.sb
-	type span struct{ first, last uint64 } // clusters
-	var spans []span
-	add := func(block, blocks uint64) {
-		if blocks > 0 {
-			spans = append(spans, span{block >> sb.clusterBits, (block + blocks - 1) >> sb.clusterBits})
-		}
+type tableClusters struct {
+	sb *superblock
+	n  uint64
+	// spans are ranges of clusters, which can be in several where clusters have
+	// several blocks.
+	spans []clusterSpan
+}
+
+type clusterSpan struct{ first, last uint64 }
+
+// add counts what belongs to a group.
+func (t *tableClusters) add(d *groupDesc) error {
+	const maxSpans = 1 << 22
+	switch {
+	case t.sb.overheadRecorded():
+		return nil
+	case t.sb.clusterBits == 0:
+		t.n += uint64(t.sb.superBlocks(d.number)) + t.sb.inodeTableBlocks() + 2 // the bitmaps
+		return nil
+	case len(t.spans) > maxSpans:
+		return badSuperblock("%d groups, and no s_overhead_clusters", t.sb.groups)
 	}
-	err := fs.groupDescs(ctx, func(d *groupDesc) {
-		add(d.blockBitmap, 1)
-		add(d.inodeBitmap, 1)
-		add(d.inodeTable, sb.inodeTableBlocks())
-		first, _ := sb.groupBlocks(d.number)
-		add(first, uint64(sb.superBlocks(d.number)))
-	})
-	if err != nil {
-		return 0, err
+	first, _ := t.sb.groupBlocks(d.number)
+	t.span(first, uint64(t.sb.superBlocks(d.number)))
+	t.span(d.blockBitmap, 1)
+	t.span(d.inodeBitmap, 1)
+	t.span(d.inodeTable, t.sb.inodeTableBlocks())
+	return nil
+}
+
+func (t *tableClusters) span(block, blocks uint64) {
+	if blocks > 0 {
+		t.spans = append(t.spans, clusterSpan{block >> t.sb.clusterBits, (block + blocks - 1) >> t.sb.clusterBits})
 	}
-	slices.SortFunc(spans, func(a, b span) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
-	var n, next uint64
-	for _, s := range spans {
-		s.first = max(s.first, next)
-		if s.last >= s.first {
+}
+
+// count gives the number of clusters.
+func (t *tableClusters) count() uint64 {
+	slices.SortFunc(t.spans, func(a, b clusterSpan) int { return cmp.Compare(a.first, b.first) })
+	n, next := t.n, uint64(0)
+	for _, s := range t.spans {
+		if s.first = max(s.first, next); s.last >= s.first {
 			n += s.last - s.first + 1
 			next = s.last + 1
 		}
 	}
-	return n, nil
+	return n
 }

@@ -1,0 +1,101 @@
+package guest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	sectorBytes = 512
+	mib         = 1 << 20
+
+	volumeBytes = 64 * mib
+)
+
+// pool is an active thin pool over loop devices.
+type pool struct {
+	metadata, data string // block devices
+}
+
+// newPool makes a pool with data blocks of 64 KiB. It goes with the guest.
+func newPool(t *testing.T) *pool {
+	t.Helper()
+	for _, program := range []string{"dmsetup", "losetup", "mkfs.ext4"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s: %v", program, err)
+		}
+	}
+	const metadataBytes, dataBytes = 4 * mib, 512 * mib
+	p := &pool{metadata: loop(t, metadataBytes), data: loop(t, dataBytes)}
+	table := fmt.Sprintf("0 %d thin-pool %s %s 128 0", dataBytes/sectorBytes, p.metadata, p.data)
+	sh(t, "dmsetup create pool --table '"+table+"'")
+	return p
+}
+
+// loop is a loop device over a new file of a length in bytes.
+func loop(t *testing.T, bytes int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, bytes); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(sh(t, "losetup --find --show "+path))
+}
+
+// create makes an empty device in the pool.
+func (p *pool) create(t *testing.T, id int) {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup message pool 0 'create_thin %d'", id))
+}
+
+// snapshot makes a device that is as an active one is now.
+func (p *pool) snapshot(t *testing.T, id, of int) {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup suspend thin-%d && dmsetup message pool 0 'create_snap %d %d' && dmsetup resume thin-%d", of, id, of, of))
+}
+
+func (p *pool) delete(t *testing.T, id int) {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup message pool 0 'delete %d'", id))
+}
+
+// activate gives the path of a device of volumeBytes.
+func (p *pool) activate(t *testing.T, id int) string {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup create thin-%d --table '0 %d thin /dev/mapper/pool %d'", id, volumeBytes/sectorBytes, id))
+	return fmt.Sprintf("/dev/mapper/thin-%d", id)
+}
+
+func (p *pool) deactivate(t *testing.T, id int) {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup remove thin-%d", id))
+}
+
+// sh runs a shell command and gives what it prints.
+func sh(t *testing.T, command string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-ec", command)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", command, err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// mounted is where a device with a new ext4 filesystem is mounted.
+func mounted(t *testing.T, device string) string {
+	t.Helper()
+	dir := t.TempDir()
+	sh(t, "mkfs.ext4 -q "+device+" && mount "+device+" "+dir)
+	t.Cleanup(func() { sh(t, "umount "+dir) })
+	return dir
+}
