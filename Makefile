@@ -1,7 +1,6 @@
 # The commands of this repository. `make` alone lists them.
 
 SHELL := /bin/bash
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 export KEEP
 
@@ -21,7 +20,7 @@ test: ## all checks and tests; as root it installs missing Debian packages
 	@tests/run
 
 lint: ## gofmt, go vet, staticcheck, shellcheck
-	@tests/lint $(STATICCHECK)
+	@tests/lint
 
 bench: setup ## measure, beside the kernel's own mounts
 	@go run ./tests/bench

@@ -60,7 +60,7 @@ func (c *copier) run(dir string, e entry) error {
 		return err
 	}
 	c.stack = []*folder{top}
-	c.entry(top, e)
+	c.first(top, e)
 	for len(c.stack) > 1 && c.ctx.Err() == nil {
 		c.step(c.stack[len(c.stack)-1])
 	}
@@ -72,6 +72,19 @@ func (c *copier) run(dir string, e entry) error {
 		}
 	}
 	return context.Cause(c.ctx)
+}
+
+// first copies or begins what was asked for. Where that is a folder that cannot be
+// read at all, there is no copy to go on with.
+func (c *copier) first(top *folder, e entry) {
+	if !isFolder(e.Attr) {
+		c.entry(top, e)
+		return
+	}
+	where := &place{top.where, e.name}
+	if err := c.enter(top, where, e); err != nil {
+		c.cancel(fmt.Errorf("%s: %w", where, err))
+	}
 }
 
 // step copies the next entries of a folder, or ends it.

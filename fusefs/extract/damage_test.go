@@ -66,6 +66,21 @@ func TestUnreadableFolder(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/half", "copy/half/f", "copy/f")
 }
 
+func TestWhatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	closed, locked := folderOf(fakeEntry{"f", 4}), file("x")
+	closed.openErr, locked.openErr = syscall.EMEDIUMTYPE, syscall.ENOKEY
+	s := fake{1: folderOf(fakeEntry{"closed", 2}, fakeEntry{"locked", 3}), 2: closed, 3: locked, 4: file("x")}
+	if r := extractAll(t, s, dir); r != (Result{Unreadable: 2}) {
+		t.Errorf("%+v", r)
+	}
+	wantNames(t, dir, "copy")
+	_, err := copyFrom(t.Context(), s, 2, dir, Options{Name: "closed"})
+	wantErr(t, err, syscall.EMEDIUMTYPE)
+	wantNames(t, dir, "copy")
+}
+
 func TestUnreadableXattrIsCounted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

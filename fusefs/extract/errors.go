@@ -28,7 +28,7 @@ func leavesOut(err error) bool {
 // denied tells whether an error says that the user or DEST's filesystem may not
 // have it. EINVAL is an owner that a user namespace has not.
 func denied(err error) bool {
-	return isOne(err, syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EOVERFLOW)
+	return isOne(err, syscall.EPERM, syscall.EINVAL, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EOVERFLOW)
 }
 
 func isOne(err error, of ...syscall.Errno) bool {

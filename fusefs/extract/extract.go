@@ -40,7 +40,8 @@ type Options struct {
 //
 // What of the tree cannot be read is left out and counted in the Result, which is
 // valid with an error too. An error is what ended the copy before its end: dest
-// cannot be written to, or ctx ended.
+// cannot be written to, the folder that was to be copied cannot be read at all, or
+// ctx ended. Several copies may be made at once.
 func Copy(ctx context.Context, t *tree.Tree, id tree.NodeID, dest string, o Options) (Result, error) {
 	return copyFrom(ctx, treeSource{t}, id, dest, o)
 }

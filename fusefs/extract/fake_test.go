@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -24,6 +25,7 @@ type fakeNode struct {
 	target  string
 	xattrs  map[string]string
 	entries []fakeEntry
+	openErr error
 	// endErr is what a listing ends with.
 	endErr error
 
@@ -114,11 +116,11 @@ func (s fake) Xattr(_ context.Context, id tree.NodeID, name string) ([]byte, err
 }
 
 func (s fake) open(ctx context.Context, id tree.NodeID) (volfs.File, error) {
-	return fakeFile{ctx, s[id]}, ctx.Err()
+	return fakeFile{s[id]}, cmp.Or(s[id].openErr, ctx.Err())
 }
 
 func (s fake) openDir(ctx context.Context, id tree.NodeID) (dir, error) {
-	return fakeDir{s, s[id]}, ctx.Err()
+	return fakeDir{s, s[id]}, cmp.Or(s[id].openErr, ctx.Err())
 }
 
 type fakeDir struct {
@@ -142,10 +144,7 @@ func (d fakeDir) ReadDir(ctx context.Context, cookie uint64, _ bool, emit func(t
 
 func (fakeDir) Close() error { return nil }
 
-type fakeFile struct {
-	ctx  context.Context
-	node *fakeNode
-}
+type fakeFile struct{ node *fakeNode }
 
 func (f fakeFile) ReadAt(p []byte, off int64) (int, error) {
 	if f.node.onRead != nil {

@@ -36,7 +36,6 @@ func aclVolume(t *testing.T) (source []string, kernel string) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(dir, "data")
 	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs && mount -o loop data fs", mib))
 	fs := filepath.Join(dir, "fs")
 	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })

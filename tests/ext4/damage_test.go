@@ -35,7 +35,7 @@ func TestADamagedImageIsReadInBoundedTime(t *testing.T) {
 			k.unmount()
 			for seed := range uint64(12) {
 				damaged := copyImage(t, image)
-				damage(t, damaged, seed)
+				scratch(t, damaged, seed)
 				walkDamaged(t, damaged, seed)
 				os.Remove(damaged)
 			}
@@ -43,9 +43,9 @@ func TestADamagedImageIsReadInBoundedTime(t *testing.T) {
 	}
 }
 
-// damage changes bytes of what is written, which here is mostly metadata, but
+// scratch changes bytes of what is written, which here is mostly metadata, but
 // for the superblock.
-func damage(t *testing.T, image string, seed uint64) {
+func scratch(t *testing.T, image string, seed uint64) {
 	t.Helper()
 	f, err := os.OpenFile(image, os.O_RDWR, 0)
 	if err != nil {

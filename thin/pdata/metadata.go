@@ -1,165 +1,183 @@
 package pdata
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
-
-	lru "github.com/hashicorp/golang-lru/v2"
+	"time"
 )
 
-// cachedNodes is how many nodes are kept: 3 MiB of them.
-const cachedNodes = 768
+const (
+	// walks is how often something is read of a live pool that changes each time.
+	walks = 64
+	// looks is how often a live pool's superblock is read where it makes no sense,
+	// as it does while it is being written.
+	looks = 8
+	// trust is how long after a look at the superblock of a live pool the blocks
+	// that were read under it are used again.
+	trust = 5 * time.Millisecond
+)
 
-// moves is how often a walk through a live pool is begun again.
-const moves = 100
-
-// Metadata is a pool's metadata, opened for reading. Its methods may be called
-// concurrently.
+// Metadata is an open pool's metadata. Its methods may be called concurrently.
 type Metadata struct {
-	r    io.ReaderAt
-	size int64 // in bytes
-	opts Options
-	// current is the metadata as of the superblock that was read last.
-	current atomic.Pointer[commit]
+	r     io.ReaderAt
+	size  int64 // bytes
+	opts  Options
+	trust time.Duration
+	view  atomic.Pointer[view]
 }
 
 // Options say how metadata are read.
 type Options struct {
-	// HeldRoot reads them as of the metadata snapshot that the pool holds.
+	// HeldRoot reads them as they were when the metadata snapshot was taken that
+	// the pool holds: [ErrNoHeldRoot] where it holds none. The superblock, and
+	// with it the number of data blocks, is the pool's all the same.
 	HeldRoot bool
-	// Live says that the kernel has the pool active. The reader must then not be
-	// cached by anybody. Walks look at the superblock again when they are done,
-	// and begin again where it has changed.
+	// Live says that somebody has the pool in use, so that it changes.
 	Live bool
 }
 
-// commit is the metadata as of one superblock. The blocks that it leads to stay
-// as they are for as long as it is the pool's current one.
-type commit struct {
-	raw   []byte // of the superblock, what means something
-	sb    *Superblock
-	view  *Superblock // the metadata snapshot's, where that is read; otherwise sb
-	nodes *lru.Cache[uint64, *node]
-}
-
-// Open opens a pool's metadata of sizeBytes. Its errors are ErrShort, ErrZeroed,
-// ErrNotPool, ErrNoHeldRoot, UnsupportedError, DamageError, and those of reading.
-func Open(ctx context.Context, r io.ReaderAt, sizeBytes int64, o Options) (*Metadata, error) {
-	m := &Metadata{r: r, size: sizeBytes, opts: o}
-	if sizeBytes < BlockBytes {
-		return nil, fmt.Errorf("%d bytes: %w", sizeBytes, ErrShort)
-	}
-	c, err := m.load(ctx)
+// Open opens the metadata that lie in r and are sizeBytes long. It reads the
+// superblock only. What is no pool, or not one that can be read, is one of the
+// errors of this package: ErrZeroed, ErrNotPool, ErrChecksum, ErrVersion,
+// ErrIncompatible, ErrSuperblock, ErrTruncated.
+//
+// Metadata shorter than their space map says are opened: what lies beyond their
+// end is damage.
+func Open(ctx context.Context, r io.ReaderAt, sizeBytes int64, opts Options) (*Metadata, error) {
+	m := &Metadata{r: r, size: max(sizeBytes, 0), opts: opts, trust: trust}
+	s, err := m.readState(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m.current.Store(c)
+	m.view.Store(newView(m, s, 1))
 	return m, nil
 }
 
-// load reads the superblock, and the one that it holds where that is to be read.
-func (m *Metadata) load(ctx context.Context) (*commit, error) {
-	var last error
-	for range moves {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		b, err := m.block(0)
-		if err != nil {
-			return nil, err
-		}
-		sb, err := parseSuperblock(b, 0)
-		if err != nil {
-			// A live one may be in the middle of being written.
-			if last = err; m.opts.Live && errors.As(err, new(*DamageError)) {
-				continue
-			}
-			return nil, err
-		}
-		c := &commit{raw: b[:superblockEnd], sb: sb, view: sb}
-		if c.nodes, err = lru.New[uint64, *node](cachedNodes); err != nil {
-			return nil, err
-		}
-		if !m.opts.HeldRoot {
-			return c, nil
-		}
-		if sb.HeldRoot == 0 {
-			return nil, ErrNoHeldRoot
-		}
-		if b, err = m.block(sb.HeldRoot); err == nil {
-			c.view, err = parseSuperblock(b, sb.HeldRoot)
-		}
-		if err != nil && m.opts.Live {
-			last = err
-			continue
-		}
-		return c, err
-	}
-	return nil, last
+// Superblock is the pool's superblock as it was last read. With [Options].HeldRoot
+// too it is the pool's own, not the copy in the metadata snapshot.
+func (m *Metadata) Superblock() Superblock { return m.view.Load().pool }
+
+// Generation is a number that is another one each time that the metadata are
+// found to have changed. It reads nothing.
+func (m *Metadata) Generation() uint64 { return m.view.Load().generation }
+
+// Refresh reads the superblock again and tells whether the metadata have changed
+// since it was last read.
+func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
+	same, err := m.look(ctx, m.view.Load())
+	return !same, err
 }
 
-// Superblock is the pool's superblock as it was read last.
-func (m *Metadata) Superblock() Superblock { return *m.current.Load().sb }
+// state is what the superblock says: the pool's own, and that of what is read,
+// which is another one where that is a metadata snapshot.
+type state struct {
+	pool Superblock
+	root Superblock
+	identity
+}
 
-// Refresh reads the superblock again and tells whether it has changed.
-func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
-	c := m.current.Load()
-	same, err := m.holds(c)
-	if err != nil || same {
-		return false, err
+// identity is what stays the same for as long as the metadata that a superblock
+// leads to stay the same.
+type identity struct {
+	superblock   [superblockUsed]byte
+	nrDataBlocks uint64
+}
+
+func (m *Metadata) readState(ctx context.Context) (s state, err error) {
+	for range looks {
+		s, err = m.readStateOnce(ctx)
+		if err == nil || !m.opts.Live || ctx.Err() != nil || errors.Is(err, ErrNoHeldRoot) {
+			break
+		}
 	}
-	now, err := m.load(ctx)
+	return s, err
+}
+
+func (m *Metadata) readStateOnce(ctx context.Context) (state, error) {
+	pool, raw, err := m.readSuperblock(ctx, 0)
+	if err != nil {
+		return state{}, fmt.Errorf("superblock: %w", err)
+	}
+	root := pool
+	if m.opts.HeldRoot {
+		if pool.HeldRoot == 0 {
+			return state{}, ErrNoHeldRoot
+		}
+		if root, raw, err = m.readSuperblock(ctx, pool.HeldRoot); err != nil {
+			return state{}, fmt.Errorf("metadata snapshot in block %d: %w", pool.HeldRoot, err)
+		}
+		if root.DataBlockSize != pool.DataBlockSize {
+			return state{}, fmt.Errorf("metadata snapshot in block %d: %w: data blocks of %d sectors, the pool's have %d",
+				pool.HeldRoot, ErrSuperblock, root.DataBlockSize, pool.DataBlockSize)
+		}
+	}
+	return state{pool, root, identity{[superblockUsed]byte(raw), pool.DataSpaceMapRoot.NrBlocks}}, nil
+}
+
+func (m *Metadata) readSuperblock(ctx context.Context, block uint64) (Superblock, []byte, error) {
+	p, err := readBlock(ctx, m.r, m.size, block)
+	if err != nil {
+		return Superblock{}, nil, err
+	}
+	s, err := parseSuperblock(p, block)
+	return s, p, err
+}
+
+// look reads the superblock again and tells whether what v shows is current. If
+// not, the view is replaced.
+func (m *Metadata) look(ctx context.Context, v *view) (same bool, err error) {
+	at := time.Now().UnixNano()
+	s, err := m.readState(ctx)
 	if err != nil {
 		return false, err
 	}
-	m.current.CompareAndSwap(c, now)
+	if s.identity != v.identity {
+		m.view.CompareAndSwap(v, newView(m, s, v.generation+1))
+		return false, nil
+	}
+	if s.pool != v.pool { // and yet the metadata snapshot is the same
+		now := &view{state: s, generation: v.generation, r: v.r, size: v.size, cache: v.cache}
+		now.seen.Store(at)
+		m.view.CompareAndSwap(v, now)
+	}
+	v.seen.Store(at)
 	return true, nil
 }
 
-// holds tells whether a commit is still the pool's current one.
-func (m *Metadata) holds(c *commit) (bool, error) {
-	b, err := m.block(0)
-	if err != nil {
-		return false, err
+// trusted is the view to read with. The blocks that it has of a live pool are
+// young enough to be used.
+func (m *Metadata) trusted() *view {
+	v := m.view.Load()
+	if m.opts.Live && time.Since(time.Unix(0, v.seen.Load())) > m.trust {
+		m.view.CompareAndSwap(v, newView(m, v.state, v.generation))
+		v = m.view.Load()
 	}
-	return bytes.Equal(b[:superblockEnd], c.raw), nil
+	return v
 }
 
-// consistent calls walk with a commit, again and again until one was the current
-// one all the way through.
-func (m *Metadata) consistent(ctx context.Context, walk func(*commit) error) error {
-	for range moves {
-		if err := ctx.Err(); err != nil {
+// read calls f with a view until what it found is what a current superblock leads
+// to; f begins anew each time. Where look is false and the pool is not live, the
+// superblock that was read before is taken to be current.
+func (m *Metadata) read(ctx context.Context, look bool, f func(*view) error) error {
+	for range walks {
+		v := m.trusted()
+		err := f(v)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !look && !m.opts.Live {
 			return err
 		}
-		c := m.current.Load()
-		err := walk(c)
-		if !m.opts.Live {
-			return err
+		same, lookErr := m.look(ctx, v)
+		if lookErr != nil {
+			return lookErr
 		}
-		changed, rerr := m.Refresh(ctx)
-		if rerr != nil {
-			return rerr
-		}
-		if !changed && m.current.Load() == c {
+		if same {
 			return err
 		}
 	}
-	return ErrMoving
-}
-
-// block reads one block.
-func (m *Metadata) block(at uint64) ([]byte, error) {
-	b := make([]byte, BlockBytes)
-	if at >= uint64(m.size/BlockBytes) {
-		return nil, fmt.Errorf("pool metadata: block %d lies beyond their end: %w", at, io.ErrUnexpectedEOF)
-	}
-	if _, err := m.r.ReadAt(b, int64(at)*BlockBytes); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("pool metadata: block %d: %w", at, err)
-	}
-	return b, nil
+	return ErrChanging
 }

@@ -1,74 +1,69 @@
 package pdata
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
+	"sort"
 )
 
-// node is a checked btree node: struct btree_node.
+const (
+	nodeHeaderBytes = 32
+	flagInternal    = 1
+	flagLeaf        = 2
+	childBytes      = 8 // of the values in an internal node, which are blocks
+)
+
+// node is a verified btree node: struct btree_node of dm-btree-internal.h.
 type node struct {
-	b        []byte
-	internal bool
-	n        int // entries
-	max      int // entries that there is room for
-	size     int // of a value, in bytes
+	p         []byte // the block
+	leaf      bool
+	nr        int // entries
+	max       int
+	valueSize int // bytes
 }
 
-const nodeHeader = 32
-
-func (n *node) key(i int) uint64   { return binary.LittleEndian.Uint64(n.b[nodeHeader+8*i:]) }
-func (n *node) value(i int) []byte { return n.b[nodeHeader+8*n.max+i*n.size:][:n.size] }
-func (n *node) child(i int) uint64 { return binary.LittleEndian.Uint64(n.value(i)) }
-
-// parseNode checks a node's bytes, of a tree whose leaves hold values of size
-// bytes. What is wrong is said in words.
-func parseNode(b []byte, at uint64, size int) (*node, string) {
-	le := binary.LittleEndian
-	if want, got := checksum(b, nodeSalt), le.Uint32(b); got != want {
-		return nil, fmt.Sprintf("checksum %#08x instead of %#08x", got, want)
+func parseNode(p []byte) node {
+	return node{
+		p:    p,
+		leaf: le.Uint32(p[4:]) == flagLeaf, nr: int(le.Uint32(p[16:])), max: int(le.Uint32(p[20:])),
+		valueSize: int(le.Uint32(p[24:])),
 	}
-	if where := le.Uint64(b[8:]); where != at {
-		return nil, fmt.Sprintf("it says that it is block %d", where)
-	}
-	n := &node{b: b}
-	switch flags := le.Uint32(b[4:]); flags {
-	case 1:
-		n.internal, size = true, 8
-	case 2:
-	default:
-		return nil, fmt.Sprintf("flags %#x of neither an internal node nor a leaf", flags)
-	}
-	entries, most, bytes := le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint32(b[24:])
-	if bytes != uint32(size) {
-		return nil, fmt.Sprintf("values of %d bytes instead of %d", bytes, size)
-	}
-	if most%3 != 0 || nodeHeader+uint64(most)*uint64(8+size) > BlockBytes {
-		return nil, fmt.Sprintf("room for %d entries", most)
-	}
-	if entries > most {
-		return nil, fmt.Sprintf("%d entries, but room for %d", entries, most)
-	}
-	n.n, n.max, n.size = int(entries), int(most), size
-	if n.internal && n.n == 0 {
-		return nil, "an internal node without entries"
-	}
-	for i := 1; i < n.n; i++ {
-		if n.key(i-1) >= n.key(i) {
-			return nil, fmt.Sprintf("keys %d and %d out of order", n.key(i-1), n.key(i))
-		}
-	}
-	return n, ""
 }
 
-// search is the last entry with a key ≤ k, -1 where all are higher.
-func (n *node) search(k uint64) int {
-	lo, hi := 0, n.n
-	for lo < hi {
-		if mid := (lo + hi) / 2; n.key(mid) <= k {
-			lo = mid + 1
-		} else {
-			hi = mid
+func (n node) key(i int) uint64 { return le.Uint64(n.p[nodeHeaderBytes+8*i:]) }
+
+func (n node) value(i int) []byte {
+	at := nodeHeaderBytes + 8*n.max + n.valueSize*i
+	return n.p[at : at+n.valueSize : at+n.valueSize]
+}
+
+// search is the index of the first key that is not below a key.
+func (n node) search(key uint64) int {
+	return sort.Search(n.nr, func(i int) bool { return n.key(i) >= key })
+}
+
+// checkNode verifies what can be told of a node without knowing its tree.
+func checkNode(p []byte) error {
+	flags, nr, maxEntries, valueSize := le.Uint32(p[4:]), le.Uint32(p[16:]), le.Uint32(p[20:]), le.Uint32(p[24:])
+	switch {
+	case flags != flagInternal && flags != flagLeaf:
+		return fmt.Errorf("flags %#x are no node's", flags)
+	case uint64(maxEntries)*(8+uint64(valueSize)) > BlockBytes-nodeHeaderBytes:
+		return fmt.Errorf("room for %d entries with values of %d bytes does not fit in a block", maxEntries, valueSize)
+	case maxEntries%3 != 0:
+		return fmt.Errorf("room for %d entries, which is no multiple of 3", maxEntries)
+	case nr > maxEntries:
+		return fmt.Errorf("%d entries with room for %d", nr, maxEntries)
+	case flags == flagInternal && nr == 0:
+		return errors.New("no children")
+	case flags == flagInternal && valueSize != childBytes:
+		return fmt.Errorf("children of %d bytes", valueSize)
+	}
+	n := parseNode(p)
+	for i := 1; i < n.nr; i++ {
+		if n.key(i) <= n.key(i-1) {
+			return fmt.Errorf("key %d follows key %d", n.key(i), n.key(i-1))
 		}
 	}
-	return lo - 1
+	return nil
 }

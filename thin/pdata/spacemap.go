@@ -2,135 +2,242 @@ package pdata
 
 import (
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
+	"iter"
 )
-
-// SpaceMap counts how often each block is referred to: struct disk_sm_root and
-// what it leads to. A data block's count is of the leaves that map it, not of the
-// devices, which may share leaves. Its methods may be called concurrently.
-type SpaceMap struct {
-	m    *Metadata
-	data bool
-}
-
-// DataSpaceMap counts the data blocks.
-func (m *Metadata) DataSpaceMap() *SpaceMap { return &SpaceMap{m: m, data: true} }
-
-// MetadataSpaceMap counts the metadata blocks.
-func (m *Metadata) MetadataSpaceMap() *SpaceMap { return &SpaceMap{m: m} }
 
 const (
-	// bitmapEntries are in one bitmap block: two bits each, after a header.
-	bitmapEntries = 4 * (BlockBytes - bitmapHeader)
-	bitmapHeader  = 16
-	// indexEntries are in the one index block of the metadata's space map.
-	indexEntries = 255
-	indexEntry   = 16 // bytes of struct disk_index_entry
-	// overflow is the two bits that mean: see the tree of reference counts.
-	overflow = 3
+	bitmapHeaderBytes = 16
+	blocksPerBitmap   = (BlockBytes - bitmapHeaderBytes) * 4
+	indexEntryBytes   = 16
+	indexHeaderBytes  = 16
+	indexEntries      = (BlockBytes - indexHeaderBytes) / indexEntryBytes
+
+	// manyCounts is what a bitmap has where the count is in the reference count
+	// tree: three and more.
+	manyCounts = 3
 )
 
-func (s *SpaceMap) root(c *commit) SpaceMapRoot {
-	if s.data {
-		return c.sb.DataSpaceMapRoot
-	}
-	return c.sb.MetadataSpaceMapRoot
+// SpaceMap tells how often each block is referred to: struct ll_disk of
+// dm-space-map-common.h. Of a data block, what counts are the leaves that map to
+// it, not the devices. Its methods may be called concurrently.
+type SpaceMap struct {
+	m    *Metadata
+	name Tree
 }
 
-// RefCount is how often a block is referred to.
-func (s *SpaceMap) RefCount(ctx context.Context, block uint64) (count uint32, err error) {
-	err = s.m.consistent(ctx, func(c *commit) error {
-		root := s.root(c)
+// DataSpaceMap is the space map of the data blocks.
+func (m *Metadata) DataSpaceMap() *SpaceMap { return &SpaceMap{m, TreeData} }
+
+// MetadataSpaceMap is the space map of the metadata blocks.
+func (m *Metadata) MetadataSpaceMap() *SpaceMap { return &SpaceMap{m, TreeMetadata} }
+
+// Counts is a run of blocks with the same reference count.
+type Counts struct {
+	Block  uint64 // the first
+	Length uint64 // in blocks
+	Count  uint32 // 0: free
+}
+
+// RefCount is the reference count of a block, 0 where it is free. A block that
+// the space map does not have is an error. Damage is a [DamageError], a metadata
+// snapshot [ErrNoSpaceMap].
+func (s *SpaceMap) RefCount(ctx context.Context, block uint64) (uint32, error) {
+	var count uint32
+	err := s.read(ctx, func(v *view, root SpaceMapRoot) error {
 		if block >= root.NrBlocks {
-			return fmt.Errorf("space map: block %d of %d", block, root.NrBlocks)
+			return fmt.Errorf("%s: no block %d: it has %d", s.name, block, root.NrBlocks)
 		}
-		bits, err := s.bitmap(ctx, c, block/bitmapEntries)
+		part, err := s.part(ctx, v, root, span{block, block + 1})
 		if err != nil {
 			return err
 		}
-		if count = entry(bits, block%bitmapEntries); count < overflow {
-			return nil
-		}
-		t := &tree{m: s.m, c: c, name: "space map", root: root.RefCountRoot, size: 4}
-		value, err := t.find(ctx, block)
-		if err != nil {
-			return err
-		}
-		if value == nil {
-			return &DamageError{Tree: "space map", Block: root.RefCountRoot, Fault: "it lacks a count that is said to be there", First: block, Last: block}
-		}
-		count = binary.LittleEndian.Uint32(value)
-		return nil
+		count = part.found[0].counts.Count
+		return part.found[0].err
 	})
 	return count, err
 }
 
-// entry is the count in two bits of a bitmap, of which the lower is the more
-// significant.
-func entry(bits []byte, i uint64) uint32 {
-	word := binary.LittleEndian.Uint64(bits[bitmapHeader+i/32*8:])
-	two := word >> (i % 32 * 2)
-	return uint32(two&1<<1 | two>>1&1)
+// All lists the reference counts of all blocks, in order. Where they cannot be
+// read, a [DamageError] stands in their place, and the listing goes on after
+// them; any other error ends it.
+//
+// A live pool is listed in parts; each of them is as one superblock has it, the
+// whole need not be.
+func (s *SpaceMap) All(ctx context.Context) iter.Seq2[Counts, error] {
+	return func(yield func(Counts, error) bool) {
+		var last Counts
+		for next, done := uint64(0), false; !done; {
+			var part countsPart
+			err := s.read(ctx, func(v *view, root SpaceMapRoot) (err error) {
+				if done = next >= root.NrBlocks; done {
+					part = countsPart{}
+					return nil
+				}
+				part, err = s.part(ctx, v, root, span{next, root.NrBlocks})
+				return err
+			})
+			if err != nil {
+				yield(Counts{}, err)
+				return
+			}
+			for _, f := range part.found {
+				if f.err == nil && f.counts.Count == last.Count && last.Length > 0 {
+					last.Length += f.counts.Length
+					continue
+				}
+				if last.Length > 0 && !yield(last, nil) {
+					return
+				}
+				last = f.counts
+				if f.err != nil && !yield(Counts{}, f.err) {
+					return
+				}
+			}
+			next = part.end
+		}
+		if last.Length > 0 {
+			yield(last, nil)
+		}
+	}
 }
 
-// bitmap reads the bitmap block with a number.
-func (s *SpaceMap) bitmap(ctx context.Context, c *commit, number uint64) ([]byte, error) {
-	at, err := s.bitmapBlock(ctx, c, number)
+func (s *SpaceMap) read(ctx context.Context, f func(*view, SpaceMapRoot) error) error {
+	if s.m.opts.HeldRoot {
+		return ErrNoSpaceMap
+	}
+	return s.m.read(ctx, false, func(v *view) error {
+		if s.name == TreeData {
+			return f(v, v.pool.DataSpaceMapRoot)
+		}
+		return f(v, v.pool.MetadataSpaceMapRoot)
+	})
+}
+
+// countsPart is what the space map has for the blocks before end.
+type countsPart struct {
+	found []foundCounts // in order, without gaps
+	end   uint64
+}
+
+type foundCounts struct {
+	counts Counts // Length is 0 where there is an error
+	err    error
+}
+
+// part reads the counts of the first of some blocks, as far as one bitmap has
+// them, or as far as they are damaged.
+func (s *SpaceMap) part(ctx context.Context, v *view, root SpaceMapRoot, blocks span) (countsPart, error) {
+	index := blocks.begin / blocksPerBitmap
+	bitmap, damage, err := s.bitmap(ctx, v, root, index)
 	if err != nil {
-		return nil, err
+		return countsPart{}, err
 	}
-	return s.m.checked(c, at, bitmapSalt, number*bitmapEntries)
+	if damage != nil {
+		return countsPart{found: []foundCounts{{err: damage}}, end: max(damage.KeyEnd, blocks.begin+1)}, nil
+	}
+	part := countsPart{end: min(blocks.end, (index+1)*blocksPerBitmap)}
+	for b := blocks.begin; b < part.end; b++ {
+		count := bitmapCount(bitmap, b%blocksPerBitmap)
+		if count == manyCounts {
+			count, err = s.manyCount(ctx, v, root, b)
+			var damage *DamageError
+			switch {
+			case errors.As(err, &damage):
+				part.found = append(part.found, foundCounts{err: damage})
+				continue
+			case err != nil:
+				return part, err
+			}
+		}
+		part.add(Counts{Block: b, Length: 1, Count: count})
+	}
+	return part, nil
 }
 
-// bitmapBlock finds where the bitmap block with a number is.
-func (s *SpaceMap) bitmapBlock(ctx context.Context, c *commit, number uint64) (uint64, error) {
-	root := s.root(c)
-	lost := func(fault string) error {
-		return &DamageError{
-			Tree: "space map", Block: root.BitmapRoot, Fault: fault,
-			First: number * bitmapEntries, Last: (number+1)*bitmapEntries - 1,
-		}
+func (part *countsPart) add(c Counts) {
+	if n := len(part.found); n > 0 && part.found[n-1].err == nil && part.found[n-1].counts.Count == c.Count {
+		part.found[n-1].counts.Length++
+		return
 	}
-	if s.data {
-		t := &tree{m: s.m, c: c, name: "space map", root: root.BitmapRoot, size: indexEntry}
-		value, err := t.find(ctx, number)
-		if err != nil {
-			return 0, err
-		}
-		if value == nil {
-			return 0, lost("it lacks a bitmap block")
-		}
-		return binary.LittleEndian.Uint64(value), nil
-	}
-	if number >= indexEntries {
-		return 0, lost("more bitmap blocks than its index has room for")
-	}
-	b, err := s.m.checked(c, root.BitmapRoot, indexSalt, 0)
+	part.found = append(part.found, foundCounts{counts: c})
+}
+
+// bitmapCount is what a bitmap has for its block i. Of the two bits the lower one
+// is the more significant.
+func bitmapCount(p []byte, i uint64) uint32 {
+	bits := p[bitmapHeaderBytes+i/4] >> (i % 4 * 2)
+	return uint32(bits&1<<1 | bits>>1&1)
+}
+
+// manyCount is the count of a block that a bitmap has no room for.
+func (s *SpaceMap) manyCount(ctx context.Context, v *view, root SpaceMapRoot, block uint64) (uint32, error) {
+	t := tree{name: s.name, root: root.RefCountRoot, valueSize: 4, keyEnd: root.NrBlocks}
+	p, found, err := v.lookup(ctx, t, block)
 	if err != nil {
 		return 0, err
 	}
-	return binary.LittleEndian.Uint64(b[bitmapHeader+number*indexEntry:]), nil
+	if !found {
+		return 0, t.damaged(root.RefCountRoot, span{block, block + 1}, errors.New("its tree of reference counts lacks one"))
+	}
+	return le.Uint32(p), nil
 }
 
-// checked reads a block of the space map that is no btree node: its header is
-// the checksum, four bytes without meaning, and its own number.
-func (m *Metadata) checked(c *commit, at uint64, salt uint32, first uint64) ([]byte, error) {
-	lost := func(format string, args ...any) error {
-		return &DamageError{Tree: "space map", Block: at, Fault: fmt.Sprintf(format, args...), First: first, Last: first + bitmapEntries - 1}
+// bitmap reads a bitmap.
+func (s *SpaceMap) bitmap(ctx context.Context, v *view, root SpaceMapRoot, index uint64) (p []byte, damage *DamageError, err error) {
+	block, damage, err := s.bitmapBlock(ctx, v, root, index)
+	if damage != nil || err != nil {
+		return nil, damage, err
 	}
-	if at == 0 || at >= c.sb.MetadataSpaceMapRoot.NrBlocks {
-		return nil, lost("it lies outside of the metadata")
+	p, err = v.block(ctx, block, kindBitmap)
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
 	}
-	b, err := m.block(at)
 	if err != nil {
-		return nil, err
+		return nil, s.damaged(root, block, span{index, index + 1}, err), nil
 	}
-	if want, got := checksum(b, salt), binary.LittleEndian.Uint32(b); got != want {
-		return nil, lost("checksum %#08x instead of %#08x", got, want)
+	return p, nil, nil
+}
+
+// bitmapBlock finds the block of a bitmap in the index.
+func (s *SpaceMap) bitmapBlock(ctx context.Context, v *view, root SpaceMapRoot, index uint64) (block uint64, damage *DamageError, err error) {
+	if s.name == TreeMetadata {
+		p, err := v.block(ctx, root.BitmapRoot, kindIndex)
+		switch {
+		case ctx.Err() != nil:
+			return 0, nil, ctx.Err()
+		case err != nil:
+			return 0, s.damaged(root, root.BitmapRoot, span{0, indexEntries}, err), nil
+		case index >= indexEntries:
+			return 0, s.damaged(root, root.BitmapRoot, span{indexEntries, root.bitmaps()}, errors.New("more blocks than an index has room for")), nil
+		}
+		return le.Uint64(p[indexHeaderBytes+index*indexEntryBytes:]), nil, nil
 	}
-	if n := binary.LittleEndian.Uint64(b[8:]); n != at {
-		return nil, lost("it says that it is block %d", n)
+	t := tree{name: s.name, root: root.BitmapRoot, valueSize: indexEntryBytes, keyEnd: root.bitmaps()}
+	missing := span{index, t.keyEnd}
+	err = v.walk(ctx, t, missing, func(it item) bool {
+		missing.end = it.key
+		if it.key == index && it.damage != nil {
+			damage = s.damaged(root, it.damage.Block, span{it.damage.KeyBegin, it.damage.KeyEnd}, it.damage.Err)
+		} else if it.key == index {
+			block = le.Uint64(it.value)
+		}
+		return false
+	})
+	if err == nil && damage == nil && missing.end > index {
+		damage = s.damaged(root, root.BitmapRoot, missing, errors.New("its index lacks bitmaps"))
 	}
-	return b, nil
+	return block, damage, err
+}
+
+// damaged is damage of a range of bitmaps.
+func (s *SpaceMap) damaged(root SpaceMapRoot, block uint64, bitmaps span, err error) *DamageError {
+	t := tree{name: s.name}
+	return t.damaged(block, span{bitmaps.begin * blocksPerBitmap, min(bitmaps.end*blocksPerBitmap, root.NrBlocks)}, err)
+}
+
+// bitmaps is how many bitmaps the space map has.
+func (r SpaceMapRoot) bitmaps() uint64 {
+	return r.NrBlocks/blocksPerBitmap + min(r.NrBlocks%blocksPerBitmap, 1)
 }

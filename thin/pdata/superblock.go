@@ -3,102 +3,119 @@ package pdata
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
-)
-
-// BlockBytes is the length of a metadata block in bytes.
-const BlockBytes = 4096
-
-// What the checksum of each kind of block is XORed with.
-const (
-	superblockSalt = 160774
-	nodeSalt       = 121107
-	indexSalt      = 160478
-	bitmapSalt     = 240779
+	"math"
 )
 
 const (
+	// BlockBytes is the length of a metadata block in bytes.
+	BlockBytes = 4096
+
 	superblockMagic   = 27022010
 	superblockVersion = 2
-	superblockEnd     = 364 // of the bytes that mean something
+	superblockUsed    = 364 // bytes
+
+	sectorBytes       = 512
+	minBlockSectors   = 128     // 64 KiB
+	maxBlockSectors   = 2 << 20 // 1 GiB
+	flagNeedsCheck    = 1 << 0
+	knownIncompatible = 0
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var le = binary.LittleEndian
 
-// checksum is what a block's first four bytes have to be: CRC-32C, without the
-// final inversion, of all the others.
-func checksum(b []byte, salt uint32) uint32 {
-	return ^crc32.Checksum(b[4:], castagnoli) ^ salt
-}
-
-// Superblock is struct thin_disk_superblock, block 0 of the metadata.
+// Superblock is the first block of the metadata: struct
+// thin_disk_superblock of dm-thin-metadata.c.
 type Superblock struct {
 	Flags         uint32
+	BlockNr       uint64
 	UUID          [16]byte
-	Time          uint32 // counts the pool's snapshots
-	TransactionID uint64 // the user's
-	HeldRoot      uint64 // block of the metadata snapshot's superblock, 0: none
+	Version       uint32
+	Time          uint32 // counts snapshots, no clock
+	TransactionID uint64
+	HeldRoot      uint64 // the block of the metadata snapshot, 0 where none is held
 
-	DataSpaceMapRoot     SpaceMapRoot
-	MetadataSpaceMapRoot SpaceMapRoot
+	// The roots of the space maps; zero in a metadata snapshot.
+	DataSpaceMapRoot, MetadataSpaceMapRoot SpaceMapRoot
 
-	DataMappingRoot   uint64
-	DeviceDetailsRoot uint64
+	DataMappingRoot   uint64 // a block
+	DeviceDetailsRoot uint64 // a block
+	DataBlockSize     uint32 // in 512-byte sectors
+	MetadataBlockSize uint32 // in 512-byte sectors
+	MetadataNrBlocks  uint64 // when the pool was made; it may have grown
 
-	DataBlockSize uint32 // in sectors of 512 bytes: 128 to 2,097,152, a multiple of 128
+	CompatFlags, CompatROFlags, IncompatFlags uint32
 }
 
-// SpaceMapRoot is struct disk_sm_root.
+// SpaceMapRoot is where a space map begins, and how full it is: struct
+// disk_sm_root of dm-space-map-common.h.
 type SpaceMapRoot struct {
-	NrBlocks, NrAllocated, BitmapRoot, RefCountRoot uint64
+	NrBlocks     uint64
+	NrAllocated  uint64
+	BitmapRoot   uint64 // a metadata block
+	RefCountRoot uint64 // a metadata block
 }
 
-// NeedsCheck says that the kernel wants the pool checked before it is written to.
-func (s *Superblock) NeedsCheck() bool { return s.Flags&1 != 0 }
+// NeedsCheck tells whether the kernel found something wrong with the pool, and
+// wants it repaired before it is written to.
+func (s *Superblock) NeedsCheck() bool { return s.Flags&flagNeedsCheck != 0 }
 
-// parseSuperblock checks and unpacks the superblock in block at.
-func parseSuperblock(b []byte, at uint64) (*Superblock, error) {
-	le := binary.LittleEndian
-	damaged := func(format string, args ...any) error {
-		return &DamageError{Tree: "superblock", Block: at, Fault: fmt.Sprintf(format, args...), Last: maxDeviceID}
+// dataBlockBytes is the length of a data block in bytes.
+func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * sectorBytes }
+
+// parseSuperblock decodes the superblock, or the copy of it in a metadata
+// snapshot, that lies in a block.
+func parseSuperblock(p []byte, block uint64) (Superblock, error) {
+	s := Superblock{
+		Flags: le.Uint32(p[4:]), BlockNr: le.Uint64(p[8:]), UUID: [16]byte(p[16:32]),
+		Version: le.Uint32(p[40:]), Time: le.Uint32(p[44:]), TransactionID: le.Uint64(p[48:]), HeldRoot: le.Uint64(p[56:]),
+		DataSpaceMapRoot: parseSpaceMapRoot(p[64:]), MetadataSpaceMapRoot: parseSpaceMapRoot(p[192:]),
+		DataMappingRoot: le.Uint64(p[320:]), DeviceDetailsRoot: le.Uint64(p[328:]),
+		DataBlockSize: le.Uint32(p[336:]), MetadataBlockSize: le.Uint32(p[340:]), MetadataNrBlocks: le.Uint64(p[344:]),
+		CompatFlags: le.Uint32(p[352:]), CompatROFlags: le.Uint32(p[356:]), IncompatFlags: le.Uint32(p[360:]),
 	}
-	if le.Uint64(b[32:]) != superblockMagic {
-		for _, c := range b {
-			if c != 0 {
-				return nil, ErrNotPool
-			}
+	if magic := le.Uint64(p[32:]); magic != superblockMagic {
+		if isZero(p) {
+			return s, ErrZeroed
 		}
-		return nil, ErrZeroed
+		return s, fmt.Errorf("%w: magic number %d instead of %d", ErrNotPool, magic, superblockMagic)
 	}
-	if want, got := checksum(b, superblockSalt), le.Uint32(b); got != want {
-		return nil, damaged("checksum %#08x instead of %#08x", got, want)
+	if err := checkSum(p, saltSuperblock); err != nil {
+		return s, err
 	}
-	if n := le.Uint64(b[8:]); n != at {
-		return nil, damaged("it says that it is block %d", n)
+	if s.BlockNr != block {
+		return s, fmt.Errorf("%w: block %d says that it is block %d", ErrSuperblock, block, s.BlockNr)
 	}
-	if v := le.Uint32(b[40:]); v != superblockVersion {
-		return nil, &UnsupportedError{fmt.Sprintf("version %d", v)}
+	if s.Version != superblockVersion {
+		return s, fmt.Errorf("%w: %d, only %d can be read", ErrVersion, s.Version, superblockVersion)
 	}
-	if f := le.Uint32(b[360:]); f != 0 {
-		return nil, &UnsupportedError{fmt.Sprintf("incompatible features %#x", f)}
+	if bits := s.IncompatFlags &^ knownIncompatible; bits != 0 {
+		return s, fmt.Errorf("%w: %#x", ErrIncompatible, bits)
 	}
-	if n := le.Uint32(b[340:]); n != BlockBytes/512 {
-		return nil, damaged("metadata blocks of %d sectors", n)
-	}
-	s := &Superblock{
-		Flags: le.Uint32(b[4:]), UUID: [16]byte(b[16:32]), Time: le.Uint32(b[44:]),
-		TransactionID: le.Uint64(b[48:]), HeldRoot: le.Uint64(b[56:]),
-		DataSpaceMapRoot: parseSpaceMapRoot(b[64:]), MetadataSpaceMapRoot: parseSpaceMapRoot(b[192:]),
-		DataMappingRoot: le.Uint64(b[320:]), DeviceDetailsRoot: le.Uint64(b[328:]),
-		DataBlockSize: le.Uint32(b[336:]),
-	}
-	if n := s.DataBlockSize; n < 128 || n > 2097152 || n%128 != 0 {
-		return nil, damaged("data blocks of %d sectors", n)
-	}
-	return s, nil
+	return s, s.checkSizes()
 }
 
-func parseSpaceMapRoot(b []byte) SpaceMapRoot {
-	le := binary.LittleEndian
-	return SpaceMapRoot{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), le.Uint64(b[24:])}
+func (s *Superblock) checkSizes() error {
+	if s.MetadataBlockSize*sectorBytes != BlockBytes {
+		return fmt.Errorf("%w: metadata blocks of %d sectors", ErrSuperblock, s.MetadataBlockSize)
+	}
+	if b := s.DataBlockSize; b < minBlockSectors || b > maxBlockSectors || b%minBlockSectors != 0 {
+		return fmt.Errorf("%w: data blocks of %d sectors", ErrSuperblock, b)
+	}
+	if n := s.DataSpaceMapRoot.NrBlocks; n > math.MaxInt64/s.dataBlockBytes() {
+		return fmt.Errorf("%w: %d data blocks, more than any device has", ErrSuperblock, n)
+	}
+	return nil
+}
+
+func parseSpaceMapRoot(p []byte) SpaceMapRoot {
+	return SpaceMapRoot{le.Uint64(p), le.Uint64(p[8:]), le.Uint64(p[16:]), le.Uint64(p[24:])}
+}
+
+func isZero(p []byte) bool {
+	for _, b := range p {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
 }

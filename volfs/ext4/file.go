@@ -112,6 +112,9 @@ func (f *file) readPiece(p []byte, off int64) (int, error) {
 		r.count += next.count
 		n = min(r.count<<bits-skip, uint64(len(p)))
 	}
+	if r.count = (skip + n + 1<<bits - 1) >> bits; f.in.ino != f.fs.sb.journalInum && f.fs.zones().overlap(r.physical, r.count) {
+		return 0, f.in.damage("block %d is mapped to %d, among the filesystem's own", r.logical, r.physical)
+	}
 	return f.read(p[:n], int64(r.physical<<bits+skip))
 }
 

@@ -15,12 +15,13 @@ const rootIno = 2
 
 // FS is an open filesystem. It holds at most a few MiB of memory.
 type FS struct {
-	vol       volfs.Volume
-	sb        *superblock
-	fold      *folder
-	blocks    *lru.Cache[blockKey, []byte]
-	lastGroup atomic.Pointer[groupDesc] // most inodes of a folder are in one group
-	tables    *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
+	vol         volfs.Volume
+	sb          *superblock
+	fold        *folder
+	blocks      *lru.Cache[blockKey, []byte]
+	lastGroup   atomic.Pointer[groupDesc] // most inodes of a folder are in one group
+	systemZones atomic.Pointer[systemZones]
+	tables      *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
 	// lossy are the folders that a listing lost something of, with the reason.
 	lossy *lru.Cache[uint32, error]
 }

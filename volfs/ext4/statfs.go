@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"syscall"
 
 	"thintree/volfs"
 )
@@ -81,13 +82,23 @@ func (fs *FS) overhead(tables *tableClusters) uint64 {
 		return uint64(sb.overhead)
 	}
 	overhead := sb.clusters(uint64(sb.firstDataBlock)) + tables.count()
-	if !sb.compat(compatHasJournal) || sb.journalInum == 0 || sb.journalInum > sb.inodesCount {
-		return overhead
-	}
-	if j, err := fs.loadInode(sb.journalInum); err == nil {
+	if j := fs.journal(); j != nil {
 		overhead += sb.clusters(j.size >> sb.blockBits)
 	}
 	return overhead
+}
+
+// journal gives the inode of the journal; nil where there is none.
+func (fs *FS) journal() *inode {
+	sb := fs.sb
+	if !sb.compat(compatHasJournal) || sb.journalInum == 0 || sb.journalInum > sb.inodesCount {
+		return nil
+	}
+	j, err := fs.loadInode(sb.journalInum)
+	if err != nil || j.fileType() != syscall.S_IFREG {
+		return nil
+	}
+	return j
 }
 
 // overheadRecorded tells whether s_overhead_clusters counts: the kernel counts
@@ -136,7 +147,11 @@ func (t *tableClusters) add(d *groupDesc) error {
 		return badSuperblock("%d groups, and no s_overhead_clusters", t.sb.groups)
 	}
 	first, _ := t.sb.groupBlocks(d.number)
-	t.span(first, uint64(t.sb.superBlocks(d.number)))
+	blocks := uint64(t.sb.descriptorBlocks(d.number))
+	if t.sb.hasSuper(d.number) {
+		blocks++ // the kernel leaves out those that are reserved, here
+	}
+	t.span(first, blocks)
 	t.span(d.blockBitmap, 1)
 	t.span(d.inodeBitmap, 1)
 	t.span(d.inodeTable, t.sb.inodeTableBlocks())

@@ -1,0 +1,209 @@
+package pdata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+const (
+	// MaxDevices is how many ids there are: they are 0 to MaxDevices-1.
+	MaxDevices = 1 << 24
+
+	// devicesAtOnce is how many entries of each tree a listing reads at a time.
+	devicesAtOnce = 1024
+)
+
+// DeviceDetails is what a pool knows of a thin device: struct disk_device_details
+// of dm-thin-metadata.c, with the id that it is stored under.
+type DeviceDetails struct {
+	ID              uint32
+	MappedBlocks    uint64 // data blocks
+	TransactionID   uint64 // the pool's when the device was made
+	CreationTime    uint32 // the pool's Time then
+	SnapshottedTime uint32 // and when a snapshot was last taken of it
+
+	// InMappings and InDetails tell in which of the device tree and the device
+	// details the id is, as far as they can be read. Where InDetails is false,
+	// nothing is known but the ID.
+	InMappings, InDetails bool
+}
+
+func (d *DeviceDetails) parse(p []byte) {
+	d.MappedBlocks, d.TransactionID = le.Uint64(p), le.Uint64(p[8:])
+	d.CreationTime, d.SnapshottedTime = le.Uint32(p[16:]), le.Uint32(p[20:])
+	d.InDetails = true
+}
+
+// deviceTree is the top level of the mapping tree: device id to the root of the
+// device's mappings.
+func (v *view) deviceTree() tree {
+	return tree{
+		name: TreeDevices, root: v.root.DataMappingRoot, valueSize: 8, keyEnd: MaxDevices,
+		checkValue: func(p []byte) error {
+			if err := v.checkNumber(le.Uint64(p)); err != nil {
+				return fmt.Errorf("leads to block %d: %w", le.Uint64(p), err)
+			}
+			return nil
+		},
+	}
+}
+
+func (v *view) detailsTree() tree {
+	return tree{name: TreeDetails, root: v.root.DeviceDetailsRoot, valueSize: 24, keyEnd: MaxDevices}
+}
+
+// Device tells of one device: [ErrNoDevice] where the pool has none of the id.
+// Where one of the two trees that it may be in is damaged there, the error is a
+// [DamageError], and what the other one says is told all the same.
+func (m *Metadata) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
+	var d DeviceDetails
+	err := m.read(ctx, false, func(v *view) (err error) {
+		d, err = v.device(ctx, id)
+		return err
+	})
+	return d, err
+}
+
+func (v *view) device(ctx context.Context, id uint32) (DeviceDetails, error) {
+	d := DeviceDetails{ID: id}
+	_, inMappings, mappingsErr := v.lookup(ctx, v.deviceTree(), uint64(id))
+	d.InMappings = inMappings
+	p, inDetails, detailsErr := v.lookup(ctx, v.detailsTree(), uint64(id))
+	if inDetails {
+		d.parse(p)
+	}
+	err := errors.Join(mappingsErr, detailsErr)
+	if err == nil && !inMappings && !inDetails {
+		err = fmt.Errorf("device %d: %w", id, ErrNoDevice)
+	}
+	return d, err
+}
+
+// Devices lists the pool's devices by rising id. It opens none of them. Errors
+// stand among them, where they belong: a [DamageError] for ids that one of the
+// two trees has lost, a [MismatchError] after a device that only one has. The
+// listing goes on after these; any other error ends it.
+//
+// A live pool is listed in parts of some thousand ids; each of them is as one
+// superblock has it, the whole need not be.
+func (m *Metadata) Devices(ctx context.Context) iter.Seq2[DeviceDetails, error] {
+	return func(yield func(DeviceDetails, error) bool) {
+		for from := uint64(0); from < MaxDevices; {
+			var part devicesPart
+			err := m.read(ctx, false, func(v *view) (err error) {
+				part, err = v.devices(ctx, from)
+				return err
+			})
+			if err != nil {
+				yield(DeviceDetails{}, err)
+				return
+			}
+			for _, f := range part.found {
+				if !yield(f.device, f.err) {
+					return
+				}
+			}
+			from = part.end
+		}
+	}
+}
+
+// devicesPart is what a listing finds in the ids below end.
+type devicesPart struct {
+	found []foundDevice
+	end   uint64
+}
+
+type foundDevice struct {
+	device DeviceDetails
+	err    error
+}
+
+func (v *view) devices(ctx context.Context, from uint64) (devicesPart, error) {
+	mappings, err := v.gather(ctx, v.deviceTree(), from)
+	if err != nil {
+		return devicesPart{}, err
+	}
+	details, err := v.gather(ctx, v.detailsTree(), from)
+	if err != nil {
+		return devicesPart{}, err
+	}
+	part := devicesPart{end: min(mappings.end, details.end)}
+	for {
+		id := min(mappings.next(), details.next())
+		if id >= part.end {
+			return part, nil
+		}
+		part.addDamage(mappings.takeDamage(id), from)
+		part.addDamage(details.takeDamage(id), from)
+		_, inMappings := mappings.take(id)
+		p, inDetails := details.take(id)
+		if !inMappings && !inDetails {
+			continue
+		}
+		d := DeviceDetails{ID: uint32(id), InMappings: inMappings}
+		if inDetails {
+			d.parse(p)
+		}
+		part.found = append(part.found, foundDevice{device: d})
+		if inMappings != inDetails && id >= max(mappings.lost, details.lost) {
+			err := &MismatchError{ID: d.ID, InMappings: inMappings, InDetails: inDetails}
+			part.found = append(part.found, foundDevice{err: err})
+		}
+	}
+}
+
+// addDamage adds damage, unless a part before had it already.
+func (part *devicesPart) addDamage(damage *DamageError, from uint64) {
+	if damage != nil && damage.KeyBegin >= from {
+		part.found = append(part.found, foundDevice{err: damage})
+	}
+}
+
+// gathered is what one tree has from some id on and below end.
+type gathered struct {
+	items []item
+	lost  uint64 // the end of the damage that was last taken
+	end   uint64
+}
+
+func (v *view) gather(ctx context.Context, t tree, from uint64) (gathered, error) {
+	g := gathered{end: t.keyEnd}
+	err := v.walk(ctx, t, span{from, t.keyEnd}, func(it item) bool {
+		if len(g.items) == devicesAtOnce {
+			g.end = it.key
+			return false
+		}
+		g.items = append(g.items, it)
+		return true
+	})
+	return g, err
+}
+
+// next is the first id that is not taken yet.
+func (g *gathered) next() uint64 {
+	if len(g.items) == 0 {
+		return g.end
+	}
+	return g.items[0].key
+}
+
+func (g *gathered) takeDamage(id uint64) *DamageError {
+	if g.next() != id || len(g.items) == 0 || g.items[0].damage == nil {
+		return nil
+	}
+	damage := g.items[0].damage
+	g.items, g.lost = g.items[1:], damage.KeyEnd
+	return damage
+}
+
+func (g *gathered) take(id uint64) ([]byte, bool) {
+	if g.next() != id || len(g.items) == 0 {
+		return nil, false
+	}
+	value := g.items[0].value
+	g.items = g.items[1:]
+	return value, true
+}

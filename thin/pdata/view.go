@@ -1,0 +1,119 @@
+package pdata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+const (
+	cacheBytes = 4 << 20
+	// cacheEntryBytes is what a block takes in the cache, with what the cache
+	// itself needs for it.
+	cacheEntryBytes = BlockBytes + 256
+)
+
+// blockKind is what a block must be.
+type blockKind uint8
+
+const (
+	kindNode blockKind = iota
+	kindBitmap
+	kindIndex
+)
+
+var salts = [...]uint32{kindNode: saltNode, kindBitmap: saltBitmap, kindIndex: saltIndex}
+
+// blockKey is a block, and what it was verified to be.
+type blockKey struct {
+	block uint64
+	kind  blockKind
+}
+
+// view is the metadata as one superblock leads to them. What is in its cache was
+// read under that superblock.
+type view struct {
+	state
+	generation uint64
+	r          io.ReaderAt
+	size       int64 // of the metadata in bytes
+	cache      *lru.Cache[blockKey, []byte]
+	seen       atomic.Int64 // when the superblock was last seen to be current, in Unix nanoseconds
+}
+
+func newView(m *Metadata, s state, generation uint64) *view {
+	cache, err := lru.New[blockKey, []byte](cacheBytes / cacheEntryBytes)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	v := &view{state: s, generation: generation, r: m.r, size: m.size, cache: cache}
+	v.seen.Store(time.Now().UnixNano())
+	return v
+}
+
+// block gives a block that was verified to be of a kind. Nobody may write to it.
+func (v *view) block(ctx context.Context, block uint64, kind blockKind) ([]byte, error) {
+	key := blockKey{block, kind}
+	if p, ok := v.cache.Get(key); ok {
+		return p, nil
+	}
+	if err := v.checkNumber(block); err != nil {
+		return nil, err
+	}
+	p, err := readBlock(ctx, v.r, v.size, block)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBlock(p, block, kind); err != nil {
+		return nil, err
+	}
+	v.cache.Add(key, p)
+	return p, nil
+}
+
+// checkNumber refuses the number of a block that cannot be in a tree.
+func (v *view) checkNumber(block uint64) error {
+	switch n := v.pool.MetadataSpaceMapRoot.NrBlocks; {
+	case block == 0:
+		return errors.New("the superblock's own block")
+	case block >= n:
+		return fmt.Errorf("not one of the %d metadata blocks", n)
+	}
+	return nil
+}
+
+func checkBlock(p []byte, block uint64, kind blockKind) error {
+	if err := checkSum(p, salts[kind]); err != nil {
+		return err
+	}
+	if nr := le.Uint64(p[8:]); nr != block {
+		return fmt.Errorf("says that it is block %d", nr)
+	}
+	if kind == kindNode {
+		return checkNode(p)
+	}
+	return nil
+}
+
+func readBlock(ctx context.Context, r io.ReaderAt, size int64, block uint64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if block >= uint64(size)/BlockBytes {
+		return nil, ErrTruncated
+	}
+	p := make([]byte, BlockBytes)
+	n, err := r.ReadAt(p, int64(block)*BlockBytes)
+	switch {
+	case n == len(p):
+		return p, nil
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, ErrTruncated
+	}
+	return nil, err
+}
