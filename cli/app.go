@@ -48,7 +48,11 @@ func report(err error) int {
 	if errors.Is(err, errPartial) {
 		return statusPartial
 	}
-	fmt.Fprintln(os.Stderr, "thintree:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	var done reported
+	if errors.As(err, &done) {
+		return done.status
+	}
+	fmt.Fprintln(os.Stderr, "thintree:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return statusUsage

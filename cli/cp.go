@@ -46,7 +46,7 @@ func cp(c *cli.Context) error {
 	if name == "/" {
 		name = path.Base(volume)
 	}
-	o := extract.Options{Name: name}
+	o := extract.Options{Name: name, Log: commandLog()}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		total, err := extract.Size(c.Context, t, e.ID)
 		if err != nil {

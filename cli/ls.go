@@ -38,7 +38,13 @@ func lsCommand() *cli.Command {
 			}
 			defer t.Close()
 			if c.NArg() == 1 {
-				return listVolumes(c, t)
+				if err := listVolumes(c, t); err != nil {
+					return err
+				}
+				if warn(t) {
+					return errPartial
+				}
+				return nil
 			}
 			return listFolder(c, t, c.Args().Get(1))
 		},

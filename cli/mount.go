@@ -68,6 +68,7 @@ func mount(c *cli.Context) error {
 		return err
 	}
 	defer t.Close()
+	warn(t)
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
 	m, err := fusefs.New(t, mountpoint, fusefs.Options{

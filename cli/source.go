@@ -114,7 +114,20 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 
 // openTree opens the sources of a command that reads one and ends.
 func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
-	return openTreeWith(c, tree.Options{MaxActive: 16, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))}, args)
+	return openTreeWith(c, tree.Options{MaxActive: 16, Log: commandLog()}, args)
+}
+
+// commandLog tells of errors only, as a command does: without the time.
+func commandLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
+		Level: slog.LevelError,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
 }
 
 func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, error) {
@@ -128,6 +141,15 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 	}
 	o.HeldRoot = c.Bool("held-root")
 	return tree.New(c.Context, sources, o)
+}
+
+// warn tells what of the sources cannot be shown, and whether there is any.
+func warn(t *tree.Tree) bool {
+	list := t.Warnings()
+	for _, err := range list {
+		fmt.Fprintln(os.Stderr, "thintree: warning:", err)
+	}
+	return len(list) > 0
 }
 
 // splitPath splits VOLUME:/PATH at the first ":/".

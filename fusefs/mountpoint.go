@@ -103,10 +103,10 @@ func find(mountpoint string) (where string, ours bool, err error) {
 	return where, false, nil
 }
 
-// dead tells whether the process that served a mount is gone.
+// dead tells whether the process that served a mount is gone. Stat would not do:
+// the kernel may still answer it by itself.
 func dead(where string) bool {
-	_, err := os.Stat(where)
-	return errors.Is(err, syscall.ENOTCONN)
+	return errors.Is(unix.Statfs(where, new(unix.Statfs_t)), syscall.ENOTCONN)
 }
 
 // detach unmounts, as root or with fusermount3.

@@ -153,7 +153,7 @@ func (t *Tree) poolInfo(p *pool) PoolInfo {
 	if p.reader.Live() {
 		i.Mode = "live"
 	}
-	for _, err := range append(p.reader.Warnings(), l.problems...) {
+	for _, err := range p.problems() {
 		i.Problems = append(i.Problems, err.Error())
 	}
 	return i

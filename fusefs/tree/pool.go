@@ -39,6 +39,9 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	for _, err := range p.problems() {
+		o.Log.Warn("not all of a pool can be read", "pool", p.name, "error", err)
+	}
 	return p, nil
 }
 
@@ -71,6 +74,11 @@ func (p *pool) modified() time.Time {
 		return time.Time{}
 	}
 	return st.ModTime()
+}
+
+// problems are what is wrong with the pool, though it can be read.
+func (p *pool) problems() []error {
+	return append(p.reader.Warnings(), p.listing.Load().problems...)
 }
 
 func (p *pool) close() error { return p.reader.Close() }

@@ -95,12 +95,9 @@ func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o Options) er
 	if len(pools) == 0 {
 		return errors.Join(errs...)
 	}
-	for _, err := range errs {
-		o.Log.Warn("a pool cannot be read", "error", err)
+	s.pools, s.warnings = pools, append(errs, cat.Warnings...)
+	for _, err := range s.warnings {
+		o.Log.Warn("not all that is named can be shown", "source", s.String(), "error", err)
 	}
-	for _, w := range cat.Warnings {
-		o.Log.Warn("a record cannot be used", "source", s.String(), "error", w)
-	}
-	s.pools = pools
 	return nil
 }

@@ -51,6 +51,8 @@ type source struct {
 	stamp  string
 	pools  []*pool
 	cat    *meta.Catalog
+	// warnings are the records and pools that could not be read
+	warnings []error
 }
 
 // New makes a tree of sources. Names of pools and volumes that cannot be read
@@ -74,6 +76,19 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	}
 	t.sources[0].pools[0].first = true
 	return t, nil
+}
+
+// Warnings are what cannot be shown, or only in part, of what the sources name:
+// records and pools that are damaged. Damage in a volume is none of them.
+func (t *Tree) Warnings() []error {
+	var list []error
+	for _, s := range t.sources {
+		list = append(list, s.warnings...)
+		for _, p := range s.pools {
+			list = append(list, p.problems()...)
+		}
+	}
+	return list
 }
 
 // Close closes every volume and pool. Nothing may be called on the tree any

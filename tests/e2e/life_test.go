@@ -58,7 +58,7 @@ func TestIdleVolumesAreClosed(t *testing.T) {
 	t.Parallel()
 	mnt := mount(t, "--idle", "1s", "docker:"+pools.Docker(t))
 	sh(t, mnt, "cat containers/ran/etc/* 2>/dev/null; true")
-	f, err := os.Open(filepath.Join(mnt, "containers/yy1/"))
+	f, err := os.Open(filepath.Join(mnt, "volumes/3d302c1317c9b31fc7fd0ec33e0b0f09a69c842eab1c139ae7a8cf0fc23d5aa9/id"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestTerminationUnmounts(t *testing.T) {
 				mnt := mount(t, "docker:"+pools.Docker(t))
 				pid := daemonOf(t, mnt)
 				if open {
-					f, err := os.Open(filepath.Join(mnt, "containers/ran/"))
+					f, err := os.Open(filepath.Join(mnt, "volumes/base/lost+found"))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -167,7 +167,7 @@ func TestForegroundEndsOnCtrlC(t *testing.T) {
 func TestUnmountOfABusyTreeSaysSo(t *testing.T) {
 	t.Parallel()
 	mnt := mount(t, "docker:"+pools.Docker(t))
-	f, err := os.Open(filepath.Join(mnt, "containers/ran/"))
+	f, err := os.Open(filepath.Join(mnt, "volumes/base/lost+found"))
 	if err != nil {
 		t.Fatal(err)
 	}

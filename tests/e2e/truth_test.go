@@ -51,15 +51,15 @@ func TestVolumesEqualWhatTheKernelShowed(t *testing.T) {
 
 func compareManifest(t *testing.T, dir, truth string) {
 	t.Helper()
-	want, err := manifest.Parse(strings.NewReader(truth))
+	want, err := manifest.Read(strings.NewReader(truth))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := manifest.Dir(dir)
+	got, err := manifest.OfDir(dir, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := manifest.Diff(got, want); d != "" {
+	if d := manifest.Diff(want, got); d != "" {
 		t.Errorf("%s differs from what the kernel showed:\n%s", dir, d)
 	}
 }

@@ -2,30 +2,182 @@ package guest
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+
+	"thintree/thin"
 )
 
-func TestSnapshotKeepsWhatItsOriginLoses(t *testing.T) {
+func TestLivePoolIsReadThroughItsBlockDevices(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
-		p := newPool(t)
-		p.create(t, 1)
-		file := filepath.Join(mounted(t, p.activate(t, 1)), "file")
-		before := bytes.Repeat([]byte("before\n"), 100000)
-		if err := os.WriteFile(file, before, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		p.snapshot(t, 2, 1)
-		if err := os.WriteFile(file, []byte("after"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		frozen := t.TempDir()
-		sh(t, "mount -o ro "+p.activate(t, 2)+" "+frozen)
-		t.Cleanup(func() { sh(t, "umount "+frozen) })
-		if got, err := os.ReadFile(filepath.Join(frozen, "file")); err != nil || !bytes.Equal(got, before) {
-			t.Errorf("the snapshot has %d bytes, %v; want %d", len(got), err, len(before))
-		}
+		p := newPool(t, t.TempDir())
+		readWhileItMoves(t, p, p.metadata, p.data)
 	})
+}
+
+// As Docker keeps its pool. The files lie on a filesystem that has O_DIRECT, which
+// the guest's memory has not.
+func TestLivePoolIsReadThroughTheFilesBeneath(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t *testing.T) {
+		p := newPool(t, mounted(t, loop(t, filepath.Join(t.TempDir(), "image"), 768*mib)))
+		readWhileItMoves(t, p, p.metadataFile, p.dataFile)
+	})
+}
+
+const (
+	origin = 1
+	frozen = 2   // a snapshot that stays
+	first  = 100 // of the snapshots that come and go, rising, at least one and at most two at a time
+	rounds = 25
+)
+
+// readWhileItMoves reads a pool in this process while snapshots come and go and
+// their origin is written to.
+func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
+	p.create(t, origin)
+	dir := mounted(t, p.activate(t, origin))
+	write := func(round int) {
+		t.Helper()
+		text := make([]byte, 2*mib)
+		rand.NewChaCha8([32]byte{byte(round)}).Read(text)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint("file-", round%4)), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sh(t, "sync -f "+dir)
+	}
+	write(0)
+	p.snapshot(t, frozen, origin)
+	p.snapshot(t, first, origin)
+	r, err := thin.OpenPoolReader(t.Context(), metadata, data, thin.ReaderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if !r.Live() {
+		t.Error("the pool does not count as live")
+	}
+	reader := &liveReader{PoolReader: r, frozen: p.read(t, frozen)}
+
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() { stopped <- reader.readUntil(stop) }()
+	last := first
+	for ; last < first+rounds; last++ {
+		p.snapshot(t, last+1, origin)
+		write(last)
+		p.delete(t, last)
+	}
+	close(stop)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("read %d times, in %d of them something had changed", reader.reads, reader.changes)
+	if reader.changes < 3 {
+		t.Error("the pool hardly moved")
+	}
+
+	if _, err := r.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := reader.read(uint32(last))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, p.read(t, last)) {
+		t.Error("the last snapshot is not what the kernel reads")
+	}
+}
+
+// liveReader reads a pool that moves.
+type liveReader struct {
+	*thin.PoolReader
+	frozen []byte // what the device of this name holds
+
+	reads, changes int
+	last           uint32 // the highest id seen
+}
+
+// readUntil reads again and again, and at least once after it is told to stop.
+func (r *liveReader) readUntil(stop <-chan struct{}) error {
+	for {
+		select {
+		case <-stop:
+			return r.readOnce()
+		default:
+			if err := r.readOnce(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *liveReader) readOnce() error {
+	changed, err := r.Refresh(context.Background())
+	if err != nil {
+		return err
+	}
+	r.reads++
+	if changed {
+		r.changes++
+	}
+	if err := r.list(); err != nil {
+		return err
+	}
+	got, err := r.read(frozen)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, r.frozen) {
+		return errors.New("a snapshot that nobody writes to has changed")
+	}
+	// This one may be gone at any moment; until then it has a filesystem.
+	got, err = r.read(r.last)
+	if errors.Is(err, syscall.ENXIO) {
+		return nil
+	}
+	if err == nil && (got[1080] != 0x53 || got[1081] != 0xef) {
+		err = fmt.Errorf("device %d has lost its superblock", r.last)
+	}
+	return err
+}
+
+// list holds a listing against what there was at some moment.
+func (r *liveReader) list() error {
+	var ids []uint32
+	for d, err := range r.Devices(context.Background()) {
+		if err != nil {
+			return fmt.Errorf("after %v: %w", ids, err)
+		}
+		ids = append(ids, d.ID)
+	}
+	n := len(ids)
+	if n < 3 || n > 4 || ids[0] != origin || ids[1] != frozen || ids[2] < first || n == 4 && ids[3] != ids[2]+1 {
+		return fmt.Errorf("the pool never had the devices %v", ids)
+	}
+	if ids[n-1] < r.last {
+		return fmt.Errorf("the devices %v are older than %d, seen before", ids, r.last)
+	}
+	r.last = ids[n-1]
+	return nil
+}
+
+func (r *liveReader) read(id uint32) ([]byte, error) {
+	d, err := r.OpenDevice(context.Background(), id, volumeBytes, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	all := make([]byte, volumeBytes)
+	if _, err := d.ReadAt(all, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return all, nil
 }

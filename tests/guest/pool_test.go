@@ -16,13 +16,15 @@ const (
 	volumeBytes = 64 * mib
 )
 
-// pool is an active thin pool over loop devices.
+// pool is an active thin pool over loop devices over files.
 type pool struct {
-	metadata, data string // block devices
+	metadata, data         string // block devices
+	metadataFile, dataFile string
 }
 
-// newPool makes a pool with data blocks of 64 KiB. It goes with the guest.
-func newPool(t *testing.T) *pool {
+// newPool makes a pool with data blocks of 64 KiB, its files in a folder. It goes
+// with the guest.
+func newPool(t *testing.T, dir string) *pool {
 	t.Helper()
 	for _, program := range []string{"dmsetup", "losetup", "mkfs.ext4"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -30,16 +32,17 @@ func newPool(t *testing.T) *pool {
 		}
 	}
 	const metadataBytes, dataBytes = 4 * mib, 512 * mib
-	p := &pool{metadata: loop(t, metadataBytes), data: loop(t, dataBytes)}
+	p := &pool{metadataFile: filepath.Join(dir, "metadata"), dataFile: filepath.Join(dir, "data")}
+	p.metadata = loop(t, p.metadataFile, metadataBytes)
+	p.data = loop(t, p.dataFile, dataBytes)
 	table := fmt.Sprintf("0 %d thin-pool %s %s 128 0", dataBytes/sectorBytes, p.metadata, p.data)
 	sh(t, "dmsetup create pool --table '"+table+"'")
 	return p
 }
 
 // loop is a loop device over a new file of a length in bytes.
-func loop(t *testing.T, bytes int64) string {
+func loop(t *testing.T, path string, bytes int64) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +76,15 @@ func (p *pool) activate(t *testing.T, id int) string {
 	return fmt.Sprintf("/dev/mapper/thin-%d", id)
 }
 
-func (p *pool) deactivate(t *testing.T, id int) {
+// read is all bytes of a device that is not active, as the kernel reads it.
+func (p *pool) read(t *testing.T, id int) []byte {
 	t.Helper()
+	all, err := os.ReadFile(p.activate(t, id))
+	if err != nil {
+		t.Fatal(err)
+	}
 	sh(t, fmt.Sprintf("dmsetup remove thin-%d", id))
+	return all
 }
 
 // sh runs a shell command and gives what it prints.

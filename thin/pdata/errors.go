@@ -23,7 +23,7 @@ var (
 	// ErrTruncated is of a block that the metadata should have, beyond their end.
 	ErrTruncated = errors.New("beyond the end of the metadata, which are truncated")
 	// ErrNoHeldRoot is of a pool that holds no metadata snapshot.
-	ErrNoHeldRoot = errors.New("the pool holds no metadata snapshot")
+	ErrNoHeldRoot = errors.New("the pool holds no metadata snapshot: the message reserve_metadata_snap makes it hold one")
 	// ErrNoSpaceMap is of a metadata snapshot: it has no space maps.
 	ErrNoSpaceMap = errors.New("a metadata snapshot has no space maps")
 	// ErrNoDevice is of an id that the pool has no device of, or no longer the

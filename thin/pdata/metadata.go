@@ -68,7 +68,7 @@ func (m *Metadata) Generation() uint64 { return m.view.Load().generation }
 // since it was last read.
 func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
 	same, err := m.look(ctx, m.view.Load())
-	return !same, err
+	return err == nil && !same, err
 }
 
 // state is what the superblock says: the pool's own, and that of what is read,

@@ -14,6 +14,9 @@ const (
 	indexHeaderBytes  = 16
 	indexEntries      = (BlockBytes - indexHeaderBytes) / indexEntryBytes
 
+	// maxMetadataBlocks is as many metadata blocks as one index has bitmaps for.
+	maxMetadataBlocks = indexEntries * blocksPerBitmap
+
 	// manyCounts is what a bitmap has where the count is in the reference count
 	// tree: three and more.
 	manyCounts = 3
@@ -209,8 +212,6 @@ func (s *SpaceMap) bitmapBlock(ctx context.Context, v *view, root SpaceMapRoot, 
 			return 0, nil, ctx.Err()
 		case err != nil:
 			return 0, s.damaged(root, root.BitmapRoot, span{0, indexEntries}, err), nil
-		case index >= indexEntries:
-			return 0, s.damaged(root, root.BitmapRoot, span{indexEntries, root.bitmaps()}, errors.New("more blocks than an index has room for")), nil
 		}
 		return le.Uint64(p[indexHeaderBytes+index*indexEntryBytes:]), nil, nil
 	}
@@ -239,5 +240,5 @@ func (s *SpaceMap) damaged(root SpaceMapRoot, block uint64, bitmaps span, err er
 
 // bitmaps is how many bitmaps the space map has.
 func (r SpaceMapRoot) bitmaps() uint64 {
-	return r.NrBlocks/blocksPerBitmap + min(r.NrBlocks%blocksPerBitmap, 1)
+	return (r.NrBlocks + blocksPerBitmap - 1) / blocksPerBitmap
 }

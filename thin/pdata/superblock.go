@@ -104,6 +104,9 @@ func (s *Superblock) checkSizes() error {
 	if n := s.DataSpaceMapRoot.NrBlocks; n > math.MaxInt64/s.dataBlockBytes() {
 		return fmt.Errorf("%w: %d data blocks, more than any device has", ErrSuperblock, n)
 	}
+	if n := s.MetadataSpaceMapRoot.NrBlocks; n > maxMetadataBlocks {
+		return fmt.Errorf("%w: %d metadata blocks, at most %d can be", ErrSuperblock, n, maxMetadataBlocks)
+	}
 	return nil
 }
 

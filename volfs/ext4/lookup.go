@@ -127,6 +127,11 @@ func search(d *dirParser, q *query, lost *error) (uint32, error) {
 			return e.ino, nil
 		}
 	}
+	// It may be the one that is damaged.
+	d.off = 0
+	for e, ok := d.next(); ok; e, ok = d.next() {
+		d.check(e)
+	}
 	return 0, *lost
 }
 

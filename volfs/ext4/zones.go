@@ -43,9 +43,11 @@ func (fs *FS) collectZones() systemZones {
 			zones = append(zones, zone{first, first + n})
 		}
 	}
+	most := 1 << 14
 	for g := range sb.groups {
-		if g%sb.descPerBlock == 0 {
-			zones = merged(zones) // now and then, so that it stays short
+		if len(zones) > most { // now and then, so that they stay few
+			zones = merged(zones)
+			most = max(most, 2*len(zones))
 		}
 		first, _ := sb.groupBlocks(g)
 		add(first, uint64(sb.superBlocks(g)))

@@ -1,0 +1,311 @@
+package pdata
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// movingPool is metadata that change while they are read: after each so many
+// reads, the next state is what lies there.
+type movingPool struct {
+	mu     sync.Mutex
+	states []*image // of equal lengths
+	after  int
+	reads  int
+}
+
+func (p *movingPool) ReadAt(b []byte, off int64) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reads++; p.reads > p.after && len(p.states) > 1 {
+		p.states, p.reads = p.states[1:], 1
+	}
+	return p.states[0].ReadAt(b, off)
+}
+
+func (p *movingPool) open(tb testing.TB, o Options) *Metadata {
+	tb.Helper()
+	return mustOpen(tb, p, int64(len(p.states[0].p)), o)
+}
+
+// twoStates are states of one pool that have other things in the same blocks.
+func twoStates() (specs [2]poolSpec, images [2]*image) {
+	specs[0] = poolSpec{time: 1, fanout: 4, blocks: 200, dataBlocks: 900,
+		devices: []deviceSpec{device(1, mapped(0, 0, 40, 0)), device(2, mapped(50, 50, 9, 1)), device(5, mapped(0, 500, 30, 0))}}
+	specs[1] = poolSpec{time: 2, fanout: 3, blocks: 200, dataBlocks: 900,
+		devices: []deviceSpec{device(1, mapped(0, 700, 20, 2), mapped(25, 0, 40, 2)), device(3), device(5, mapped(0, 500, 30, 0))}}
+	return specs, [2]*image{build(specs[0]), build(specs[1])}
+}
+
+func TestLivePoolIsReadAsOneSuperblockHasIt(t *testing.T) {
+	t.Parallel()
+	specs, images := twoStates()
+	ways := [2][]Run{specs[0].devices[0].mappings, specs[1].devices[0].mappings}
+	sets := [2][]uint32{{1, 2, 5}, {1, 3, 5}}
+	for after := 3; after < 60; after++ {
+		m := (&movingPool{states: images[:], after: after}).open(t, Options{Live: true})
+		ids, _, errs := listed(t, m)
+		if len(errs) > 0 || !slices.Equal(ids, sets[0]) && !slices.Equal(ids, sets[1]) {
+			t.Errorf("changed after %d reads: devices %v, %v", after, ids, errs)
+		}
+		runs := readRuns(t, m, 1)
+		if !cmp.Equal(runs, ways[0]) && !cmp.Equal(runs, ways[1]) {
+			t.Errorf("changed after %d reads: %v", after, runs)
+		}
+		for c, err := range m.MetadataSpaceMap().All(t.Context()) {
+			if err != nil {
+				t.Errorf("changed after %d reads: %v, %v", after, c, err)
+			}
+		}
+	}
+}
+
+func TestRefreshTellsOfChange(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	p := &movingPool{states: images[:1], after: 1 << 30}
+	m := p.open(t, Options{})
+	d := openDevice(t, m, 1)
+	generation := m.Generation()
+	if changed, err := m.Refresh(t.Context()); changed || err != nil || m.Generation() != generation {
+		t.Error(changed, err)
+	}
+	if r, err := d.Run(t.Context(), 0, 100); err != nil || r != mapped(0, 0, 40, 0) {
+		t.Error(r, err)
+	}
+	p.states = images[1:]
+	if changed, err := m.Refresh(t.Context()); !changed || err != nil || m.Generation() == generation {
+		t.Error(changed, err)
+	}
+	if r, err := d.Run(t.Context(), 0, 100); err != nil || r != mapped(0, 700, 20, 2) {
+		t.Error(r, err)
+	}
+	if s := m.Superblock(); s.Time != 2 {
+		t.Error(s.Time)
+	}
+}
+
+func TestCurrentComparesTheMapping(t *testing.T) {
+	t.Parallel()
+	for _, live := range []bool{false, true} {
+		_, images := twoStates()
+		p := &movingPool{states: images[:1], after: 1 << 30}
+		m := p.open(t, Options{Live: live})
+		one, five := openDevice(t, m, 1), openDevice(t, m, 5)
+		runOne, err1 := one.Run(t.Context(), 0, 10)
+		runFive, err5 := five.Run(t.Context(), 0, 10)
+		if err := errors.Join(err1, err5); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []bool{true, false} {
+			p.states = images[i:]
+			if same, err := one.Current(t.Context(), runOne); err != nil || same != want {
+				t.Errorf("a block that is mapped to another in state %d: %v, %v", i, same, err)
+			}
+			if same, err := five.Current(t.Context(), runFive); err != nil || !same {
+				t.Errorf("a block that is not in state %d: %v, %v", i, same, err)
+			}
+		}
+	}
+}
+
+func TestOldBlocksOfALivePoolAreNotTrusted(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	p := &movingPool{states: images[:1], after: 1 << 30}
+	m := p.open(t, Options{Live: true})
+	m.trust = 0
+	d := openDevice(t, m, 1)
+	if r, err := d.Run(t.Context(), 0, 1); err != nil || r != mapped(0, 0, 1, 0) {
+		t.Fatal(r, err)
+	}
+	// Another mapping, though the superblock is the same to the last bit.
+	p.states[0].edit(p.states[0].leafOf(p.states[0].deviceRoot(1), 0), func(b []byte) {
+		copy(parseNode(b).value(0), le.AppendUint64(nil, 800<<24))
+	})
+	if r, err := d.Run(t.Context(), 0, 1); err != nil || r != mapped(0, 800, 1, 0) {
+		t.Error(r, err)
+	}
+}
+
+func TestPoolThatNeverRestsIsAnError(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	im := images[0]
+	r := readerFunc(func(p []byte, off int64) (int, error) {
+		if off == 0 {
+			im.edit(0, func(p []byte) { le.PutUint32(p[44:], le.Uint32(p[44:])+1) })
+		}
+		return im.ReadAt(p, off)
+	})
+	m := mustOpen(t, r, int64(len(im.p)), Options{Live: true})
+	if _, err := m.Device(t.Context(), 1); !errors.Is(err, ErrChanging) {
+		t.Error(err)
+	}
+}
+
+func TestHalfWrittenSuperblockIsReadAgain(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	half := images[0].clone()
+	copy(half.block(0)[:48], images[1].block(0)[:48])
+	for _, live := range []bool{false, true} {
+		p := &movingPool{states: []*image{half, images[1]}, after: 2}
+		_, err := Open(t.Context(), p, int64(len(half.p)), Options{Live: live})
+		if live && err != nil || !live && !errors.Is(err, ErrChecksum) {
+			t.Errorf("live %v: %v", live, err)
+		}
+	}
+}
+
+func TestDeviceWhoseIDIsAnothersNow(t *testing.T) {
+	t.Parallel()
+	specs, images := twoStates()
+	specs[1].devices[0].TransactionID = 77
+	images[1] = build(specs[1])
+	p := &movingPool{states: images[:1], after: 1 << 30}
+	m := p.open(t, Options{Live: true})
+	again, gone, same := openDevice(t, m, 1), openDevice(t, m, 2), openDevice(t, m, 5)
+	p.states = images[1:]
+	for _, d := range []*Mappings{again, gone} {
+		if r, err := d.Run(t.Context(), 0, 1); !errors.Is(err, ErrNoDevice) {
+			t.Errorf("device %d: %v, %v", d.id, r, err)
+		}
+	}
+	if r, err := same.Run(t.Context(), 0, 1); err != nil || r != mapped(0, 500, 1, 0) {
+		t.Error(r, err)
+	}
+}
+
+func TestHeldRoot(t *testing.T) {
+	t.Parallel()
+	specs, _ := twoStates()
+	specs[0].held = true
+	held := build(specs[0])
+	// What the pool became afterwards: device 1 was deleted.
+	held.edit(0, func(p []byte) { le.PutUint64(p[320:], emptyLeaf(held)) })
+	for _, live := range []bool{false, true} {
+		m := held.open(t, Options{HeldRoot: true, Live: live})
+		if diff := cmp.Diff(specs[0].devices[0].mappings, readRuns(t, m, 1)); diff != "" {
+			t.Error(diff)
+		}
+		if s := m.Superblock(); s.DataSpaceMapRoot.NrBlocks != 900 {
+			t.Errorf("%+v", s)
+		}
+		if _, err := m.DataSpaceMap().RefCount(t.Context(), 1); !errors.Is(err, ErrNoSpaceMap) {
+			t.Error(err)
+		}
+	}
+	if _, err := held.open(t, Options{}).Mappings(t.Context(), 1); !errors.Is(err, ErrNoDevice) {
+		t.Error(err)
+	}
+}
+
+// emptyLeaf is a block with an empty leaf for values of 8 bytes: device 3 of
+// twoStates is one; where there is none, one is made in a free block.
+func emptyLeaf(im *image) uint64 {
+	block := im.super.MetadataSpaceMapRoot.NrAllocated
+	p := im.block(block)
+	for i, v := range []uint32{flagLeaf, uint32(block), 0, 0, 252, 8} {
+		le.PutUint32(p[4+4*i:], v)
+	}
+	le.PutUint32(p, sum(p, saltNode))
+	return block
+}
+
+func TestNoHeldRoot(t *testing.T) {
+	t.Parallel()
+	im := build(poolSpec{})
+	if _, err := Open(t.Context(), im, int64(len(im.p)), Options{HeldRoot: true, Live: true}); !errors.Is(err, ErrNoHeldRoot) {
+		t.Error(err)
+	}
+}
+
+func TestHeldRootOutlivesThePoolsChanges(t *testing.T) {
+	t.Parallel()
+	specs, _ := twoStates()
+	specs[0].held = true
+	im := build(specs[0])
+	m := im.open(t, Options{HeldRoot: true, Live: true})
+	d := openDevice(t, m, 1)
+	im.edit(0, func(p []byte) { le.PutUint64(p[48:], 99) })
+	if changed, err := m.Refresh(t.Context()); changed || err != nil {
+		t.Error(changed, err)
+	}
+	if tid := m.Superblock().TransactionID; tid != 99 {
+		t.Error(tid)
+	}
+	im.edit(0, func(p []byte) { le.PutUint64(p[56:], 0) })
+	if r, err := d.Run(t.Context(), 0, 1); !errors.Is(err, ErrNoHeldRoot) {
+		t.Error("released, and yet read: ", r, err)
+	}
+}
+
+func TestConcurrentReadersOfAMovingPool(t *testing.T) {
+	t.Parallel()
+	specs, images := twoStates()
+	states := make([]*image, 0, 40)
+	for i := range 40 {
+		states = append(states, images[i%2])
+	}
+	m := (&movingPool{states: states, after: 300}).open(t, Options{Live: true})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			d, err := m.Mappings(t.Context(), 1)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 100 {
+				r, err := d.Run(t.Context(), 0, 100)
+				if err != nil || r != specs[0].devices[0].mappings[0] && r != specs[1].devices[0].mappings[0] {
+					t.Errorf("%+v, %v", r, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestWalksEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	im := build(sharedPool())
+	m := im.open(t, Options{})
+	d := openDevice(t, m, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	last := func(seq func(func(error) bool)) (err error) {
+		seq(func(e error) bool { err = e; return true })
+		return err
+	}
+	for name, err := range map[string]error{
+		"Run":     func() error { _, err := d.Run(ctx, 0, 1); return err }(),
+		"Highest": func() error { _, _, err := d.Highest(ctx); return err }(),
+		"Runs": last(func(yield func(error) bool) {
+			for _, err := range d.Runs(ctx, 0, 9) {
+				yield(err)
+			}
+		}),
+		"Devices": last(func(yield func(error) bool) {
+			for _, err := range m.Devices(ctx) {
+				yield(err)
+			}
+		}),
+		"All": last(func(yield func(error) bool) {
+			for _, err := range m.DataSpaceMap().All(ctx) {
+				yield(err)
+			}
+		}),
+		"Refresh": func() error { _, err := m.Refresh(ctx); return err }(),
+	} {
+		if err != context.Canceled {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package pdata
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// counted is a pool whose blocks have many different reference counts, in more
+// than one bitmap.
+func counted() poolSpec {
+	s := poolSpec{dataBlocks: 2*blocksPerBitmap + 50, fanout: 5}
+	for id := range uint32(6) {
+		// Each device maps the block 10 to 10+id, in leaves of its own.
+		s.devices = append(s.devices, device(id, mapped(uint64(id), 10, uint64(id)+1, id), mapped(100, blocksPerBitmap-2, 4, 1+id%2)))
+	}
+	return s
+}
+
+// allCounts reads all counts, and what of them is lost.
+func allCounts(t *testing.T, s *SpaceMap) (counts []Counts, lost []span) {
+	t.Helper()
+	var errs []error
+	for c, err := range s.All(t.Context()) {
+		if err != nil {
+			errs = append(errs, err)
+		} else {
+			counts = append(counts, c)
+		}
+	}
+	return counts, damages(t, errs)
+}
+
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	m := build(counted()).open(t, Options{})
+	got, lost := allCounts(t, m.DataSpaceMap())
+	want := []Counts{
+		{0, 10, 0}, {10, 1, 6}, {11, 1, 5}, {12, 1, 4}, {13, 1, 3}, {14, 1, 2}, {15, 1, 1},
+		{16, blocksPerBitmap - 18, 0}, {blocksPerBitmap - 2, 4, got[len(got)-2].Count}, {blocksPerBitmap + 2, blocksPerBitmap + 48, 0},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(lost) > 0 {
+		t.Error(diff, lost)
+	}
+	for _, c := range got {
+		for _, b := range []uint64{c.Block, c.Block + c.Length - 1} {
+			if n, err := m.DataSpaceMap().RefCount(t.Context(), b); err != nil || n != c.Count {
+				t.Errorf("block %d: %d, %v, want %d", b, n, err, c.Count)
+			}
+		}
+	}
+	if n, err := m.DataSpaceMap().RefCount(t.Context(), 2*blocksPerBitmap+50); err == nil {
+		t.Error("there is no such block: ", n)
+	}
+}
+
+func TestCountsAddUpToTheTotals(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []poolSpec{counted(), richPool(), {}, {blocks: 3 * blocksPerBitmap}} {
+		m := build(spec).open(t, Options{})
+		sb := m.Superblock()
+		for s, root := range map[*SpaceMap]SpaceMapRoot{
+			m.DataSpaceMap(): sb.DataSpaceMapRoot, m.MetadataSpaceMap(): sb.MetadataSpaceMapRoot,
+		} {
+			var blocks, used uint64
+			counts, lost := allCounts(t, s)
+			for _, c := range counts {
+				if c.Block != blocks {
+					t.Errorf("%s: %d follows %d", s.name, c.Block, blocks)
+				}
+				blocks += c.Length
+				if c.Count > 0 {
+					used += c.Length
+				}
+			}
+			if len(lost) > 0 || blocks != root.NrBlocks || used != root.NrAllocated {
+				t.Errorf("%s: %d of %d used, %v, want %+v", s.name, used, blocks, lost, root)
+			}
+		}
+	}
+}
+
+func TestDamagedSpaceMapLosesItsBlocksOnly(t *testing.T) {
+	t.Parallel()
+	const end = 2*blocksPerBitmap + 50
+	good := build(counted())
+	root := good.super.DataSpaceMapRoot
+	index := parseNode(good.block(root.BitmapRoot))
+	for name, test := range map[string]struct {
+		change func(*image)
+		want   []span
+	}{
+		"bitmap":      {func(im *image) { im.flip(le.Uint64(index.value(1)), 99) }, []span{{blocksPerBitmap, 2 * blocksPerBitmap}}},
+		"last bitmap": {func(im *image) { im.flip(le.Uint64(index.value(2)), 99) }, []span{{2 * blocksPerBitmap, end}}},
+		"index":       {func(im *image) { im.flip(root.BitmapRoot, 99) }, []span{{0, end}}},
+		"index leads to a node": {func(im *image) {
+			im.edit(root.BitmapRoot, func(p []byte) { copy(parseNode(p).value(0), le.AppendUint64(nil, root.BitmapRoot)) })
+		}, []span{{0, blocksPerBitmap}}},
+		"index lacks two": {func(im *image) {
+			im.edit(root.BitmapRoot, func(p []byte) { le.PutUint32(p[16:], 1) })
+		}, []span{{blocksPerBitmap, end}}},
+		"index lacks the first": {func(im *image) {
+			im.edit(root.BitmapRoot, func(p []byte) { le.PutUint64(p[nodeHeaderBytes:], 1); le.PutUint32(p[16:], 1) })
+		}, []span{{0, blocksPerBitmap}, {2 * blocksPerBitmap, end}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			im := good.clone()
+			test.change(im)
+			_, got := allCounts(t, im.open(t, Options{}).DataSpaceMap())
+			if name == "index lacks the first" { // its entry leads to the wrong bitmap, which nothing tells
+				got = append(got[:1:1], got[len(got)-1])
+			}
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(span{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestDamagedMetadataIndexLosesAll(t *testing.T) {
+	t.Parallel()
+	im := build(counted())
+	root := im.super.MetadataSpaceMapRoot
+	im.flip(root.BitmapRoot, 99)
+	counts, lost := allCounts(t, im.open(t, Options{}).MetadataSpaceMap())
+	if len(counts) > 0 || !cmp.Equal(lost, []span{{0, root.NrBlocks}}, cmp.AllowUnexported(span{})) {
+		t.Error(counts, lost)
+	}
+}
+
+func TestCountThatIsMissingIsDamage(t *testing.T) {
+	t.Parallel()
+	im := build(counted())
+	im.edit(im.leafOf(im.super.DataSpaceMapRoot.RefCountRoot, 10), func(p []byte) { le.PutUint64(p[nodeHeaderBytes:], 9) })
+	counts, lost := allCounts(t, im.open(t, Options{}).DataSpaceMap())
+	if !cmp.Equal(lost, []span{{10, 11}}, cmp.AllowUnexported(span{})) || counts[0] != (Counts{0, 10, 0}) || counts[1] != (Counts{11, 1, 5}) {
+		t.Error(counts, lost)
+	}
+}
