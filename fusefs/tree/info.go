@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"thintree/meta"
 	"thintree/volfs"
@@ -159,26 +157,8 @@ func (t *Tree) poolInfo(p *pool) PoolInfo {
 	return i
 }
 
-// infoCache keeps the texts of info files for a moment, so that whoever asks
-// for the length and then reads gets as much as was said.
-type infoCache struct {
-	mu    sync.Mutex
-	texts map[NodeID]infoText // guarded by mu
-}
-
-type infoText struct {
-	text string
-	at   time.Time
-}
-
-// infoText is what the info file of a node holds.
+// infoText is what the info file of a node holds now.
 func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
-	t.infos.mu.Lock()
-	last, ok := t.infos.texts[id]
-	t.infos.mu.Unlock()
-	if ok && time.Since(last.at) < fresh {
-		return last.text, nil
-	}
 	var about any
 	var err error
 	if id.isFile() {
@@ -193,17 +173,7 @@ func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
 		return "", err
 	}
 	text, err := json.MarshalIndent(about, "", "  ")
-	if err != nil {
-		return "", err
-	}
-	now := infoText{string(text) + "\n", time.Now()}
-	t.infos.mu.Lock()
-	defer t.infos.mu.Unlock()
-	if t.infos.texts == nil || len(t.infos.texts) >= 1024 {
-		t.infos.texts = make(map[NodeID]infoText)
-	}
-	t.infos.texts[id] = now
-	return now.text, nil
+	return string(text) + "\n", err
 }
 
 func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {

@@ -22,7 +22,6 @@ type Tree struct {
 	slots   slots
 	leases  *leases
 	view    atomic.Pointer[view]
-	infos   infoCache
 
 	refreshing sync.Mutex           // held by the one who looks whether the sources changed
 	refreshed  atomic.Int64         // when that was last done, in nanoseconds since 1970

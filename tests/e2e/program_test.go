@@ -129,8 +129,6 @@ type pool struct {
 
 func poolOf(t *testing.T, mnt, name string) pool {
 	t.Helper()
-	// What was said a moment ago may be said again.
-	time.Sleep(1100 * time.Millisecond)
 	text, err := os.ReadFile(filepath.Join(mnt, "pools", name+".json"))
 	if err != nil {
 		t.Fatal(err)

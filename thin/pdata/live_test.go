@@ -304,7 +304,7 @@ func TestWalksEndWithTheirContext(t *testing.T) {
 		}),
 		"Refresh": func() error { _, err := m.Refresh(ctx); return err }(),
 	} {
-		if err != context.Canceled {
+		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -82,16 +82,13 @@ func TestListingMayStop(t *testing.T) {
 	}
 }
 
-// drawRuns draws runs that cannot be joined.
+// drawRuns draws runs of mapped blocks, in order.
 func drawRuns(t *rapid.T, most int) (runs []Run) {
 	var virtual uint64
 	for range rapid.IntRange(0, most).Draw(t, "runs") {
 		virtual += rapid.OneOf(rapid.Uint64Range(0, 3), rapid.Uint64Range(0, 1<<40)).Draw(t, "gap")
 		r := mapped(virtual, rapid.Uint64Range(0, 3000).Draw(t, "data"), rapid.Uint64Range(1, 40).Draw(t, "length"),
 			rapid.Uint32Range(0, 3).Draw(t, "time"))
-		if n := len(runs); n > 0 && runs[n-1].extend(r) {
-			continue
-		}
 		runs = append(runs, r)
 		virtual = r.end()
 	}

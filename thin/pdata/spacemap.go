@@ -144,14 +144,12 @@ func (s *SpaceMap) part(ctx context.Context, v *view, root SpaceMapRoot, blocks 
 	for b := blocks.begin; b < part.end; b++ {
 		count := bitmapCount(bitmap, b%blocksPerBitmap)
 		if count == manyCounts {
-			count, err = s.manyCount(ctx, v, root, b)
-			var damage *DamageError
-			switch {
-			case errors.As(err, &damage):
-				part.found = append(part.found, foundCounts{err: damage})
-				continue
-			case err != nil:
+			if count, damage, err = s.manyCount(ctx, v, root, b); err != nil {
 				return part, err
+			}
+			if damage != nil {
+				part.addDamage(damage)
+				continue
 			}
 		}
 		part.add(Counts{Block: b, Length: 1, Count: count})
@@ -167,6 +165,17 @@ func (part *countsPart) add(c Counts) {
 	part.found = append(part.found, foundCounts{counts: c})
 }
 
+// addDamage adds damage, to that of the blocks before where it is the same.
+func (part *countsPart) addDamage(damage *DamageError) {
+	if n := len(part.found); n > 0 {
+		if last, ok := part.found[n-1].err.(*DamageError); ok && last.KeyEnd == damage.KeyBegin && last.Block == damage.Block {
+			last.KeyEnd = damage.KeyEnd
+			return
+		}
+	}
+	part.found = append(part.found, foundCounts{err: damage})
+}
+
 // bitmapCount is what a bitmap has for its block i. Of the two bits the lower one
 // is the more significant.
 func bitmapCount(p []byte, i uint64) uint32 {
@@ -175,16 +184,18 @@ func bitmapCount(p []byte, i uint64) uint32 {
 }
 
 // manyCount is the count of a block that a bitmap has no room for.
-func (s *SpaceMap) manyCount(ctx context.Context, v *view, root SpaceMapRoot, block uint64) (uint32, error) {
+func (s *SpaceMap) manyCount(ctx context.Context, v *view, root SpaceMapRoot, block uint64) (count uint32, damage *DamageError, err error) {
 	t := tree{name: s.name, root: root.RefCountRoot, valueSize: 4, keyEnd: root.NrBlocks}
 	p, found, err := v.lookup(ctx, t, block)
-	if err != nil {
-		return 0, err
+	switch own := (span{block, block + 1}); {
+	case errors.As(err, &damage):
+		return 0, t.damaged(damage.Block, own, damage.Err), nil
+	case err != nil:
+		return 0, nil, err
+	case !found:
+		return 0, t.damaged(root.RefCountRoot, own, errors.New("the tree of reference counts lacks some")), nil
 	}
-	if !found {
-		return 0, t.damaged(root.RefCountRoot, span{block, block + 1}, errors.New("its tree of reference counts lacks one"))
-	}
-	return le.Uint32(p), nil
+	return le.Uint32(p), nil, nil
 }
 
 // bitmap reads a bitmap.

@@ -21,7 +21,7 @@ func (fs *FS) attr(in *inode) (volfs.Attr, error) {
 		Size:      int64(in.size),
 		Blocks:    in.blocks,
 		BlockSize: uint32(fs.sb.blockSize),
-		HasXattrs: in.fileACL != 0 || len(in.ibody) > 0,
+		HasXattrs: in.fileACL != 0 || len(in.ibody) >= 4 && le32(in.ibody, 0) != 0,
 		Flags:     in.statxFlags(),
 	}
 	in.times(&a)

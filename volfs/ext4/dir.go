@@ -21,8 +21,11 @@ func (fs *FS) ReadDir(ctx context.Context, ino volfs.Ino, cookie uint64, emit fu
 	} else {
 		l.blocks()
 	}
-	if l.lost != nil {
+	switch {
+	case l.lost != nil:
 		fs.lossy.Add(dir.ino, l.lost)
+	case cookie == 0 && !l.stopped:
+		fs.lossy.Remove(dir.ino) // a read may have failed and come right
 	}
 	if l.stopped {
 		return l.err

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
-	"strings"
 	"syscall"
 
 	"thintree/volfs"
@@ -27,7 +25,7 @@ const (
 
 // xattrPrefixes are what e_name_index stands for. The kernel shows no attribute
 // with another index: those of inline data and of encryption are its own.
-var xattrPrefixes = map[uint8]string{
+var xattrPrefixes = [...]string{
 	1:               "user.",
 	xattrACLAccess:  "system.posix_acl_access",
 	xattrACLDefault: "system.posix_acl_default",
@@ -48,8 +46,10 @@ type xattrEntry struct {
 
 // fullName is the entry's name with its prefix; false where it is not shown.
 func (e xattrEntry) fullName() (string, bool) {
-	prefix, ok := xattrPrefixes[e.index]
-	return prefix + string(e.name), ok
+	if int(e.index) >= len(xattrPrefixes) || xattrPrefixes[e.index] == "" {
+		return "", false
+	}
+	return xattrPrefixes[e.index] + string(e.name), true
 }
 
 // entriesOf goes through the entries at the start of p. It ends after an error.
@@ -171,10 +171,6 @@ func (fs *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	missing := fmt.Errorf("ext4: extended attribute %q of %s: %w", name, in, syscall.ENODATA)
-	if !slices.ContainsFunc(prefixes(), func(p string) bool { return strings.HasPrefix(name, p) }) {
-		return nil, missing
-	}
 	areas, err := fs.xattrAreas(in)
 	if err != nil {
 		return nil, err
@@ -185,23 +181,19 @@ func (fs *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) ([]byte, er
 				return nil, err
 			}
 			if full, ok := e.fullName(); ok && full == name {
-				return fs.xattrValue(in, e, a, missing)
+				return fs.xattrValue(in, e, a)
 			}
 		}
 	}
-	return nil, missing
+	return nil, in.noXattr(name)
 }
 
-func prefixes() []string {
-	var all []string
-	for _, p := range xattrPrefixes {
-		all = append(all, p)
-	}
-	return all
+func (in *inode) noXattr(name string) error {
+	return fmt.Errorf("ext4: extended attribute %q of %s: %w", name, in, syscall.ENODATA)
 }
 
 // xattrValue gives the value of e in the form that getxattr(2) returns it in.
-func (fs *FS) xattrValue(in *inode, e xattrEntry, a xattrArea, missing error) ([]byte, error) {
+func (fs *FS) xattrValue(in *inode, e xattrEntry, a xattrArea) ([]byte, error) {
 	var value []byte
 	var err error
 	switch {
@@ -221,7 +213,7 @@ func (fs *FS) xattrValue(in *inode, e xattrEntry, a xattrArea, missing error) ([
 	acl, err := convertACL(value)
 	switch {
 	case errors.Is(err, errNoACL):
-		return nil, missing
+		return nil, in.noXattr(xattrPrefixes[e.index])
 	case err != nil:
 		return nil, damage(a.what.String(), "access control list: %v", err)
 	}

@@ -1,0 +1,162 @@
+package pdata
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// fuzzBlocks is how many metadata blocks a fuzzed pool has at most.
+const fuzzBlocks = 48
+
+// Of a fuzzed block, the first bytes, which are its checksum's, say what is made
+// to hold for it.
+const (
+	fuzzKind     = 0 // this byte: whose checksum, an index into fuzzSalts
+	fuzzLocation = 1 // whether its own number is set right, if not 0
+)
+
+var fuzzSalts = []uint32{saltSuperblock, saltNode, saltBitmap, saltIndex}
+
+// fuzzed is metadata with checksums that hold.
+func fuzzed(data []byte) *image {
+	im := &image{p: make([]byte, min((len(data)+BlockBytes-1)/BlockBytes, fuzzBlocks)*BlockBytes)}
+	copy(im.p, data)
+	for n := range uint64(len(im.p) / BlockBytes) {
+		p := im.block(n)
+		salt := fuzzSalts[int(p[fuzzKind])%len(fuzzSalts)]
+		if p[fuzzLocation] != 0 {
+			le.PutUint64(p[8:], n)
+		}
+		le.PutUint32(p, sum(p, salt))
+	}
+	return im
+}
+
+// seed is metadata as fuzzed takes them.
+func (im *image) seed(blocks uint64) []byte {
+	im = im.clone()
+	for n := range blocks {
+		p := im.block(n)
+		for i, salt := range fuzzSalts {
+			if checkSum(p, salt) == nil {
+				p[fuzzKind], p[fuzzLocation] = byte(i), 1
+				break
+			}
+		}
+	}
+	return im.p[:blocks*BlockBytes]
+}
+
+// fuzzTime is how long reading fuzzed metadata may take.
+const fuzzTime = 5 * time.Second
+
+func FuzzOpen(f *testing.F) {
+	small := counted()
+	small.dataBlocks, small.devices = 300, small.devices[:2]
+	for i := range small.devices {
+		small.devices[i].mappings = small.devices[i].mappings[:1]
+	}
+	held := sharedPool()
+	held.held = true
+	for _, spec := range []poolSpec{{}, small, sharedPool(), held} {
+		im := build(spec)
+		f.Add(im.seed(im.super.MetadataSpaceMapRoot.NrAllocated), false, false)
+		f.Add(im.seed(im.super.MetadataSpaceMapRoot.NrAllocated), true, true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, held, live bool) {
+		im := fuzzed(data)
+		ctx, cancel := context.WithTimeout(t.Context(), fuzzTime)
+		defer cancel()
+		m, err := Open(ctx, bytes.NewReader(im.p), int64(len(im.p)), Options{HeldRoot: held, Live: live})
+		if err != nil {
+			return
+		}
+		walkAll(ctx, t, m)
+		if ctx.Err() != nil {
+			t.Error("it takes too long")
+		}
+	})
+}
+
+// walkAll reads all that there is. What comes must be in order, within its bounds
+// and not more than that many blocks can hold.
+func walkAll(ctx context.Context, t *testing.T, m *Metadata) {
+	const most = fuzzBlocks * BlockBytes
+	var next uint64
+	var ids []uint32
+	for d, err := range m.Devices(ctx) {
+		if err != nil {
+			checkDamage(t, err)
+			continue
+		}
+		if uint64(d.ID) < next || d.ID >= MaxDevices {
+			t.Fatalf("device %d follows %d", d.ID, next)
+		}
+		next = uint64(d.ID) + 1
+		if ids = append(ids, d.ID); len(ids) > most {
+			t.Fatal("more devices than there can be")
+		}
+	}
+	for _, id := range ids[:min(len(ids), 8)] {
+		if _, err := m.Device(ctx, id); err != nil {
+			checkDamage(t, err)
+		}
+		if d, err := m.Mappings(ctx, id); err == nil {
+			walkDevice(ctx, t, d, most)
+		}
+	}
+	for _, s := range []*SpaceMap{m.DataSpaceMap(), m.MetadataSpaceMap()} {
+		var next uint64
+		for c, err := range s.All(ctx) {
+			if err != nil {
+				checkDamage(t, err)
+				continue
+			}
+			if c.Block < next || c.Length == 0 {
+				t.Fatalf("%s: %+v follows %d", s.name, c, next)
+			}
+			next = c.Block + c.Length
+		}
+	}
+}
+
+func walkDevice(ctx context.Context, t *testing.T, d *Mappings, most int) {
+	var next uint64
+	sb := d.m.Superblock()
+	n := 0
+	for r, err := range d.Runs(ctx, 0, 1<<63) {
+		if n++; n > most {
+			t.Fatal("more runs than there can be")
+		}
+		if err != nil {
+			checkDamage(t, err)
+			continue
+		}
+		if r.Virtual < next || r.Length == 0 || !r.Mapped || r.Data+r.Length > sb.DataSpaceMapRoot.NrBlocks {
+			t.Fatalf("%+v follows %d, of %d data blocks", r, next, sb.DataSpaceMapRoot.NrBlocks)
+		}
+		next = r.end()
+		if one, err := d.Run(ctx, r.Virtual, r.Length); err != nil || one != r {
+			t.Fatalf("got %+v, %v, want %+v", one, err, r)
+		}
+	}
+	if _, _, err := d.Highest(ctx); err != nil {
+		checkDamage(t, err)
+	}
+	if _, err := d.Run(ctx, next, 1<<62); err != nil {
+		checkDamage(t, err)
+	}
+}
+
+func checkDamage(t *testing.T, err error) {
+	if !errors.Is(err, syscall.EIO) && !errors.Is(err, ErrNoSpaceMap) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("not damage: %v", err)
+	}
+	if d := (*DamageError)(nil); errors.As(err, &d) && d.KeyBegin >= d.KeyEnd {
+		t.Errorf("damage of nothing: %v", err)
+	}
+}
