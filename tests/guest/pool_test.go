@@ -13,7 +13,7 @@ const (
 	sectorBytes = 512
 	mib         = 1 << 20
 
-	volumeBytes = 64 * mib
+	volumeBytes = 16 * mib
 )
 
 // pool is an active thin pool over loop devices over files.
@@ -100,11 +100,14 @@ func sh(t *testing.T, command string) string {
 	return string(out)
 }
 
-// mounted is where a device with a new ext4 filesystem is mounted.
+// mounted is where a device with a new ext4 filesystem is mounted. It stays so
+// until the guest ends.
 func mounted(t *testing.T, device string) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "mounted-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	sh(t, "mkfs.ext4 -q "+device+" && mount "+device+" "+dir)
-	t.Cleanup(func() { sh(t, "umount "+dir) })
 	return dir
 }

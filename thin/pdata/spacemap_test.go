@@ -148,7 +148,7 @@ func TestDamagedReferenceCountsLoseManyCountsOnly(t *testing.T) {
 			if diff := cmp.Diff(test.want, lost, cmp.AllowUnexported(span{})); diff != "" {
 				t.Error(diff)
 			}
-			if n := len(counts); counts[0] != (Counts{0, 10, 0}) || counts[n-4] != (Counts{14, 1, 2}) || counts[n-3] != (Counts{15, 1, 1}) {
+			if n := len(counts); counts[0] != (Counts{0, 10, 0}) || counts[n-5] != (Counts{14, 1, 2}) || counts[n-4] != (Counts{15, 1, 1}) {
 				t.Error(counts)
 			}
 		})
