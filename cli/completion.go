@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -29,14 +28,18 @@ fish: thintree completion fish | source`,
 // completions ask the program itself. Where it knows nothing, files complete.
 var completions = map[string]string{
 	"bash": `_thintree() {
-	local word=${COMP_WORDS[COMP_CWORD]} line=${COMP_LINE:0:COMP_POINT} args
+	local line=${COMP_LINE:0:COMP_POINT} args found name
 	read -ra args <<<"$line"
 	[[ $line == *[[:space:]] ]] || unset 'args[-1]'
-	local full=${line##*[[:space:]]} found
+	local word=${line##*[[:space:]]}
 	mapfile -t found < <("${args[@]}" --generate-bash-completion 2>/dev/null)
-	mapfile -t COMPREPLY < <(compgen -W "${found[*]}" -- "$full")
-	# Readline completes what follows the last colon only.
-	[[ $full == *:* && $COMP_WORDBREAKS == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"${full%:*}":}")
+	COMPREPLY=()
+	for name in "${found[@]}"; do
+		[[ $name == "$word"* ]] || continue
+		# Readline completes what follows the last colon only.
+		[[ $word == *:* && $COMP_WORDBREAKS == *:* ]] && name=${name#"${word%"${word##*:}"}"}
+		COMPREPLY+=("$(printf %q "$name")")
+	done
 }
 complete -o bashdefault -o default -F _thintree thintree
 `,
@@ -70,7 +73,7 @@ func completeVolumes(c *cli.Context) {
 	defer t.Close()
 	for _, r := range t.Volumes(c.Context) {
 		for _, name := range append([]string{r.Name}, r.Aliases...) {
-			if !strings.ContainsAny(name, " \t\n") {
+			if name == printable(name) {
 				fmt.Fprintln(c.App.Writer, name)
 			}
 		}

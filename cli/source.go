@@ -54,17 +54,17 @@ func openSource(c *cli.Context, arg string) (meta.Source, error) {
 		if c.String("pool") != "" {
 			return nil, wrongUse("--pool: %s names a pool already", arg)
 		}
-		metadata, data, err := pool.Split(where)
+		metadata, data, err := splitPool(where)
 		if err != nil {
 			return nil, wrongUse("%s: %v", arg, err)
 		}
-		if metadata, err = filepath.Abs(metadata); err != nil {
-			return nil, err
+		names := c.String("names")
+		if names != "" {
+			if names, err = filepath.Abs(names); err != nil {
+				return nil, err
+			}
 		}
-		if data, err = filepath.Abs(data); err != nil {
-			return nil, err
-		}
-		return pool.New(metadata, data, c.String("names")), nil
+		return pool.New(metadata, data, names), nil
 	}
 	return nil, wrongUse("%s: no such kind of source: docker:DIR and pool:META,DATA are known", arg)
 }
@@ -79,11 +79,23 @@ func openDocker(c *cli.Context, dir string) (meta.Source, error) {
 	}
 	var o docker.Options
 	if p := c.String("pool"); p != "" {
-		if o.Metadata, o.Data, err = pool.Split(p); err != nil {
+		if o.Metadata, o.Data, err = splitPool(p); err != nil {
 			return nil, wrongUse("--pool: %v", err)
 		}
 	}
 	return docker.New(root, o), nil
+}
+
+// splitPool splits META,DATA into two paths that hold wherever the program goes.
+func splitPool(arg string) (metadata, data string, err error) {
+	if metadata, data, err = pool.Split(arg); err != nil {
+		return "", "", err
+	}
+	if metadata, err = filepath.Abs(metadata); err != nil {
+		return "", "", err
+	}
+	data, err = filepath.Abs(data)
+	return metadata, data, err
 }
 
 // recognise tells what lies at a path.

@@ -8,9 +8,10 @@
 // knows) is not needed, and FORGET has nothing to do.
 //
 // What cannot change is cached by the kernel without limit: names, also those
-// that do not exist, attributes, folders, links and pages. They stay cached when
-// the volume is closed, since its node ids stay valid. What can change, the
-// views and all of a live volume, is cached for a second.
+// that do not exist, attributes, folders and pages. They stay cached when the
+// volume is closed, since its node ids stay valid. What can change, the views and
+// all of a live volume, is cached for a second. What links say is not cached: the
+// kernel would keep it as long as it keeps the link, whatever it is told.
 //
 // Folders are not opened: the kernel is told so, which spares two requests for
 // each, and it keeps listings as long as a folder's mtime stays. A view's mtime is

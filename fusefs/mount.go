@@ -29,9 +29,9 @@ type Options struct {
 
 // Mount is a mounted tree.
 type Mount struct {
-	mountpoint string
-	server     *fuse.Server
-	done       chan struct{} // closed once the kernel has let go of it
+	mountpoint   string
+	major, minor int           // its device number, by which it is told from other mounts there
+	done         chan struct{} // closed once the kernel has let go of it
 }
 
 // New mounts a tree at a folder, read only, and serves it. Root mounts by itself,
@@ -48,9 +48,8 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	opts := &fuse.MountOptions{
 		Name: "thintree", FsName: o.Source, AllowOther: o.AllowOther,
 		MaxWrite: 1 << 20, MaxBackground: 64,
-		EnableSymlinkCaching: true,
-		ExtraCapabilities:    fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_ASYNC_DIO,
-		Logger:               log.New(io.Discard, "", 0),
+		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_ASYNC_DIO,
+		Logger:            log.New(io.Discard, "", 0),
 	}
 	if os.Geteuid() == 0 {
 		opts.DirectMountStrict = true
@@ -68,7 +67,7 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: mounting: %w", mountpoint, err)
 	}
-	m := &Mount{mountpoint: where, server: fs, done: make(chan struct{})}
+	m := &Mount{mountpoint: where, done: make(chan struct{})}
 	go func() {
 		fs.Serve()
 		close(m.done)
@@ -76,7 +75,14 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	if err := fs.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), m.Unmount())
 	}
-	if err := raiseReadAhead(where); err != nil {
+	_, on, err := find(where)
+	if err != nil {
+		return nil, errors.Join(err, detach(where, true))
+	}
+	if isTree(on) {
+		m.major, m.minor = on.Major, on.Minor
+	}
+	if err := m.raiseReadAhead(); err != nil {
 		o.Log.Debug("the kernel's read-ahead stays as it is", "error", err)
 	}
 	return m, nil
@@ -93,7 +99,14 @@ func (m *Mount) Unmount() error {
 		return nil
 	default:
 	}
-	err := detach(m.mountpoint, false)
+	_, on, err := find(m.mountpoint)
+	if err != nil {
+		return err
+	}
+	if on == nil || on.Major != m.major || on.Minor != m.minor {
+		return fmt.Errorf("%s: something else is mounted over the tree: it stays there, dead, until that is unmounted: then thintree umount %s", m.mountpoint, m.mountpoint)
+	}
+	err = detach(m.mountpoint, false)
 	if errors.Is(err, syscall.EBUSY) {
 		err = detach(m.mountpoint, true)
 	}

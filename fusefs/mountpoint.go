@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -20,12 +21,16 @@ const fsType = "fuse.thintree"
 // without links. The mount that a killed thintree left there is taken away; a
 // live one is an error.
 func Prepare(mountpoint string) (string, error) {
-	where, ours, err := find(mountpoint)
+	where, on, err := find(mountpoint)
 	if err != nil {
 		return "", err
 	}
-	if ours {
-		if !dead(where) {
+	if isTree(on) {
+		gone, err := dead(where)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", mountpoint, err)
+		}
+		if !gone {
 			return "", fmt.Errorf("%s: a tree is mounted here already: thintree umount %s", mountpoint, mountpoint)
 		}
 		if err := detach(where, true); err != nil {
@@ -47,14 +52,19 @@ func Prepare(mountpoint string) (string, error) {
 // none is mounted there. EBUSY means that files in it are open; a lazy unmount
 // takes it from the namespace all the same.
 func Unmount(mountpoint string, lazy bool) error {
-	where, ours, err := find(mountpoint)
+	where, on, err := find(mountpoint)
 	if err != nil {
 		return err
 	}
-	if !ours {
+	if !isTree(on) {
 		return fmt.Errorf("%s: no thintree is mounted here", mountpoint)
 	}
-	err = detach(where, lazy || dead(where))
+	err = detach(where, lazy)
+	if errors.Is(err, syscall.EBUSY) {
+		if gone, _ := dead(where); gone {
+			err = detach(where, true)
+		}
+	}
 	if errors.Is(err, syscall.EBUSY) {
 		return fmt.Errorf("%s: %w: somebody has a file or folder open in it: thintree umount --lazy %s", mountpoint, err, mountpoint)
 	}
@@ -65,48 +75,58 @@ func Unmount(mountpoint string, lazy bool) error {
 }
 
 // find resolves the links in a path, but never asks a mounted tree itself, which
-// may be dead, and tells whether a tree is mounted there.
-func find(mountpoint string) (where string, ours bool, err error) {
+// may be dead, and gives the topmost mount there, nil where there is none.
+func find(mountpoint string) (where string, on *mountinfo.Info, err error) {
 	if where, err = filepath.Abs(mountpoint); err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	mounts, err := mountinfo.GetMounts(nil)
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
-	topmost := func(path string) string {
-		kind := ""
+	topmost := func(path string) (on *mountinfo.Info) {
 		for _, m := range mounts {
 			if m.Mountpoint == path {
-				kind = m.FSType
+				on = m
 			}
 		}
-		return kind
+		return on
 	}
-	if topmost(where) == fsType {
-		return where, true, nil
+	if on := topmost(where); isTree(on) {
+		return where, on, nil
 	}
 	up, err := filepath.EvalSymlinks(filepath.Dir(where))
 	if err != nil {
-		return "", false, err
+		return "", nil, err
 	}
 	where = filepath.Join(up, filepath.Base(where))
-	if topmost(where) == fsType {
-		return where, true, nil
+	if on := topmost(where); isTree(on) {
+		return where, on, nil
 	}
 	if st, err := os.Lstat(where); err == nil && st.Mode()&os.ModeSymlink != 0 {
 		if where, err = filepath.EvalSymlinks(where); err != nil {
-			return "", false, err
+			return "", nil, err
 		}
-		return where, topmost(where) == fsType, nil
 	}
-	return where, false, nil
+	return where, topmost(where), nil
 }
+
+func isTree(on *mountinfo.Info) bool { return on != nil && on.FSType == fsType }
+
+// answer is how long a live thintree takes at most to tell that it lives.
+const answer = 5 * time.Second
 
 // dead tells whether the process that served a mount is gone. Stat would not do:
 // the kernel may still answer it by itself.
-func dead(where string) bool {
-	return errors.Is(unix.Statfs(where, new(unix.Statfs_t)), syscall.ENOTCONN)
+func dead(where string) (bool, error) {
+	told := make(chan error, 1)
+	go func() { told <- unix.Statfs(where, new(unix.Statfs_t)) }()
+	select {
+	case err := <-told:
+		return errors.Is(err, syscall.ENOTCONN), nil
+	case <-time.After(answer):
+		return false, fmt.Errorf("a tree is mounted here whose thintree does not answer: thintree umount --lazy %s", where)
+	}
 }
 
 // detach unmounts, as root or with fusermount3.
@@ -130,7 +150,7 @@ func detach(where string, lazy bool) error {
 	if err == nil {
 		return nil
 	}
-	if _, mounted, ferr := find(where); ferr == nil && mounted && !lazy {
+	if _, on, ferr := find(where); ferr == nil && isTree(on) && !lazy {
 		return syscall.EBUSY
 	}
 	return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, strings.TrimSpace(string(out)))

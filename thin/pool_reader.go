@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"sync"
 
@@ -25,8 +26,10 @@ type PoolReader struct {
 	opts                   ReaderOptions
 
 	mu    sync.Mutex
-	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is
+	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is, or has grown
 	epoch int        // guarded by mu
+	// generation is that of the metadata at the last Refresh; guarded by mu.
+	generation uint64
 }
 
 // ReaderOptions say how a pool is read.
@@ -37,12 +40,15 @@ type ReaderOptions struct {
 }
 
 // poolState is a pool as it was opened, live or not. It is closed when it is
-// replaced and no device uses it any more.
+// replaced and no call uses it any more.
 type poolState struct {
-	metadata, data *block.File
+	metadata, data half
 	md             *pdata.Metadata
 	liveBy         string // the device that has it active, "" where none has
-	users          sync.WaitGroup
+	// direct is true from when the pool was first live: what the page cache has
+	// of its block devices may be from before.
+	direct bool
+	users  sync.WaitGroup
 }
 
 // OpenPoolReader opens a pool by the paths of its halves, files or block
@@ -54,7 +60,7 @@ func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o Reader
 	if err != nil {
 		return nil, err
 	}
-	if p.state, err = p.open(ctx, liveBy); err != nil {
+	if p.state, err = p.open(ctx, liveBy, liveBy != ""); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -69,14 +75,14 @@ func (p *PoolReader) inUse() (string, error) {
 	return block.InUse(p.dataPath)
 }
 
-func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err error) {
-	s := &poolState{liveBy: liveBy}
+func (p *PoolReader) open(ctx context.Context, liveBy string, direct bool) (_ *poolState, err error) {
+	s := &poolState{liveBy: liveBy, direct: direct}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	o := block.Options{Direct: liveBy != ""}
+	o := block.Options{Direct: direct}
 	if s.metadata, err = openHalf(p.metadataPath, o); err != nil {
 		return nil, err
 	}
@@ -90,7 +96,13 @@ func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err
 	return s, nil
 }
 
-func openHalf(path string, o block.Options) (*block.File, error) {
+// half is one of the two files or block devices that a pool lies on.
+type half interface {
+	block.Reader
+	io.Closer
+}
+
+func openHalf(path string, o block.Options) (half, error) {
 	f, err := block.Open(path, o)
 	if err != nil {
 		return nil, err
@@ -104,7 +116,7 @@ func openHalf(path string, o block.Options) (*block.File, error) {
 
 func (s *poolState) close() error {
 	var errs []error
-	for _, f := range []*block.File{s.metadata, s.data} {
+	for _, f := range []half{s.metadata, s.data} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -112,8 +124,7 @@ func (s *poolState) close() error {
 	return errors.Join(errs...)
 }
 
-// current is the state to read with. Whoever keeps it adds itself to its users
-// by use.
+// current is the state to look at what is in memory.
 func (p *PoolReader) current() *poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,7 +140,8 @@ func (p *PoolReader) use() *poolState {
 }
 
 // Refresh looks whether the pool has changed: its metadata, or whether it is
-// live. What was read before may then be false.
+// live. What was read before may then be false. Open devices are read as the
+// pool is now.
 func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
 	liveBy, err := p.inUse()
 	if err != nil {
@@ -137,29 +149,66 @@ func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
 	}
 	s := p.use()
 	defer s.users.Done()
-	if liveBy == s.liveBy {
-		changed, err = s.md.Refresh(ctx)
-		if changed && liveBy == "" {
-			// Nobody has it active, and yet it is another one now.
-			p.mu.Lock()
-			p.epoch++
-			p.mu.Unlock()
-		}
-		return changed, err
+	if liveBy != s.liveBy {
+		return true, p.reopen(ctx, s, liveBy)
 	}
-	now, err := p.open(ctx, liveBy)
-	if err != nil {
+	if _, err := s.md.Refresh(ctx); err != nil {
 		return false, err
 	}
+	if !p.advance(s.md.Generation()) {
+		return false, nil
+	}
+	if liveBy == "" {
+		// Nobody has it active, and yet it is another one now.
+		p.mu.Lock()
+		p.epoch++
+		p.mu.Unlock()
+	}
+	if s.outgrown() {
+		err = p.reopen(ctx, s, liveBy)
+	}
+	return true, err
+}
+
+// outgrown tells whether the pool has become larger than its halves were when
+// they were opened.
+func (s *poolState) outgrown() bool {
+	u := s.usage()
+	return s.data.Size() < u.DataTotalBytes || s.metadata.Size() < u.MetadataTotalBytes
+}
+
+// reopen replaces a state by a new one, unless somebody else has done so.
+func (p *PoolReader) reopen(ctx context.Context, old *poolState, liveBy string) error {
+	now, err := p.open(ctx, liveBy, old.direct || liveBy != "")
+	if err != nil {
+		return err
+	}
+	sameLength := now.data.Size() == old.data.Size() && now.metadata.Size() == old.metadata.Size()
 	p.mu.Lock()
+	if p.state != old || liveBy == old.liveBy && sameLength {
+		p.mu.Unlock()
+		return now.close()
+	}
 	p.state = now
-	p.epoch++
+	if liveBy != old.liveBy {
+		p.epoch++
+	}
 	p.mu.Unlock()
 	go func() {
-		s.users.Wait()
-		s.close()
+		old.users.Wait()
+		old.close()
 	}()
-	return true, nil
+	return nil
+}
+
+// advance tells whether the metadata are another generation than at the last
+// Refresh: a read may have found that they have changed before it.
+func (p *PoolReader) advance(generation uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changed := generation != p.generation
+	p.generation = generation
+	return changed
 }
 
 // Epoch changes when what was read of devices that nobody seemed to write to may
@@ -179,12 +228,18 @@ func (p *PoolReader) LiveBy() string { return p.current().liveBy }
 
 // Devices lists the pool's devices by rising id, as [pdata.Metadata.Devices].
 func (p *PoolReader) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error] {
-	return p.current().md.Devices(ctx)
+	return func(yield func(pdata.DeviceDetails, error) bool) {
+		s := p.use()
+		defer s.users.Done()
+		s.md.Devices(ctx)(yield)
+	}
 }
 
 // BlockBytes is the length of a data block in bytes.
-func (p *PoolReader) BlockBytes() int64 {
-	return int64(p.current().md.Superblock().DataBlockSize) * sectorBytes
+func (p *PoolReader) BlockBytes() int64 { return p.current().blockBytes() }
+
+func (s *poolState) blockBytes() int64 {
+	return int64(s.md.Superblock().DataBlockSize) * sectorBytes
 }
 
 const sectorBytes = 512
@@ -198,8 +253,10 @@ type Usage struct {
 }
 
 // Usage tells how full the pool is, by its superblock.
-func (p *PoolReader) Usage() Usage {
-	sb := p.current().md.Superblock()
+func (p *PoolReader) Usage() Usage { return p.current().usage() }
+
+func (s *poolState) usage() Usage {
+	sb := s.md.Superblock()
 	data := int64(sb.DataBlockSize) * sectorBytes
 	return Usage{
 		DataTotalBytes:     int64(sb.DataSpaceMapRoot.NrBlocks) * data,
@@ -216,7 +273,7 @@ func (p *PoolReader) Usage() Usage {
 func (p *PoolReader) Warnings() []error {
 	s := p.current()
 	var list []error
-	if want := p.Usage().DataTotalBytes; s.data.Size() < want {
+	if want := s.usage().DataTotalBytes; s.data.Size() < want {
 		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", p.dataPath, s.data.Size(), want))
 	}
 	return list

@@ -20,6 +20,14 @@ func (t *Tree) buildView() *view {
 		when = t.modified()
 	}
 	b := newBuilder(when)
+	for _, s := range t.sources {
+		for _, p := range s.pools {
+			if p.index < 0 {
+				p.index = t.pools
+				t.pools++
+			}
+		}
+	}
 	known := make(map[identity]*volume)
 	for _, s := range t.sources {
 		t.addSource(b, s, known)
@@ -50,14 +58,18 @@ func (t *Tree) modified() time.Time {
 
 // addSource lays out one source in its folder.
 func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
-	for _, view := range []string{"volumes", "containers", "images", "by-id", "raw", "info", "pools"} {
-		b.dir(join(s.folder, view))
+	count := len(s.cat.Volumes)
+	for _, p := range s.pools {
+		count = max(count, len(p.ids()))
+	}
+	for _, view := range []string{"volumes", "raw", "info", "containers", "images", "by-id", "pools"} {
+		b.expect(join(s.folder, view), count)
 	}
 	pools := make(map[string]*pool)
 	for i, p := range s.pools {
 		pools[p.name] = p
 		name := p.name + ".json"
-		if !validName(name) || !b.add(join(s.folder, "pools"), name, strconv.Itoa(i), &node{pool: p}) {
+		if !validName(name) || b.add(join(s.folder, "pools"), name, strconv.Itoa(i), &node{pool: p}) == "" {
 			t.log.Warn("a pool has a name that cannot be shown", "pool", p.name)
 		}
 	}
@@ -75,7 +87,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
 			continue
 		}
-		v := t.addVolume(b, s, identityOf(p, record), known)
+		v := t.addVolume(b, s, p, record, known)
 		if v == nil {
 			continue
 		}
@@ -89,7 +101,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 		for _, id := range p.ids() {
 			v := named[p][id]
 			if v == nil {
-				v = t.addVolume(b, s, identityOf(p, s.unnamed(p, id)), known)
+				v = t.addVolume(b, s, p, s.unnamed(p, id), known)
 			}
 			if v != nil {
 				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
@@ -115,7 +127,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			name = tag
 		}
 		under := join(s.folder, view)
-		b.add(under, name, tag, &node{target: s.linkTo(join(under, name), v, v.record.Root)})
+		b.add(under, name, tag, &node{target: s.linkTo(join(under, name), v, v.record().Root)})
 	}
 	for _, c := range inFolderOrder(s.cat.Containers, func(c meta.Container) string { return c.Name }) {
 		name := c.Name
@@ -142,29 +154,34 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 
 // addVolume lays out a volume: the one that t.volumes holds of the same
 // identity, or a new one. It is nil where its name cannot be shown.
-func (t *Tree) addVolume(b *builder, s *source, id identity, known map[identity]*volume) *volume {
-	name := id.record.Name
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, known map[identity]*volume) *volume {
+	name := record.Name
 	if !validName(name + ".parts") {
-		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", id.record.DeviceID)
+		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
+		return nil
+	}
+	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
+	n := &node{root: &fsRoot{}}
+	record.Name = b.add(join(s.folder, "volumes"), name, tag, n)
+	id := identityOf(p, record)
+	if record.Name == "" || known[id] != nil {
+		t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
 		return nil
 	}
 	v := t.volumes[id]
 	if v == nil {
-		v = &volume{name: name, identity: id}
-		v.root = &fsRoot{vol: v, number: rootNumber(id.pool.first, id.pool.name, id.record.DeviceID, 0)}
+		v = &volume{identity: id}
+		v.root = &fsRoot{vol: v, number: volumeNumber(p.index, id.deviceID)}
 		t.slots.add(v.root)
 	}
-	tag := strconv.FormatUint(uint64(id.record.DeviceID), 10)
-	if known[id] != nil || !b.add(join(s.folder, "volumes"), name, tag, v.root.node(0)) {
-		t.log.Warn("a volume's name is taken", "volume", name, "id", id.record.DeviceID)
-		return nil
-	}
+	v.newest.Store(&record)
 	known[id] = v
-	b.add(join(s.folder, "raw"), name+".img", tag, v.root.node(rawIno))
+	n.id, n.root = v.root.id(0), v.root
+	b.add(join(s.folder, "raw"), v.name+".img", tag, v.root.node(rawIno))
 	if v.mayHavePartitions() {
-		b.add(join(s.folder, "raw"), name+".parts", tag, v.root.node(partsIno))
+		b.add(join(s.folder, "raw"), v.name+".parts", tag, v.root.node(partsIno))
 	}
-	b.add(join(s.folder, "info"), name+".json", tag, v.root.node(infoIno))
+	b.add(join(s.folder, "info"), v.name+".json", tag, v.root.node(infoIno))
 	return v
 }
 

@@ -56,13 +56,13 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 
 func readContent(ctx context.Context, v *volume) (*content, error) {
 	open := func(size int64) (device, error) {
-		return v.pool.reader.OpenDevice(ctx, v.record.DeviceID, size, nil)
+		return v.pool.reader.OpenDevice(ctx, v.deviceID, size, nil)
 	}
-	size := v.record.SizeBytes
+	size := v.sizeBytes
 	if size == 0 {
 		// No record tells it: what is mapped of it at least, then what is
 		// found there tells.
-		highest, err := v.pool.reader.MappedBytes(ctx, v.record.DeviceID)
+		highest, err := v.pool.reader.MappedBytes(ctx, v.deviceID)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
@@ -73,7 +73,7 @@ func readContent(ctx context.Context, v *volume) (*content, error) {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
 	found, err := probe.Probe(ctx, d)
-	if implied := impliedBytes(found); v.record.SizeBytes == 0 && implied > size {
+	if implied := impliedBytes(found); v.sizeBytes == 0 && implied > size {
 		d.Close()
 		if d, err = open(implied); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)

@@ -61,12 +61,12 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		case kind == "image":
 			tries = append(tries, join(s.folder, "images/"+rest), join(s.folder, "images/"+rest+":latest"))
 		default:
-			tries = append(tries, join(s.folder, "volumes/"+name))
 			if id, ok := strings.CutPrefix(name, "@"); ok {
 				for _, p := range s.pools {
 					tries = append(tries, join(s.folder, "by-id/"+p.name+"/"+id))
 				}
 			}
+			tries = append(tries, join(s.folder, "volumes/"+name))
 		}
 	}
 	for _, path := range tries {

@@ -62,8 +62,8 @@ func (r *fsRoot) inodeNumber(id NodeID) uint64 {
 	return fileBit | uint64(r.number)<<32 | uint64(id.ino())
 }
 
-// viewID is the node id, the inode number, and the cookie in its folder's
-// listing, of a path in the views.
+// viewID is the node id and the inode number of a path in the views, and the
+// cookie of its entry in the folder's listing.
 func viewID(path string) NodeID {
 	if path == "" {
 		return RootID
@@ -73,13 +73,21 @@ func viewID(path string) NodeID {
 	return max(id, dotDotCookie+1)
 }
 
-// rootNumber is a number of 31 bits for a volume (part 0) or partition that is
-// the same in every mount: the device id in the first pool of the first source,
-// elsewhere a hash with the highest of the bits set.
-func rootNumber(first bool, pool string, deviceID uint32, part int) uint32 {
-	if first && part == 0 {
-		return deviceID
+// hashedNumber is set in the numbers of what has no place among the others.
+const hashedNumber = 1 << 30
+
+// volumeNumber is a number of 31 bits for a volume that is the same in every
+// mount of the same sources: its device id, and the pool's place among all.
+func volumeNumber(poolIndex int, deviceID uint32) uint32 {
+	if poolIndex < 63 {
+		return uint32(poolIndex)<<24 | deviceID
 	}
-	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", pool, deviceID, part))
-	return binary.LittleEndian.Uint32(h[:])&(1<<30-1) | 1<<30
+	return partitionNumber(poolIndex, deviceID, 0)
+}
+
+// partitionNumber is the same for a partition: a hash. Whether it is taken is for
+// slots to see.
+func partitionNumber(poolIndex int, deviceID uint32, part int) uint32 {
+	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%d", poolIndex, deviceID, part))
+	return binary.LittleEndian.Uint32(h[:])&(hashedNumber-1) | hashedNumber
 }

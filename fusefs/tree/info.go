@@ -98,10 +98,10 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	if err != nil {
 		return VolumeInfo{}, err
 	}
-	d, known := v.pool.devices()[v.record.DeviceID]
+	d, known := v.pool.devices()[v.deviceID]
 	i := VolumeInfo{
-		Name: v.name, Pool: v.pool.name, DeviceID: v.record.DeviceID, Role: v.record.Role, State: v.record.State,
-		Parent: v.record.Parent, Root: v.record.Root, Record: v.record.Record, SizeBytes: p.sizeBytes,
+		Name: v.name, Pool: v.pool.name, DeviceID: v.deviceID, Role: v.record().Role, State: v.record().State,
+		Parent: v.record().Parent, Root: v.record().Root, Record: v.record().Record, SizeBytes: p.sizeBytes,
 		MappedBytes:   int64(d.MappedBlocks) * v.pool.reader.BlockBytes(),
 		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
 		Engine: "direct", Live: r.live(), Holds: holds(p.found), Found: p.found,
@@ -112,7 +112,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	case p.err != nil:
 		i.Problem = p.err.Error()
 	case !known:
-		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.record.DeviceID)
+		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
 	}
 	if p.fs != nil {
 		f := p.fs.info

@@ -60,7 +60,7 @@ func newBench(o Options) *bench {
 func volumes(n int) []*volume {
 	list := make([]*volume, n)
 	for i := range list {
-		list[i] = &volume{name: fmt.Sprint("v", i)}
+		list[i] = &volume{identity: identity{name: fmt.Sprint("v", i)}}
 	}
 	return list
 }

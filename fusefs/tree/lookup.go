@@ -95,7 +95,7 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 // opened for it.
 func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entry, done bool, err error) {
 	partitioned := r.part == 0 && r.vol.mayHavePartitions()
-	if !partitioned && (r.part != 0 || name != r.vol.record.Root || name == "") {
+	if !partitioned && (r.part != 0 || name != r.vol.record().Root || name == "") {
 		return Entry{}, false, nil
 	}
 	p, err := t.peek(ctx, r)
@@ -103,7 +103,7 @@ func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entr
 		return Entry{}, false, err
 	}
 	if partitioned && len(partitions(p.found)) > 0 {
-		n, ok := partitionNumber(name)
+		n, ok := parsePartition(name)
 		for _, part := range partitions(p.found) {
 			if ok && part.Index == n {
 				e, err := t.rootEntry(ctx, t.partition(r.vol, n))
@@ -112,7 +112,7 @@ func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entr
 		}
 		return Entry{}, true, &MissingError{Name: name, Kept: !r.live()}
 	}
-	if p.fs == nil || p.fs.inner.attr.Ino == 0 || name != r.vol.record.Root {
+	if p.fs == nil || p.fs.inner.attr.Ino == 0 || name != r.vol.record().Root {
 		return Entry{}, false, nil
 	}
 	id, err := r.fileID(p.fs.inner.attr.Ino, p.fs.root.attr.Ino)
@@ -122,8 +122,8 @@ func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entr
 	return Entry{ID: id, Attr: r.shown(id, p.fs.inner.attr), NameKept: !r.live(), AttrKept: !r.live()}, true, nil
 }
 
-// partitionNumber reads "p2".
-func partitionNumber(name string) (int, bool) {
+// parsePartition reads "p2".
+func parsePartition(name string) (int, bool) {
 	digits, ok := strings.CutPrefix(name, "p")
 	if !ok || digits == "" || digits[0] == '0' || len(digits) > 3 {
 		return 0, false

@@ -95,7 +95,7 @@ func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		p.sizeBytes, p.err = r.vol.record.SizeBytes, err
+		p.sizeBytes, p.err = r.vol.sizeBytes, err
 		return p, nil
 	}
 	defer c.Close()
@@ -109,7 +109,7 @@ func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	}
 	fs, err := c.fs(ctx, r)
 	if err == nil {
-		p.fs, err = peekFS(ctx, fs, r.vol.record.Root)
+		p.fs, err = peekFS(ctx, fs, r.vol.record().Root)
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()

@@ -16,11 +16,12 @@ import (
 type pool struct {
 	name   string
 	record meta.Pool
-	first  bool // the first pool of the first source: see rootNumber
+	index  int // among all pools, in the order of the sources; -1 before it has one
 	reader *thin.PoolReader
 
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
+	stale   bool         // listing may be; guarded by Tree.refreshing
 }
 
 // listing is which devices a pool has.
@@ -35,7 +36,7 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{name: rec.Name, record: rec, reader: r}
+	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -43,6 +44,22 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 		o.Log.Warn("not all of a pool can be read", "pool", p.name, "error", err)
 	}
 	return p, nil
+}
+
+// refresh lists the devices again where the pool has changed.
+func (p *pool) refresh(ctx context.Context) (changed bool, err error) {
+	if changed, err = p.reader.Refresh(ctx); err != nil {
+		return false, err
+	}
+	if !changed && !p.stale {
+		return false, nil
+	}
+	p.stale = true
+	if err := p.list(ctx); err != nil {
+		return false, err
+	}
+	p.stale = false
+	return true, nil
 }
 
 // list reads which devices the pool has.

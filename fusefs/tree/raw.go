@@ -9,8 +9,8 @@ import (
 // rawBytes is the length of a volume's or partition's image in bytes. It opens
 // nothing.
 func (t *Tree) rawBytes(ctx context.Context, r *fsRoot) (int64, error) {
-	if r.part == 0 && r.vol.record.SizeBytes > 0 {
-		return r.vol.record.SizeBytes, nil
+	if r.part == 0 && r.vol.sizeBytes > 0 {
+		return r.vol.sizeBytes, nil
 	}
 	p, err := t.peek(ctx, r)
 	if err != nil {
@@ -25,7 +25,7 @@ func (t *Tree) rawBytes(ctx context.Context, r *fsRoot) (int64, error) {
 // mappedSectors is how many sectors of 512 bytes of a volume are mapped; of a
 // partition nobody counts them, so its size.
 func (r *fsRoot) mappedSectors(size int64) uint64 {
-	d, ok := r.vol.pool.devices()[r.vol.record.DeviceID]
+	d, ok := r.vol.pool.devices()[r.vol.deviceID]
 	if r.part != 0 || !ok {
 		return sectors(size)
 	}
@@ -45,7 +45,7 @@ func (t *Tree) lookupImage(ctx context.Context, r *fsRoot, name string) (Entry, 
 		return Entry{}, err
 	}
 	base, ok := strings.CutSuffix(name, ".img")
-	n, isPart := partitionNumber(base)
+	n, isPart := parsePartition(base)
 	for _, part := range partitions(p.found) {
 		if ok && isPart && part.Index == n {
 			return t.rawEntry(ctx, t.partition(r.vol, n))

@@ -18,35 +18,42 @@ const fresh = time.Second
 // view from before.
 func (t *Tree) current(ctx context.Context) *view {
 	if time.Now().UnixNano()-t.refreshed.Load() > int64(fresh) && t.refreshing.TryLock() {
-		if err := t.refresh(ctx); err != nil && ctx.Err() == nil {
+		// Who asks may be interrupted; what they began is for all.
+		err := t.refresh(context.WithoutCancel(ctx))
+		t.refreshed.Store(time.Now().UnixNano())
+		if text := fmt.Sprint(err); err != nil && text != t.complaint {
+			t.complaint = text
 			t.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)
+		} else if err == nil {
+			t.complaint = ""
 		}
 		t.refreshing.Unlock()
 	}
 	return t.view.Load()
 }
 
-// refresh makes a new view where the sources have changed. Called with
-// refreshing held.
+// refresh makes a new view where the sources have changed. A source that cannot
+// be read keeps what is known of it. Called with refreshing held.
 func (t *Tree) refresh(ctx context.Context) error {
-	changed := false
+	changed := t.view.Load() == nil
 	var errs []error
 	for _, s := range t.sources {
 		c, err := s.refresh(ctx, t.opts)
 		changed = changed || c
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if t.view.Load() == nil && err != nil {
 		return err
 	}
 	if changed {
 		t.view.Store(t.buildView())
 	}
-	t.refreshed.Store(time.Now().UnixNano())
-	return nil
+	return err
 }
 
-// refresh reads again what has changed of one source.
+// refresh reads again what has changed of one source, and tells whether the view
+// has to change.
 func (s *source) refresh(ctx context.Context, o Options) (changed bool, err error) {
 	stamp, err := s.Stamp(ctx)
 	if err != nil {
@@ -63,16 +70,13 @@ func (s *source) refresh(ctx context.Context, o Options) (changed bool, err erro
 		s.cat, s.stamp, changed = cat, stamp, true
 	}
 	for _, p := range s.pools {
-		c, err := p.reader.Refresh(ctx)
-		if err == nil && c {
-			err = p.list(ctx)
-			changed = true
-		}
-		if err != nil {
-			return false, fmt.Errorf("%s: pool %s: %w", s, p.name, err)
+		c, perr := p.refresh(ctx)
+		changed = changed || c
+		if perr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: pool %s: %w", s, p.name, perr))
 		}
 	}
-	return changed, nil
+	return changed, err
 }
 
 // openPools opens the pools that a catalog names and that are not open yet. It

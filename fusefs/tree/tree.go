@@ -26,6 +26,8 @@ type Tree struct {
 	refreshing sync.Mutex           // held by the one who looks whether the sources changed
 	refreshed  atomic.Int64         // when that was last done, in nanoseconds since 1970
 	volumes    map[identity]*volume // of the current view; guarded by refreshing
+	pools      int                  // that have got an index; guarded by refreshing
+	complaint  string               // the last error of a refresh; guarded by refreshing
 }
 
 // Options say how a tree behaves.
@@ -73,7 +75,6 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 		t.Close()
 		return nil, err
 	}
-	t.sources[0].pools[0].first = true
 	return t, nil
 }
 

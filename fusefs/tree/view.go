@@ -101,6 +101,14 @@ func (b *builder) dir(path string) *node {
 	return d
 }
 
+// expect makes a folder that will hold about count entries.
+func (b *builder) expect(path string, count int) {
+	if d := b.dir(path); len(d.entries) == 0 {
+		b.names[d] = make(map[string]*node, count)
+		d.entries = make([]*node, 0, count)
+	}
+}
+
 // put adds a node to a folder, or tells that its name is taken there.
 func (b *builder) put(parent *node, path string, n *node) bool {
 	if parent == nil || b.names[parent][n.name] != nil {
@@ -117,10 +125,10 @@ func (b *builder) put(parent *node, path string, n *node) bool {
 	return true
 }
 
-// add puts a node at a path, of which slashes in name make folders below the
-// folder under. Where that is taken (a folder of the same name, or the same name
-// twice), it becomes name@tag.
-func (b *builder) add(under, name, tag string, n *node) bool {
+// add puts a node in a folder under a name of which slashes make folders, or
+// under name@tag where that is taken, by a folder or by another of the same name.
+// It gives the name that it took; "" where both are taken.
+func (b *builder) add(under, name, tag string, n *node) string {
 	for _, try := range []string{name, name + "@" + tag} {
 		path := join(under, try)
 		up := ""
@@ -129,10 +137,10 @@ func (b *builder) add(under, name, tag string, n *node) bool {
 			up, n.name = path[:i], path[i+1:]
 		}
 		if b.put(b.dir(up), path, n) {
-			return true
+			return try
 		}
 	}
-	return false
+	return ""
 }
 
 // build sorts the folders and gives the view.

@@ -11,11 +11,12 @@ import (
 // volume is a thin device with a name, as long as it exists: a device id that
 // was given to somebody else since is another volume.
 type volume struct {
-	name string // its path in volumes/
 	identity
 
-	root *fsRoot     // of the volume as a whole
-	gone atomic.Bool // it is in no view any more
+	// newest is what its source says of it now.
+	newest atomic.Pointer[meta.Volume]
+	root   *fsRoot     // of the volume as a whole
+	gone   atomic.Bool // it is in no view any more
 
 	mu    sync.Mutex
 	parts map[int]*fsRoot // of its partitions, by number; guarded by mu
@@ -24,17 +25,30 @@ type volume struct {
 // identity tells a volume from another one that has its name or its device id
 // at another time.
 type identity struct {
-	pool   *pool
-	record meta.Volume
-	// When the pool made the device: 0 where it has no such id.
+	pool      *pool
+	name      string
+	deviceID  uint32
+	sizeBytes int64
+	// recorded is the pool's transaction id when the volume was made, as its
+	// source has it; transaction and creationTime are the pool's own, 0 where it
+	// has no such id.
+	recorded     uint64
 	transaction  uint64
 	creationTime uint32
+	// epoch is the pool's: see thin.PoolReader.Epoch.
+	epoch int
 }
 
 func identityOf(p *pool, record meta.Volume) identity {
 	d := p.devices()[record.DeviceID]
-	return identity{pool: p, record: record, transaction: d.TransactionID, creationTime: d.CreationTime}
+	return identity{
+		pool: p, name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,
+		transaction: d.TransactionID, creationTime: d.CreationTime, epoch: p.reader.Epoch(),
+	}
 }
+
+// record is what its source says of the volume.
+func (v *volume) record() *meta.Volume { return v.newest.Load() }
 
 // fsRoot is where a filesystem may begin: a volume, or a partition of one.
 type fsRoot struct {
@@ -56,6 +70,8 @@ func (r *fsRoot) String() string {
 type slots struct {
 	mu    sync.RWMutex
 	roots []*fsRoot // guarded by mu; nil where the volume is gone
+	// hashed are the numbers of partitions that are taken; guarded by mu
+	hashed map[uint32]bool
 }
 
 func (s *slots) get(slot uint32) *fsRoot {
@@ -70,6 +86,15 @@ func (s *slots) get(slot uint32) *fsRoot {
 func (s *slots) add(r *fsRoot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for r.number&hashedNumber != 0 && s.hashed[r.number] {
+		r.number = (r.number + 1) | hashedNumber
+	}
+	if r.number&hashedNumber != 0 {
+		if s.hashed == nil {
+			s.hashed = make(map[uint32]bool)
+		}
+		s.hashed[r.number] = true
+	}
 	r.slot = uint32(len(s.roots))
 	s.roots = append(s.roots, r)
 }
@@ -83,6 +108,7 @@ func (s *slots) drop(v *volume) {
 	s.roots[v.root.slot] = nil
 	for _, r := range v.parts {
 		s.roots[r.slot] = nil
+		delete(s.hashed, r.number)
 	}
 }
 
@@ -94,7 +120,7 @@ func (t *Tree) partition(v *volume, part int) *fsRoot {
 	if r := v.parts[part]; r != nil {
 		return r
 	}
-	r := &fsRoot{vol: v, part: part, number: rootNumber(false, v.pool.name, v.record.DeviceID, part)}
+	r := &fsRoot{vol: v, part: part, number: partitionNumber(v.pool.index, v.deviceID, part)}
 	t.slots.add(r)
 	if v.parts == nil {
 		v.parts = make(map[int]*fsRoot)
@@ -105,4 +131,4 @@ func (t *Tree) partition(v *volume, part int) *fsRoot {
 
 // mayHavePartitions is false of what container engines make: there is a
 // filesystem on the whole of it, and nobody needs to look.
-func (v *volume) mayHavePartitions() bool { return v.record.Role == meta.RoleVolume }
+func (v *volume) mayHavePartitions() bool { return v.record().Role == meta.RoleVolume }

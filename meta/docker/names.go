@@ -1,107 +1,46 @@
 package docker
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
 	"strings"
-
-	"thintree/meta"
-	"thintree/meta/record"
+	"unicode"
 )
 
-// maxConfig is how long the record of a container or an image may be, in bytes.
-const maxConfig = 16 << 20
+const (
+	digestPrefix = "sha256:"
+	idDigits     = 64
 
-// containers adds the containers: those that have a record, and those of which
-// only the layer is known.
-func (s source) containers(ctx context.Context, cat *meta.Catalog, l *layers) error {
-	entries, err := os.ReadDir(s.path(containersDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		cat.Warnings = append(cat.Warnings, err)
-	}
-	seen := make(map[string]bool)
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var config struct{ ID, Name, Image, Driver string }
-		err := record.Read(s.path(containersDir, e.Name(), "config.v2.json"), maxConfig, &config)
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				cat.Warnings = append(cat.Warnings, err)
-			}
-			continue
-		}
-		volume := l.mounts[config.ID]
-		if config.Driver != "devicemapper" || volume == "" {
-			continue
-		}
-		seen[config.ID] = true
-		cat.Containers = append(cat.Containers, meta.Container{
-			ID: config.ID, Name: strings.TrimPrefix(config.Name, "/"), Volume: volume, Image: config.Image,
-		})
-	}
-	for id, volume := range l.mounts {
-		if !seen[id] {
-			cat.Containers = append(cat.Containers, meta.Container{ID: id, Volume: volume})
-		}
-	}
-	slices.SortFunc(cat.Containers, func(a, b meta.Container) int { return strings.Compare(a.ID, b.ID) })
-	return nil
+	maxName      = 1024 // bytes; Docker's own references have at most 455
+	maxComponent = 255  // bytes; no file can be called longer
+)
+
+// isID tells whether a text is an id of Docker's: 64 hexadecimal digits.
+func isID(text string) bool {
+	return len(text) == idDigits && strings.Trim(text, "0123456789abcdef") == ""
 }
 
-// images adds the images with their names, of which repositories.json tells.
-func (s source) images(ctx context.Context, cat *meta.Catalog, l *layers) error {
-	var repositories struct {
-		Repositories map[string]map[string]string
+// fromDigest takes the digits out of a digest: "sha256:ab…" is "ab…".
+func fromDigest(text string) (digits string, ok bool) {
+	digits, ok = strings.CutPrefix(text, digestPrefix)
+	return digits, ok && isID(digits)
+}
+
+// isVolume tells whether a text can be the name of a volume, and so of a record.
+func isVolume(text string) bool {
+	return checkName(text) == nil && !strings.Contains(text, "/")
+}
+
+// checkName says whether a container's or an image's name can be a path below a
+// folder, in letters that can be read. All that Docker gives can.
+func checkName(name string) error {
+	ok := len(name) <= maxName && !strings.ContainsFunc(name, func(r rune) bool {
+		return r == unicode.ReplacementChar || !unicode.IsPrint(r)
+	})
+	for part := range strings.SplitSeq(name, "/") {
+		ok = ok && part != "" && part != "." && part != ".." && len(part) <= maxComponent
 	}
-	err := record.Read(s.path(namesFile), maxConfig, &repositories)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		cat.Warnings = append(cat.Warnings, err)
-	}
-	names := make(map[string][]string)
-	for _, references := range repositories.Repositories {
-		for reference, image := range references {
-			// A reference by digest names nothing that the id does not.
-			if !strings.Contains(reference, "@") {
-				names[digits(image)] = append(names[digits(image)], reference)
-			}
-		}
-	}
-	entries, err := os.ReadDir(s.path(imagesDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		cat.Warnings = append(cat.Warnings, err)
-	}
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		path := s.path(imagesDir, e.Name())
-		var config struct {
-			RootFS struct {
-				DiffIDs []string `json:"diff_ids"`
-			} `json:"rootfs"`
-		}
-		if err := record.Read(path, maxConfig, &config); err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				cat.Warnings = append(cat.Warnings, err)
-			}
-			continue
-		}
-		if len(config.RootFS.DiffIDs) == 0 {
-			continue // FROM scratch, with no files
-		}
-		volume := l.volume[chainID(config.RootFS.DiffIDs)]
-		if volume == "" {
-			cat.Warnings = append(cat.Warnings, fmt.Errorf("%s: no layer of this image's chain is known", path))
-			continue
-		}
-		slices.Sort(names[e.Name()])
-		cat.Images = append(cat.Images, meta.Image{ID: e.Name(), Names: names[e.Name()], Volume: volume})
+	if !ok {
+		return fmt.Errorf("the name %.80q cannot be a path", name)
 	}
 	return nil
 }

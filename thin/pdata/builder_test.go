@@ -1,12 +1,6 @@
 package pdata
 
-import (
-	"bytes"
-	"context"
-	"io"
-	"slices"
-	"testing"
-)
+import "slices"
 
 // poolSpec is a pool that a test wants to have.
 type poolSpec struct {
@@ -17,6 +11,7 @@ type poolSpec struct {
 	blocks       uint64 // metadata blocks; 0: what is needed, and some
 	devices      []deviceSpec
 	fanout       int  // entries in a node at most; 0: as many as fit
+	narrow       bool // nodes have no more room than fanout, or little more
 	held         bool // holds a metadata snapshot of itself
 }
 
@@ -37,73 +32,12 @@ func mapped(virtual, data, length uint64, time uint32) Run {
 	return Run{Virtual: virtual, Length: length, Mapped: true, Data: data, Time: time}
 }
 
-// image is metadata that were built. It is an io.ReaderAt.
-type image struct {
-	p     []byte
-	super Superblock
-}
-
-func (im *image) ReadAt(p []byte, off int64) (int, error) {
-	return bytes.NewReader(im.p).ReadAt(p, off)
-}
-
-func (im *image) block(n uint64) []byte { return im.p[n*BlockBytes:][:BlockBytes] }
-
-func (im *image) clone() *image { return &image{bytes.Clone(im.p), im.super} }
-
-// flip changes a byte of a block, so that its checksum does not hold.
-func (im *image) flip(block uint64, at int) { im.block(block)[at] ^= 0x40 }
-
-// edit changes a block, and makes its checksum hold again.
-func (im *image) edit(block uint64, change func(p []byte)) {
-	p := im.block(block)
-	salts := []uint32{saltSuperblock, saltNode, saltBitmap, saltIndex}
-	i := slices.IndexFunc(salts, func(salt uint32) bool { return checkSum(p, salt) == nil })
-	change(p)
-	le.PutUint32(p, sum(p, salts[i]))
-}
-
-// way is the blocks from a root to the leaf that a key belongs in.
-func (im *image) way(root, key uint64) []uint64 {
-	way := []uint64{root}
-	for n := parseNode(im.block(root)); !n.leaf; n = parseNode(im.block(way[len(way)-1])) {
-		i := n.search(key + 1)
-		way = append(way, le.Uint64(n.value(max(i-1, 0))))
-	}
-	return way
-}
-
-// leafOf is the leaf that a key belongs in.
-func (im *image) leafOf(root, key uint64) uint64 {
-	way := im.way(root, key)
-	return way[len(way)-1]
-}
-
-// deviceRoot is the root of a device's mappings.
-func (im *image) deviceRoot(id uint32) uint64 {
-	n := parseNode(im.block(im.leafOf(im.super.DataMappingRoot, uint64(id))))
-	return le.Uint64(n.value(n.search(uint64(id))))
-}
-
-func (im *image) open(tb testing.TB, o Options) *Metadata {
-	tb.Helper()
-	return mustOpen(tb, im, int64(len(im.p)), o)
-}
-
-func mustOpen(tb testing.TB, r io.ReaderAt, size int64, o Options) *Metadata {
-	tb.Helper()
-	m, err := Open(context.Background(), r, size, o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return m
-}
-
 // builder packs metadata. Trees of equal contents share their nodes.
 type builder struct {
 	blocks   [][]byte
 	refs     []uint32 // of each block
 	fanout   int
+	narrow   bool
 	nodes    map[string]uint64 // mapping nodes, by contents
 	dataRefs []uint32
 }
@@ -124,7 +58,7 @@ func build(spec poolSpec) *image {
 			}
 		}
 	}
-	b := &builder{fanout: spec.fanout, nodes: map[string]uint64{}, dataRefs: make([]uint32, spec.dataBlocks)}
+	b := &builder{fanout: spec.fanout, narrow: spec.narrow, nodes: map[string]uint64{}, dataRefs: make([]uint32, spec.dataBlocks)}
 	b.alloc() // the superblock
 	s := Superblock{
 		Version: superblockVersion, Time: spec.time, TransactionID: spec.transaction,
@@ -226,6 +160,9 @@ func (b *builder) level(entries []entry, valueSize int, flags uint32, mapping bo
 	most := room
 	if b.fanout > 0 {
 		most = min(b.fanout, room)
+	}
+	if b.narrow {
+		room = (most + 2) / 3 * 3
 	}
 	nodes := max((len(entries)+most-1)/most, 1)
 	for i := range nodes { // as even as they can be: none is left nearly empty

@@ -3,7 +3,6 @@ package pdata
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -249,8 +248,6 @@ func TestUnreadableBlockIsDamageWithItsCause(t *testing.T) {
 type readerFunc func(p []byte, off int64) (int, error)
 
 func (f readerFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
-
-var _ io.ReaderAt = readerFunc(nil)
 
 func TestDamagedDeviceTreeEntry(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// fuzzBlocks is how many metadata blocks a fuzzed pool has at most.
-const fuzzBlocks = 48
+const (
+	// fuzzBlocks is how many metadata blocks a fuzzed pool has at most.
+	fuzzBlocks = 48
+	// fuzzBytes is how much of each block is fuzzed. The rest is zeros.
+	fuzzBytes = 384
+)
 
 // Of a fuzzed block, the first bytes, which are its checksum's, say what is made
 // to hold for it.
@@ -23,10 +29,10 @@ var fuzzSalts = []uint32{saltSuperblock, saltNode, saltBitmap, saltIndex}
 
 // fuzzed is metadata with checksums that hold.
 func fuzzed(data []byte) *image {
-	im := &image{p: make([]byte, min((len(data)+BlockBytes-1)/BlockBytes, fuzzBlocks)*BlockBytes)}
-	copy(im.p, data)
+	im := &image{p: make([]byte, min((len(data)+fuzzBytes-1)/fuzzBytes, fuzzBlocks)*BlockBytes)}
 	for n := range uint64(len(im.p) / BlockBytes) {
-		p := im.block(n)
+		p, part := im.block(n), data[n*fuzzBytes:]
+		copy(p, part[:min(len(part), fuzzBytes)])
 		salt := fuzzSalts[int(p[fuzzKind])%len(fuzzSalts)]
 		if p[fuzzLocation] != 0 {
 			le.PutUint64(p[8:], n)
@@ -37,35 +43,32 @@ func fuzzed(data []byte) *image {
 }
 
 // seed is metadata as fuzzed takes them.
-func (im *image) seed(blocks uint64) []byte {
-	im = im.clone()
-	for n := range blocks {
-		p := im.block(n)
+func (im *image) seed() (data []byte) {
+	for n := range im.super.MetadataSpaceMapRoot.NrAllocated {
+		p := bytes.Clone(im.block(n))
 		for i, salt := range fuzzSalts {
 			if checkSum(p, salt) == nil {
 				p[fuzzKind], p[fuzzLocation] = byte(i), 1
 				break
 			}
 		}
+		data = append(data, p[:fuzzBytes]...)
 	}
-	return im.p[:blocks*BlockBytes]
+	return data
 }
 
 // fuzzTime is how long reading fuzzed metadata may take.
 const fuzzTime = 5 * time.Second
 
 func FuzzOpen(f *testing.F) {
-	small := counted()
-	small.dataBlocks, small.devices = 300, small.devices[:2]
-	for i := range small.devices {
-		small.devices[i].mappings = small.devices[i].mappings[:1]
-	}
-	held := sharedPool()
+	origin := []Run{mapped(0, 0, 6, 0), mapped(9, 20, 3, 1)}
+	pool := poolSpec{fanout: 3, narrow: true, dataBlocks: 40, devices: []deviceSpec{
+		device(1, origin...), device(2, origin...), device(3, mapped(0, 30, 1, 2), origin[1]), device(4, mapped(5, 0, 2, 0)),
+	}}
+	held := pool
 	held.held = true
-	for _, spec := range []poolSpec{{}, small, sharedPool(), held} {
-		im := build(spec)
-		f.Add(im.seed(im.super.MetadataSpaceMapRoot.NrAllocated), false, false)
-		f.Add(im.seed(im.super.MetadataSpaceMapRoot.NrAllocated), true, true)
+	for _, spec := range []poolSpec{{narrow: true, fanout: 3}, pool, held} {
+		f.Add(build(spec).seed(), spec.held, spec.held)
 	}
 	f.Fuzz(func(t *testing.T, data []byte, held, live bool) {
 		im := fuzzed(data)
@@ -159,4 +162,14 @@ func checkDamage(t *testing.T, err error) {
 	if d := (*DamageError)(nil); errors.As(err, &d) && d.KeyBegin >= d.KeyEnd {
 		t.Errorf("damage of nothing: %v", err)
 	}
+}
+
+func TestSeedsOfTheFuzzerAreRead(t *testing.T) {
+	t.Parallel()
+	spec := poolSpec{fanout: 3, narrow: true, dataBlocks: 40, devices: []deviceSpec{device(1, mapped(0, 0, 30, 0))}}
+	m := fuzzed(build(spec).seed()).open(t, Options{})
+	if diff := cmp.Diff(spec.devices[0].mappings, readRuns(t, m, 1)); diff != "" {
+		t.Error(diff)
+	}
+	walkAll(t.Context(), t, m)
 }

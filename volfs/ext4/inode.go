@@ -145,8 +145,8 @@ func (fs *FS) parseInode(in *inode) error {
 	if in.fileType() == syscall.S_IFREG || sb.incompat(incompatLargedir) {
 		in.size |= uint64(u32(0x6c)) << 32
 	}
-	if int64(in.size) < 0 {
-		return in.damage("i_size %d", in.size)
+	if most := fs.maxBlocks(in); in.size > most<<sb.blockBits {
+		return in.damage("i_size %d, more than %d blocks", in.size, most)
 	}
 	if sb.roCompat(roCompatHugeFile) {
 		in.blocks |= uint64(u16(0x74)) << 32
@@ -223,13 +223,19 @@ func (fs *FS) checkInode(in *inode) error {
 	if in.fileACL != 0 && !sb.validBlocks(in.fileACL, 1) {
 		return in.damage("i_file_acl %d", in.fileACL)
 	}
-	if !in.is(flagInlineData) {
-		return nil
-	}
-	if in.is(flagExtents) {
+	switch {
+	case !in.is(flagInlineData):
+	case in.is(flagExtents):
 		return in.damage("both extents and inline data")
+	default:
+		return in.findInline()
 	}
-	return in.findInline()
+	if in.fileType() == syscall.S_IFLNK && !in.is(flagEncrypt) && fs.isFastLink(in) {
+		if n := bytes.IndexByte(in.iBlock(), 0); in.size == 0 || uint64(n) != in.size {
+			return in.damage("a link of %d bytes with a target of %d", in.size, n)
+		}
+	}
+	return nil
 }
 
 // validBlocks tells whether n blocks from block on can be data.

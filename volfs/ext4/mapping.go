@@ -18,6 +18,15 @@ func (r run) hasData() bool { return r.physical != 0 }
 
 func (r run) end() uint64 { return r.logical + r.count }
 
+// maxBlocks is how many blocks a file can have.
+func (fs *FS) maxBlocks(in *inode) uint64 {
+	if in.is(flagExtents) {
+		return extentMaxBlocks
+	}
+	pointers := uint64(fs.sb.blockSize / 4)
+	return min(directBlocks+pointers*(1+pointers*(1+pointers)), 1<<32)
+}
+
 // mapBlock gives the run that begins at a file's block: as much of it as one
 // extent, or one block of pointers, tells.
 func (fs *FS) mapBlock(in *inode, logical uint64) (run, error) {

@@ -42,9 +42,6 @@ func (fs *FS) linkBytes(in *inode) ([]byte, error) {
 	case in.inline != nil:
 		return in.inline.bytes(in), nil
 	case fs.isFastLink(in):
-		if in.size == 0 || in.size >= iBlockSize || bytes.IndexByte(in.iBlock(), 0) != int(in.size) && !in.is(flagEncrypt) {
-			return nil, in.damage("a link of %d bytes in the inode", in.size)
-		}
 		return in.iBlock(), nil
 	}
 	r, err := fs.mapBlock(in, 0)

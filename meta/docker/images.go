@@ -1,0 +1,128 @@
+package docker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"thintree/meta"
+	"thintree/meta/record"
+)
+
+// image is what an image's record tells of its files.
+type image struct {
+	RootFS *struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// addImages adds the images that have layers.
+func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
+	ids := c.list(s.path(imagesDir), func(e fs.DirEntry) bool { return isID(e.Name()) })
+	chains, damaged, err := record.Each(ctx, ids, s.readImage)
+	c.warn(damaged...)
+	if err != nil {
+		return err
+	}
+	names := s.readNames(c, ids)
+	for _, id := range ids {
+		chain := chains[id]
+		if chain == "" {
+			continue
+		}
+		l, ok := db.layers[chain]
+		switch {
+		case !ok:
+			c.warn(fmt.Errorf("%s: its topmost layer, %s, has no record", s.path(imagesDir, id), chain))
+		case c.volumes[l.volume]:
+			c.Images = append(c.Images, meta.Image{ID: id, Names: names[id], Volume: l.volume})
+		}
+	}
+	return nil
+}
+
+// readImage reads the chain id of an image's topmost layer, "" where it has none.
+func (s source) readImage(id string) (string, error) {
+	path := s.path(imagesDir, id)
+	var r image
+	if err := record.ReadJSON(path, maxConfig, &r); err != nil {
+		return "", err
+	}
+	if r.RootFS == nil {
+		return "", fmt.Errorf("%s: no rootfs", path)
+	}
+	chain, err := chainID(r.RootFS.DiffIDs)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return chain, nil
+}
+
+// chainID is the id of a chain of layers by the digests of what each holds, from
+// the lowest up; "" where there is none. chain(1) is diff(1), chain(n) the digest
+// of "chain(n-1) diff(n)".
+func chainID(diffs []string) (string, error) {
+	chain := ""
+	for i, diff := range diffs {
+		digits, ok := fromDigest(diff)
+		if !ok {
+			return "", fmt.Errorf("%.80q is not the digest of a layer", diff)
+		}
+		if i == 0 {
+			chain = digits
+			continue
+		}
+		sum := sha256.Sum256([]byte(digestPrefix + chain + " " + diff))
+		chain = hex.EncodeToString(sum[:])
+	}
+	return chain, nil
+}
+
+// readNames reads the names of images, by id, each image's in order. It warns of
+// names of none of them.
+//
+// An image that was pulled has a name repository@digest beside each
+// repository:tag. Only where it has no tag does it go by that name.
+func (s source) readNames(c *catalog, images []string) map[string][]string {
+	path := s.path(namesFile)
+	var r struct {
+		Repositories map[string]map[string]string // name, reference, image
+	}
+	err := record.ReadJSON(path, maxConfig, &r)
+	if err != nil && (len(images) > 0 || !errors.Is(err, fs.ErrNotExist)) {
+		c.warn(err)
+	}
+	tags, digests := make(map[string][]string), make(map[string][]string)
+	for _, repository := range slices.Sorted(maps.Keys(r.Repositories)) {
+		references := r.Repositories[repository]
+		for _, name := range slices.Sorted(maps.Keys(references)) {
+			id, ok := fromDigest(references[name])
+			if ok {
+				_, ok = slices.BinarySearch(images, id)
+			}
+			err := checkName(name)
+			switch {
+			case err != nil:
+				c.warn(fmt.Errorf("%s: %w", path, err))
+			case !ok:
+				c.warn(fmt.Errorf("%s: %s is the name of an image without a record, %.80q", path, name, references[name]))
+			case strings.Contains(name, "@"):
+				digests[id] = append(digests[id], name)
+			default:
+				tags[id] = append(tags[id], name)
+			}
+		}
+	}
+	for id, names := range digests {
+		if len(tags[id]) == 0 {
+			tags[id] = names
+		}
+	}
+	return tags
+}

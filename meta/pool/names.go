@@ -1,0 +1,103 @@
+package pool
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/meta"
+)
+
+const (
+	sectorBytes  = 512
+	deviceIDBits = 24
+	maxNameBytes = 255
+)
+
+func namesError(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("names: %s: %w", path, err)
+}
+
+// readNames reads a file of names. Memory is bounded by what lines a pool can
+// have: each names another of its 1<<24 devices.
+func readNames(path string) ([]meta.Volume, error) {
+	// It is read again when it has changed, which a pipe cannot be.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, namesError(path, err)
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil {
+		return nil, namesError(path, err)
+	} else if !st.Mode().IsRegular() {
+		return nil, namesError(path, errors.New("not a regular file"))
+	}
+	var volumes []meta.Volume
+	ids, names := make(map[uint32]int), make(map[string]int) // lines
+	lines := bufio.NewScanner(f)
+	n := 0
+	for lines.Scan() {
+		n++
+		fields := strings.Fields(lines.Text())
+		if i := slices.IndexFunc(fields, func(f string) bool { return f[0] == '#' }); i >= 0 {
+			fields = fields[:i]
+		}
+		if len(fields) == 0 {
+			continue
+		}
+		v, err := parseLine(fields)
+		switch {
+		case err != nil:
+		case ids[v.DeviceID] != 0:
+			err = fmt.Errorf("device %d has a name in line %d", v.DeviceID, ids[v.DeviceID])
+		case names[v.Name] != 0:
+			err = fmt.Errorf("the name %q is given in line %d", v.Name, names[v.Name])
+		}
+		if err != nil {
+			return nil, namesError(path, fmt.Errorf("line %d: %w", n, err))
+		}
+		ids[v.DeviceID], names[v.Name] = n, n
+		v.Record = path
+		volumes = append(volumes, v)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, namesError(path, fmt.Errorf("line %d: %w", n+1, err))
+	}
+	return volumes, nil
+}
+
+// parseLine parses the words of a line that has some.
+func parseLine(words []string) (meta.Volume, error) {
+	if len(words) != 3 {
+		return meta.Volume{}, fmt.Errorf("%d words instead of device_id size_in_sectors name", len(words))
+	}
+	id, err := strconv.ParseUint(words[0], 10, deviceIDBits)
+	if err != nil {
+		return meta.Volume{}, fmt.Errorf("device_id %.40q is not a number from 0 to %d", words[0], 1<<deviceIDBits-1)
+	}
+	sectors, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil || sectors <= 0 || sectors > math.MaxInt64/sectorBytes {
+		return meta.Volume{}, fmt.Errorf("size_in_sectors %.40q is not a number from 1 to %d", words[1], int64(math.MaxInt64/sectorBytes))
+	}
+	name := words[2]
+	switch {
+	case name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > maxNameBytes:
+		return meta.Volume{}, fmt.Errorf("the name %.80q cannot be that of a folder", name)
+	case name[0] == '@':
+		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which stands for an id", name)
+	}
+	return meta.Volume{
+		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * sectorBytes, Role: meta.RoleVolume,
+	}, nil
+}

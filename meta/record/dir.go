@@ -1,0 +1,94 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// The files in a folder of records that are of no device, and that of the base
+// device.
+const (
+	transactionFile = "transaction-metadata"
+	deviceSetFile   = "deviceset-metadata"
+	baseFile        = "base"
+)
+
+// maxBytes is how long a record may be. Real ones have about 100 bytes.
+const maxBytes = 1 << 20
+
+// File is the name of a device's record. The base device has the hash "".
+func File(hash string) string {
+	if hash == "" {
+		return baseFile
+	}
+	return hash
+}
+
+// ReadDir reads the records of all devices in a folder, by hash. One that is
+// damaged is an error of its own in damaged, with its path; one that vanishes
+// meanwhile is left out. It is an error where the folder cannot be listed, and
+// where ctx is done.
+func ReadDir(ctx context.Context, dir string) (devices map[string]Device, damaged []error, err error) {
+	entries, err := List(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var hashes []string
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && isDevice(name) {
+			if name == baseFile {
+				name = ""
+			}
+			hashes = append(hashes, name)
+		}
+	}
+	return Each(ctx, hashes, func(hash string) (Device, error) {
+		return readDevice(filepath.Join(dir, File(hash)))
+	})
+}
+
+func isDevice(name string) bool {
+	return name != transactionFile && name != deviceSetFile && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".migrated")
+}
+
+func readDevice(path string) (Device, error) {
+	// What has no id or size is no record: the fields here take the place of
+	// those in Device, and stay nil where they are missing.
+	var r struct {
+		Device
+		ID        *uint32 `json:"device_id"`
+		SizeBytes *int64  `json:"size"`
+	}
+	if err := ReadJSON(path, maxBytes, &r); err != nil {
+		return Device{}, err
+	}
+	if r.ID == nil {
+		return Device{}, fmt.Errorf("%s: no device_id", path)
+	}
+	if r.SizeBytes == nil {
+		return Device{}, fmt.Errorf("%s: no size", path)
+	}
+	d := r.Device
+	d.ID, d.SizeBytes = *r.ID, *r.SizeBytes
+	if err := errors.Join(checkDeviceID("device_id", d.ID), checkSize(d.SizeBytes)); err != nil {
+		return Device{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
+}
+
+// ReadTransaction reads transaction-metadata in a folder of records. Its error is
+// [fs.ErrNotExist] where there is none: then no transaction was begun.
+func ReadTransaction(dir string) (Transaction, error) {
+	path := filepath.Join(dir, transactionFile)
+	var t Transaction
+	if err := ReadJSON(path, maxBytes, &t); err != nil {
+		return Transaction{}, err
+	}
+	if err := checkDeviceID("device_id", t.DeviceID); err != nil {
+		return Transaction{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}

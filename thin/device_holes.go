@@ -1,0 +1,94 @@
+package thin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"syscall"
+
+	"thintree/thin/pdata"
+)
+
+// NextData is the lowest offset ≥ off in a mapped block, or in data of the
+// external origin: io.EOF where there is none. What is damaged, so that nobody
+// knows, counts as data: reading it fails.
+func (d *DeviceReader) NextData(off int64) (int64, error) { return d.next(off, true) }
+
+// NextHole is the lowest offset ≥ off that is not mapped, and a hole of the
+// external origin too. The end of the device counts as a hole.
+func (d *DeviceReader) NextHole(off int64) (int64, error) { return d.next(off, false) }
+
+func (d *DeviceReader) next(off int64, data bool) (int64, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("device %d: seek to %d: %w", d.id, off, syscall.EINVAL)
+	}
+	if off >= d.size {
+		return 0, io.EOF
+	}
+	o, released, err := d.use()
+	if err != nil {
+		return 0, err
+	}
+	defer released()
+	for off < d.size {
+		mapped, length, err := o.extent(off, d.size-off)
+		if err != nil {
+			return 0, wrap(d.id, err)
+		}
+		at, err := d.nextIn(off, mapped, data)
+		if err != nil {
+			return 0, wrap(d.id, err)
+		}
+		if at < off+length {
+			return at, nil
+		}
+		off += length
+	}
+	if data {
+		return 0, io.EOF
+	}
+	return d.size, nil
+}
+
+// extent tells whether the block that off lies in is mapped, or damaged, and how
+// many bytes from off on, at most want, are like it.
+func (o openDevice) extent(off, want int64) (mapped bool, length int64, err error) {
+	run, length, err := o.run(off, want)
+	var damage *pdata.DamageError
+	if errors.As(err, &damage) && damage.Tree == pdata.TreeMappings {
+		return true, min(want, int64(damage.KeyEnd)*o.block-off), nil
+	}
+	return run.Mapped, length, err
+}
+
+// nextIn is the next data or hole from off on, if all that follows were like what
+// lies at off: math.MaxInt64 where there is none.
+func (d *DeviceReader) nextIn(off int64, mapped, data bool) (int64, error) {
+	switch {
+	case !mapped && d.origin != nil:
+		return d.nextInOrigin(off, data)
+	case mapped == data:
+		return off, nil
+	}
+	return math.MaxInt64, nil
+}
+
+// nextInOrigin is the next data or hole of the external origin, beyond the end of
+// which there is only a hole.
+func (d *DeviceReader) nextInOrigin(off int64, data bool) (int64, error) {
+	seek := d.origin.NextHole
+	if data {
+		seek = d.origin.NextData
+	}
+	at, err := seek(off)
+	switch {
+	case err == nil:
+		return at, nil
+	case !errors.Is(err, io.EOF):
+		return 0, fmt.Errorf("external origin: %w", err)
+	case data:
+		return math.MaxInt64, nil
+	}
+	return off, nil
+}

@@ -1,0 +1,111 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"thintree/thin/pdata"
+)
+
+// ReadAt reads as io.ReaderAt does. What is not mapped is zeros, or the external
+// origin's. Data blocks that follow each other are read as one.
+func (d *DeviceReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("device %d: read at %d: %w", d.id, off, syscall.EINVAL)
+	}
+	if off >= d.size {
+		return 0, io.EOF
+	}
+	var end error
+	if int64(len(p)) > d.size-off {
+		p, end = p[:d.size-off], io.EOF
+	}
+	o, released, err := d.use()
+	if err != nil {
+		return 0, err
+	}
+	defer released()
+	done := 0
+	for done < len(p) {
+		n, err := d.readRun(o, p[done:], off+int64(done))
+		done += n
+		if err != nil {
+			return done, wrap(d.id, err)
+		}
+	}
+	return done, end
+}
+
+// rereads is how often a run is read whose mapping changes each time.
+const rereads = 64
+
+// readRun reads from the one run of blocks that off lies in, which need not fill
+// p.
+func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
+	for range rereads {
+		run, length, err := o.run(off, int64(len(p)))
+		if err != nil {
+			return 0, err
+		}
+		n, err := d.readMapped(o, p[:length], off, run)
+		if o.state.liveBy == "" {
+			return n, err
+		}
+		// The mapping may have led to blocks that are somebody else's by now.
+		same, sameErr := o.tree.Current(context.Background(), run)
+		if sameErr != nil {
+			return 0, sameErr
+		}
+		if same {
+			return n, err
+		}
+	}
+	return 0, pdata.ErrChanging
+}
+
+// run is the run that off lies in, and how many bytes of it follow off, at most
+// want.
+func (o openDevice) run(off, want int64) (pdata.Run, int64, error) {
+	first, last := off/o.block, (off+want-1)/o.block
+	blocks := uint64(last - first + 1)
+	run, err := o.tree.Run(context.Background(), uint64(first), blocks)
+	if err != nil || run.Length >= blocks {
+		return run, want, err
+	}
+	return run, int64(run.Length)*o.block - off%o.block, nil
+}
+
+// readMapped reads what lies in one run.
+func (d *DeviceReader) readMapped(o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
+	if !run.Mapped {
+		return d.readUnmapped(p, off)
+	}
+	at := int64(run.Data)*o.block + off%o.block
+	size := o.state.data.Size()
+	if at >= size {
+		return 0, &BeyondDataError{Offset: at, Size: size}
+	}
+	n, err := o.state.data.ReadAt(p[:min(int64(len(p)), size-at)], at)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if err == nil && n < len(p) {
+		err = &BeyondDataError{Offset: at + int64(n), Size: size}
+	}
+	return n, err
+}
+
+func (d *DeviceReader) readUnmapped(p []byte, off int64) (int, error) {
+	n := 0
+	if d.origin != nil && off < d.origin.Size() {
+		var err error
+		if n, err = d.origin.ReadAt(p, off); err != nil && !errors.Is(err, io.EOF) {
+			return n, fmt.Errorf("external origin: %w", err)
+		}
+	}
+	clear(p[n:])
+	return len(p), nil
+}
