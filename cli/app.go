@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -52,12 +53,27 @@ func report(err error) int {
 	if errors.As(err, &done) {
 		return done.status
 	}
-	fmt.Fprintln(os.Stderr, "thintree:", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
+	fmt.Fprintln(os.Stderr, "thintree:", oneLine(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) {
 		return statusUsage
 	}
 	return statusFailed
+}
+
+// oneLine makes one line of a text in which names can hold anything.
+func oneLine(text string) string {
+	return plain(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+}
+
+// plain replaces what would move a terminal's cursor, or the text beside it.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, text)
 }
 
 func newApp() *cli.App {
@@ -93,7 +109,11 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "thintree" {
 		where += " " + c.Command.Name
 	}
-	return wrongUse("%v: see %s --help", err, where)
+	text := err.Error()
+	if strings.Contains(text, "parse error") && strings.Contains(text, "flag") {
+		text += " (a time has a unit: 300s, 5m)"
+	}
+	return wrongUse("%s: see %s --help", text, where)
 }
 
 // arrange puts a command's flags before its arguments, so that they may stand
@@ -112,13 +132,6 @@ func arrange(app *cli.App, args []string) []string {
 			return args
 		}
 	}
-	takesValue := make(map[string]bool)
-	for _, f := range cmd.Flags {
-		_, isBool := f.(*cli.BoolFlag)
-		for _, name := range f.Names() {
-			takesValue[name] = !isBool
-		}
-	}
 	var flags, rest []string
 	for todo := args[2:]; len(todo) > 0; {
 		a := todo[0]
@@ -132,7 +145,7 @@ func arrange(app *cli.App, args []string) []string {
 			continue
 		}
 		flags = append(flags, a)
-		if takesValue[strings.TrimLeft(a, "-")] && len(todo) > 0 {
+		if takesValue(cmd, strings.TrimLeft(a, "-")) && len(todo) > 0 {
 			flags = append(flags, todo[0])
 			todo = todo[1:]
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
@@ -31,9 +32,12 @@ func catCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if e.Attr.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+				return fmt.Errorf("%s: %w", arg, syscall.EISDIR)
+			}
 			f, err := t.Open(c.Context, e.ID)
 			if err != nil {
-				return fmt.Errorf("%s: %w", arg, err)
+				return err
 			}
 			defer f.Close()
 			if _, err := io.CopyBuffer(onlyWriter{os.Stdout}, io.NewSectionReader(f, 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {

@@ -73,7 +73,7 @@ func table(lines ...[2]string) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	for _, l := range lines {
 		if l[1] != "" {
-			fmt.Fprintf(w, "%s\t%s\n", l[0], l[1])
+			fmt.Fprintf(w, "%s\t%s\n", l[0], plain(l[1]))
 		}
 	}
 	w.Flush()
@@ -95,7 +95,7 @@ func printPool(p tree.PoolInfo) {
 		[2]string{"mode", mode},
 		[2]string{"transaction id", fmt.Sprint(p.TransactionID)},
 		[2]string{"devices", fmt.Sprint(p.Devices)},
-		[2]string{"problems", strings.Join(p.Problems, "\n\t")},
+		[2]string{"problems", strings.Join(p.Problems, "; ")},
 	)
 }
 

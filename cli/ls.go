@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -105,12 +106,11 @@ func shorten(name string) string {
 	return hash[:12] + suffix
 }
 
-// printable keeps a name from moving a terminal's cursor.
+// printable is a name as it can be printed: in quotes where it would move a
+// terminal's cursor, or the text beside it.
 func printable(name string) string {
-	for _, r := range name {
-		if r < ' ' || r == 0x7f || r == '\uFFFD' {
-			return fmt.Sprintf("%q", name)
-		}
+	if strings.ContainsFunc(name, func(r rune) bool { return r == '\uFFFD' || !strconv.IsPrint(r) }) {
+		return strconv.Quote(name)
 	}
 	return name
 }
@@ -144,7 +144,7 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 		if !plain {
 			var err error
 			if f, err = describe(ctx, t, name, id); err != nil {
-				fmt.Fprintf(os.Stderr, "thintree: %s: %s: %v\n", arg, printable(name), err)
+				fmt.Fprintln(os.Stderr, "thintree:", oneLine(fmt.Sprintf("%s: %s: %v", arg, name, err)))
 				partial = true
 				return
 			}
@@ -171,7 +171,7 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 			if len(names) == 0 {
 				return fmt.Errorf("%s: %w", arg, err)
 			}
-			fmt.Fprintf(os.Stderr, "thintree: %s: %v\n", arg, err)
+			fmt.Fprintln(os.Stderr, "thintree:", oneLine(fmt.Sprintf("%s: %v", arg, err)))
 			partial = true
 		}
 		slices.Sort(names)
@@ -182,7 +182,7 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 			}
 			full, err := t.Lookup(ctx, e.ID, name)
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "thintree: %s: %s: %v\n", arg, printable(name), err)
+				fmt.Fprintln(os.Stderr, "thintree:", oneLine(fmt.Sprintf("%s: %s: %v", arg, name, err)))
 				partial = true
 				continue
 			}
@@ -231,7 +231,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', tabwriter.AlignRight)
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', 0)
 	for _, f := range list {
 		size := fmt.Sprint(f.SizeBytes)
 		if f.Device != "" {
@@ -241,7 +241,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 		if f.Target != "" {
 			name += " -> " + printable(f.Target)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t %s %s\n", modeString(f), f.Links, f.UID, f.GID, size, f.Modified.Format("2006-01-02 15:04:05"), name)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", modeString(f), f.Links, f.UID, f.GID, size, f.Modified.Format("2006-01-02 15:04:05"), name)
 	}
 	return w.Flush()
 }

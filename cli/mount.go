@@ -2,8 +2,9 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +40,8 @@ thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree 
 }
 
 func mount(c *cli.Context) error {
-	if err := applyOptions(c); err != nil {
+	noExec, err := applyOptions(c)
+	if err != nil {
 		return err
 	}
 	args := c.Args().Slice()
@@ -47,10 +49,13 @@ func mount(c *cli.Context) error {
 		return wrongUse("mount takes a SOURCE and a MOUNTPOINT: thintree mount docker:/var/lib/docker /mnt")
 	}
 	sources, mountpoint := args[:len(args)-1], args[len(args)-1]
-	if c.Int("max-active") < 1 {
+	switch {
+	case c.Int("max-active") < 1:
 		return wrongUse("--max-active: at least 1")
+	case c.Duration("open-timeout") < 0:
+		return wrongUse("--open-timeout: not less than 0")
 	}
-	mountpoint, err := fusefs.Prepare(mountpoint)
+	mountpoint, err = fusefs.Prepare(mountpoint)
 	if err != nil {
 		return err
 	}
@@ -69,10 +74,10 @@ func mount(c *cli.Context) error {
 	}
 	defer t.Close()
 	warn(t)
-	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
 	m, err := fusefs.New(t, mountpoint, fusefs.Options{
-		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), Log: log,
+		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), NoExec: noExec, Log: log,
 	})
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func mount(c *cli.Context) error {
 	log.Info("mounted", "sources", sources, "mountpoint", mountpoint)
 	if isDaemon() {
 		if err := daemonReady(); err != nil {
-			return fmt.Errorf("%w: %w", err, m.Unmount())
+			return errors.Join(err, m.Unmount())
 		}
 	}
 	select {
@@ -89,47 +94,72 @@ func mount(c *cli.Context) error {
 		return nil
 	case <-stop.Done():
 		log.Info("stopping", "mountpoint", mountpoint)
-		return m.Unmount()
+		err := m.Unmount()
+		if err != nil {
+			log.Error("unmounting", "error", err)
+		}
+		return err
 	}
 }
 
-// applyOptions sets the flags that -o names.
-func applyOptions(c *cli.Context) error {
+// applyOptions sets the flags that -o names. A comma in a value is written with a
+// backslash before it.
+func applyOptions(c *cli.Context) (noExec bool, err error) {
 	for _, list := range c.StringSlice("o") {
-		for o := range strings.SplitSeq(list, ",") {
-			name, value, hasValue := strings.Cut(o, "=")
+		for o := range strings.SplitSeq(strings.ReplaceAll(list, `\,`, "\x00"), ",") {
+			name, value, hasValue := strings.Cut(strings.ReplaceAll(o, "\x00", ","), "=")
 			name = strings.ReplaceAll(name, "_", "-")
 			switch {
+			case name == "noexec" || name == "exec":
+				noExec = name == "noexec"
+				continue
 			case name == "" || mountOptions[name] || strings.HasPrefix(name, "x-"):
 				continue
 			case name == "o" || !isFlag(c.Command, name):
-				return wrongUse("-o %s: no such option: see thintree mount --help", o)
+				return false, wrongUse("-o %s: no such option: see thintree mount --help", o)
+			case !hasValue && takesValue(c.Command, name):
+				return false, wrongUse("-o %s: it takes a value: %s=…", name, name)
 			case !hasValue:
 				value = "true"
 			}
 			if err := c.Set(name, value); err != nil {
-				return wrongUse("-o %s: %v", o, err)
+				return false, wrongUse("-o %s: %v%s", o, err, unit(c.Command, name))
 			}
 		}
 	}
-	return nil
+	return noExec, nil
+}
+
+// unit says how a time is written.
+func unit(cmd *cli.Command, name string) string {
+	for _, f := range cmd.Flags {
+		if _, ok := f.(*cli.DurationFlag); ok && slices.Contains(f.Names(), name) {
+			return ": a time has a unit: 300s, 5m"
+		}
+	}
+	return ""
+}
+
+func takesValue(cmd *cli.Command, name string) bool {
+	for _, f := range cmd.Flags {
+		if slices.Contains(f.Names(), name) {
+			_, isBool := f.(*cli.BoolFlag)
+			return !isBool
+		}
+	}
+	return false
 }
 
 // mountOptions are what mount(8) and fstab(5) add, and what holds anyway: a tree
 // is always mounted ro,nosuid,nodev.
 var mountOptions = map[string]bool{
-	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true, "exec": true,
-	"auto": true, "noauto": true, "user": true, "nouser": true, "users": true, "nofail": true, "-netdev": true,
-	"async": true, "atime": true, "noatime": true, "relatime": true,
+	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true,
+	"auto": true, "noauto": true, "user": true, "nouser": true, "users": true, "owner": true, "noowner": true,
+	"group": true, "nogroup": true, "nofail": true, "-netdev": true, "comment": true, "sync": true, "async": true,
+	"atime": true, "noatime": true, "relatime": true, "norelatime": true, "strictatime": true, "nostrictatime": true,
+	"lazytime": true, "nolazytime": true, "diratime": true, "nodiratime": true, "silent": true, "loud": true,
 }
 
 func isFlag(cmd *cli.Command, name string) bool {
-	for _, f := range cmd.Flags {
-		for _, n := range f.Names() {
-			if n == name {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(cmd.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }

@@ -73,6 +73,9 @@ func openDocker(c *cli.Context, dir string) (meta.Source, error) {
 	if c.String("names") != "" {
 		return nil, wrongUse("--names: a Docker root has names of its own")
 	}
+	if dir == "" {
+		return nil, wrongUse("docker: names no folder: docker:/var/lib/docker")
+	}
 	root, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,7 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 func warn(t *tree.Tree) bool {
 	list := t.Warnings()
 	for _, err := range list {
-		fmt.Fprintln(os.Stderr, "thintree: warning:", err)
+		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(err.Error()))
 	}
 	return len(list) > 0
 }
@@ -175,6 +178,9 @@ func splitPath(arg string) (volume, path string) {
 // find finds what an argument VOLUME[:/PATH] means.
 func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
 	volume, path := splitPath(arg)
+	if volume == "" {
+		return tree.Entry{}, wrongUse("%q names no volume: VOLUME or VOLUME:/PATH", arg)
+	}
 	start, err := t.Find(ctx, volume)
 	if err != nil {
 		return tree.Entry{}, err

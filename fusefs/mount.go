@@ -24,7 +24,9 @@ type Options struct {
 	// AllowOther lets other users in, held to the modes and ACLs in the volumes.
 	// Without it the user who mounts sees all, and nobody else anything.
 	AllowOther bool
-	Log        *slog.Logger
+	// NoExec lets no program in a volume be run.
+	NoExec bool
+	Log    *slog.Logger
 }
 
 // Mount is a mounted tree.
@@ -54,8 +56,14 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	if os.Geteuid() == 0 {
 		opts.DirectMountStrict = true
 		opts.DirectMountFlags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV
+		if o.NoExec {
+			opts.DirectMountFlags |= syscall.MS_NOEXEC
+		}
 	} else {
 		opts.Options = append(opts.Options, "ro", "nosuid", "nodev")
+		if o.NoExec {
+			opts.Options = append(opts.Options, "noexec")
+		}
 	}
 	if o.AllowOther {
 		// Only the kernel knows who asks, with all groups; it checks the modes,
@@ -103,7 +111,10 @@ func (m *Mount) Unmount() error {
 	if err != nil {
 		return err
 	}
-	if on == nil || on.Major != m.major || on.Minor != m.minor {
+	if on == nil {
+		return nil // somebody has taken it away, and files in it are open
+	}
+	if on.Major != m.major || on.Minor != m.minor {
 		return fmt.Errorf("%s: something else is mounted over the tree: it stays there, dead, until that is unmounted: then thintree umount %s", m.mountpoint, m.mountpoint)
 	}
 	err = detach(m.mountpoint, false)

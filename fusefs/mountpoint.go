@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,9 @@ func Unmount(mountpoint string, lazy bool) error {
 	if !isTree(on) {
 		return fmt.Errorf("%s: no thintree is mounted here", mountpoint)
 	}
+	if user := mounter(on); os.Geteuid() != 0 && user != os.Geteuid() {
+		return fmt.Errorf("%s: mounted by user %d: only they and root can unmount it", mountpoint, user)
+	}
 	err = detach(where, lazy)
 	if errors.Is(err, syscall.EBUSY) {
 		if gone, _ := dead(where); gone {
@@ -95,20 +99,41 @@ func find(mountpoint string) (where string, on *mountinfo.Info, err error) {
 	if on := topmost(where); isTree(on) {
 		return where, on, nil
 	}
-	up, err := filepath.EvalSymlinks(filepath.Dir(where))
-	if err != nil {
-		return "", nil, err
-	}
-	where = filepath.Join(up, filepath.Base(where))
-	if on := topmost(where); isTree(on) {
-		return where, on, nil
-	}
-	if st, err := os.Lstat(where); err == nil && st.Mode()&os.ModeSymlink != 0 {
-		if where, err = filepath.EvalSymlinks(where); err != nil {
+	// The last link of a path can lead to a dead tree, which must not be asked, so
+	// links are followed by hand.
+	for range maxLinks {
+		up, err := filepath.EvalSymlinks(filepath.Dir(where))
+		if err != nil {
 			return "", nil, err
 		}
+		where = filepath.Join(up, filepath.Base(where))
+		if on := topmost(where); isTree(on) {
+			return where, on, nil
+		}
+		to, err := os.Readlink(where)
+		if err != nil {
+			return where, topmost(where), nil // no link
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(up, to)
+		}
+		where = to
 	}
-	return where, topmost(where), nil
+	return "", nil, fmt.Errorf("%s: %w", mountpoint, syscall.ELOOP)
+}
+
+// maxLinks is how many links a path may lead through, as the kernel has it.
+const maxLinks = 40
+
+// mounter is the user who mounted a tree.
+func mounter(on *mountinfo.Info) int {
+	for o := range strings.SplitSeq(on.VFSOptions, ",") {
+		if id, ok := strings.CutPrefix(o, "user_id="); ok {
+			user, _ := strconv.Atoi(id)
+			return user
+		}
+	}
+	return 0
 }
 
 func isTree(on *mountinfo.Info) bool { return on != nil && on.FSType == fsType }
@@ -142,16 +167,18 @@ func detach(where string, lazy bool) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-u", "-q", where}
+	args := []string{"-u", where}
 	if lazy {
-		args = []string{"-u", "-z", "-q", where}
+		args = []string{"-u", "-z", where}
 	}
-	out, err := exec.Command(program, args...).CombinedOutput()
-	if err == nil {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
 		return nil
-	}
-	if _, on, ferr := find(where); ferr == nil && isTree(on) && !lazy {
+	case strings.Contains(string(out), "busy"):
 		return syscall.EBUSY
 	}
-	return fmt.Errorf("%s: %w: %s", filepath.Base(program), err, strings.TrimSpace(string(out)))
+	return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 }

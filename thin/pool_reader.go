@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"sync"
 
 	"thintree/thin/block"
@@ -28,8 +29,6 @@ type PoolReader struct {
 	mu    sync.Mutex
 	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is, or has grown
 	epoch int        // guarded by mu
-	// generation is that of the metadata at the last Refresh; guarded by mu.
-	generation uint64
 }
 
 // ReaderOptions say how a pool is read.
@@ -45,10 +44,9 @@ type poolState struct {
 	metadata, data half
 	md             *pdata.Metadata
 	liveBy         string // the device that has it active, "" where none has
-	// direct is true from when the pool was first live: what the page cache has
-	// of its block devices may be from before.
-	direct bool
-	users  sync.WaitGroup
+	users          sync.WaitGroup
+
+	refreshed uint64 // the generation of md at the last Refresh; guarded by PoolReader.mu
 }
 
 // OpenPoolReader opens a pool by the paths of its halves, files or block
@@ -60,7 +58,7 @@ func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o Reader
 	if err != nil {
 		return nil, err
 	}
-	if p.state, err = p.open(ctx, liveBy, liveBy != ""); err != nil {
+	if p.state, err = p.open(ctx, liveBy); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -75,24 +73,24 @@ func (p *PoolReader) inUse() (string, error) {
 	return block.InUse(p.dataPath)
 }
 
-func (p *PoolReader) open(ctx context.Context, liveBy string, direct bool) (_ *poolState, err error) {
-	s := &poolState{liveBy: liveBy, direct: direct}
+func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err error) {
+	s := &poolState{liveBy: liveBy}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	o := block.Options{Direct: direct}
-	if s.metadata, err = openHalf(p.metadataPath, o); err != nil {
+	if s.metadata, err = openHalf(p.metadataPath, liveBy != ""); err != nil {
 		return nil, err
 	}
-	if s.data, err = openHalf(p.dataPath, o); err != nil {
+	if s.data, err = openHalf(p.dataPath, liveBy != ""); err != nil {
 		return nil, err
 	}
 	s.md, err = pdata.Open(ctx, s.metadata, s.metadata.Size(), pdata.Options{HeldRoot: p.opts.HeldRoot, Live: liveBy != ""})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.metadataPath, err)
 	}
+	s.refreshed = s.md.Generation()
 	return s, nil
 }
 
@@ -102,8 +100,15 @@ type half interface {
 	io.Closer
 }
 
-func openHalf(path string, o block.Options) (half, error) {
-	f, err := block.Open(path, o)
+// openHalf opens a half past the page cache where the pool is live, and a block
+// device always: what the page cache has of it may be from before somebody had
+// the pool active.
+func openHalf(path string, live bool) (half, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := block.Open(path, block.Options{Direct: live || st.Mode()&os.ModeDevice != 0})
 	if err != nil {
 		return nil, err
 	}
@@ -155,14 +160,8 @@ func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
 	if _, err := s.md.Refresh(ctx); err != nil {
 		return false, err
 	}
-	if !p.advance(s.md.Generation()) {
+	if !p.advance(s) {
 		return false, nil
-	}
-	if liveBy == "" {
-		// Nobody has it active, and yet it is another one now.
-		p.mu.Lock()
-		p.epoch++
-		p.mu.Unlock()
 	}
 	if s.outgrown() {
 		err = p.reopen(ctx, s, liveBy)
@@ -179,7 +178,7 @@ func (s *poolState) outgrown() bool {
 
 // reopen replaces a state by a new one, unless somebody else has done so.
 func (p *PoolReader) reopen(ctx context.Context, old *poolState, liveBy string) error {
-	now, err := p.open(ctx, liveBy, old.direct || liveBy != "")
+	now, err := p.open(ctx, liveBy)
 	if err != nil {
 		return err
 	}
@@ -202,13 +201,19 @@ func (p *PoolReader) reopen(ctx context.Context, old *poolState, liveBy string) 
 }
 
 // advance tells whether the metadata are another generation than at the last
-// Refresh: a read may have found that they have changed before it.
-func (p *PoolReader) advance(generation uint64) bool {
+// Refresh: a read may have found before it that they have changed.
+func (p *PoolReader) advance(s *poolState) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := generation != p.generation
-	p.generation = generation
-	return changed
+	now := s.md.Generation()
+	if now == s.refreshed {
+		return false
+	}
+	s.refreshed = now
+	if s.liveBy == "" {
+		p.epoch++ // nobody has it active, and yet it is another one now
+	}
+	return true
 }
 
 // Epoch changes when what was read of devices that nobody seemed to write to may

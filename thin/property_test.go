@@ -127,7 +127,7 @@ func TestReadsAsAPlainModelDoes(t *testing.T) {
 			rapid.Check(t, func(r *rapid.T) {
 				m, runs := drawModel(r, blockBytes, dataBlocks)
 				m.data = data
-				files.restore(t, poolSpec{blockBytes: blockBytes, dataBlocks: dataBlocks, devices: []deviceSpec{{id: 1, runs: runs}}})
+				files.format(t, poolSpec{blockBytes: blockBytes, dataBlocks: dataBlocks, devices: []deviceSpec{{id: 1, runs: runs}}})
 				compare(t, r, files, m)
 			})
 		})
@@ -153,7 +153,7 @@ func drawModel(r *rapid.T, blockBytes, dataBlocks int64) (*model, []runSpec) {
 	m.size = rapid.Int64Range(1, (virtualBlocks+1)*blockBytes).Draw(r, "size")
 	if rapid.Bool().Draw(r, "origin") {
 		holes := rapid.SliceOfN(rapid.Bool(), 1, 8).Draw(r, "holes")
-		length := rapid.Int64Range(1, min(virtualBlocks*blockBytes, 900*kib)).Draw(r, "origin length")
+		length := rapid.Int64Range(1, min(virtualBlocks*blockBytes, 300*kib)).Draw(r, "origin length")
 		m.origin = newSparse(length, func(unit int) bool { return holes[unit%len(holes)] })
 	}
 	return m, runs
@@ -173,9 +173,9 @@ func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
 		r.Fatal(err)
 	}
 	defer d.Close()
-	for range 12 {
+	for range 8 {
 		off := drawOffset(r, m)
-		got := bytes.Repeat([]byte{0xee}, int(rapid.Int64Range(1, min(3*m.block, 640*kib)).Draw(r, "n")))
+		got := bytes.Repeat([]byte{0xee}, int(rapid.Int64Range(1, min(3*m.block, 400*kib)).Draw(r, "n")))
 		n, err := d.ReadAt(got, off)
 		wantN := max(min(int64(len(got)), m.size-off), 0)
 		if int64(n) != wantN || n < len(got) && err != io.EOF || n == len(got) && err != nil && err != io.EOF {

@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"syscall"
-	"time"
 
 	"thintree/volfs"
 )
@@ -28,7 +27,7 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	case rawIno:
 		return t.rawEntry(ctx, r)
 	case partsIno:
-		return Entry{ID: id, Attr: r.shown(id, t.made(syscall.S_IFDIR|0o555))}, nil
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.vol.pool.listing.Load().when))}, nil
 	case infoIno:
 		return t.infoEntry(ctx, id)
 	}
@@ -56,7 +55,7 @@ func (t *Tree) rootEntry(ctx context.Context, r *fsRoot) (Entry, error) {
 	if p.fs == nil {
 		// A partition table, or nothing that can be read: an empty hand, but
 		// a folder all the same.
-		return Entry{ID: id, Attr: r.shown(id, t.made(syscall.S_IFDIR|0o555))}, nil
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.vol.pool.listing.Load().when))}, nil
 	}
 	return Entry{ID: id, Attr: r.shown(id, p.fs.root.attr), NameKept: r.part != 0 && !r.live(), AttrKept: !r.live()}, nil
 }
@@ -69,9 +68,9 @@ func (t *Tree) nodeEntry(ctx context.Context, n *node) (Entry, error) {
 	if n.pool != nil {
 		return t.infoEntry(ctx, n.id)
 	}
-	e := Entry{ID: n.id, Attr: t.made(syscall.S_IFDIR | 0o555)}
+	e := Entry{ID: n.id, Attr: made(syscall.S_IFDIR|0o555, n.when)}
 	if n.target != "" {
-		e.Attr = t.made(syscall.S_IFLNK | 0o777)
+		e.Attr = made(syscall.S_IFLNK|0o777, n.when)
 		e.Attr.Size = int64(len(n.target))
 	}
 	e.Attr.Ino = volfs.Ino(n.id)
@@ -79,21 +78,14 @@ func (t *Tree) nodeEntry(ctx context.Context, n *node) (Entry, error) {
 }
 
 // made is the attributes of what is in no volume: its owner is who runs
-// thintree, its times are the pool's.
-func (t *Tree) made(mode uint32) volfs.Attr {
+// thintree. when is in nanoseconds since 1970.
+func made(mode uint32, when int64) volfs.Attr {
 	uid, gid := owner()
-	when := timeOf(t.view.Load().time)
+	t := volfs.Time{Sec: when / 1e9, Nsec: uint32(when % 1e9)}
 	return volfs.Attr{
 		Mode: mode, Nlink: 1, UID: uid, GID: gid, BlockSize: 4096,
-		Atime: when, Mtime: when, Ctime: when,
+		Atime: t, Mtime: t, Ctime: t,
 	}
-}
-
-func timeOf(t time.Time) volfs.Time {
-	if t.IsZero() {
-		return volfs.Time{}
-	}
-	return volfs.Time{Sec: t.Unix(), Nsec: uint32(t.Nanosecond())}
 }
 
 // sectors is how many sectors of 512 bytes hold so many bytes.

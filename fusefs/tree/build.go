@@ -14,12 +14,7 @@ import (
 // buildView lays out what the sources name. Its volumes are those of t.volumes
 // where they are the same ones. Called with refreshing held.
 func (t *Tree) buildView() *view {
-	// The kernel keeps the listing of a folder as long as its mtime stays.
-	when := time.Now()
-	if t.view.Load() == nil {
-		when = t.modified()
-	}
-	b := newBuilder(when)
+	b := newBuilder()
 	for _, s := range t.sources {
 		for _, p := range s.pools {
 			if p.index < 0 {
@@ -40,20 +35,23 @@ func (t *Tree) buildView() *view {
 		}
 	}
 	t.volumes = known
-	return b.build()
+	when := time.Now()
+	if t.view.Load() == nil {
+		// The same at every mount of what has not changed.
+		when = t.modified()
+	}
+	return b.build(t.view.Load(), when)
 }
 
 // modified is when the newest of the pools' metadata were last written.
 func (t *Tree) modified() time.Time {
-	var newest time.Time
+	var newest int64
 	for _, s := range t.sources {
 		for _, p := range s.pools {
-			if m := p.modified(); m.After(newest) {
-				newest = m
-			}
+			newest = max(newest, p.listing.Load().when)
 		}
 	}
-	return newest
+	return time.Unix(0, newest)
 }
 
 // addSource lays out one source in its folder.
@@ -65,6 +63,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	for _, view := range []string{"volumes", "raw", "info", "containers", "images", "by-id", "pools"} {
 		b.expect(join(s.folder, view), count)
 	}
+	b.view.parts = append(b.view.parts, section{s.folder, s.pools, s.warnings})
 	pools := make(map[string]*pool)
 	for i, p := range s.pools {
 		pools[p.name] = p
@@ -87,7 +86,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
 			continue
 		}
-		v := t.addVolume(b, s, p, record, known)
+		v := t.addVolume(b, s, p, record, named[p][record.DeviceID] != nil, known)
 		if v == nil {
 			continue
 		}
@@ -101,7 +100,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 		for _, id := range p.ids() {
 			v := named[p][id]
 			if v == nil {
-				v = t.addVolume(b, s, p, s.unnamed(p, id), known)
+				v = t.addVolume(b, s, p, s.unnamed(p, id), false, known)
 			}
 			if v != nil {
 				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
@@ -115,19 +114,26 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			t.log.Warn("what a record names has no volume", "view", view, "name", name, "volume", volumeName)
 			return
 		}
-		u := b.view.users[v]
-		if view == "containers" {
-			u.containers = append(u.containers, name)
-		} else {
-			u.images = append(u.images, name)
-		}
-		b.view.users[v] = u
 		if !validName(name) {
 			t.log.Warn("a name cannot be a path, its id is shown instead", "view", view, "name", name, "id", tag)
 			name = tag
 		}
+		if !validName(name) {
+			t.log.Warn("an id cannot be a path", "view", view, "id", tag)
+			return
+		}
 		under := join(s.folder, view)
-		b.add(under, name, tag, &node{target: s.linkTo(join(under, name), v, v.record().Root)})
+		name = b.add(under, name, tag, &node{target: s.linkTo(join(under, name), v, v.record().Root)})
+		u := b.view.users[v]
+		switch {
+		case name == "":
+			t.log.Warn("a name is taken", "view", view, "id", tag)
+		case view == "containers":
+			u.containers = append(u.containers, name)
+		default:
+			u.images = append(u.images, name)
+		}
+		b.view.users[v] = u
 	}
 	for _, c := range inFolderOrder(s.cat.Containers, func(c meta.Container) string { return c.Name }) {
 		name := c.Name
@@ -153,25 +159,29 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 }
 
 // addVolume lays out a volume: the one that t.volumes holds of the same
-// identity, or a new one. It is nil where its name cannot be shown.
-func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, known map[identity]*volume) *volume {
+// identity, or a new one. It is nil where its name cannot be shown. named says
+// that another one has the same device id.
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, named bool, known map[identity]*volume) *volume {
 	name := record.Name
-	if !validName(name + ".parts") {
+	if !validName(name) || !validName(name+".parts") {
 		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
 		return nil
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
-	n := &node{root: &fsRoot{}}
-	record.Name = b.add(join(s.folder, "volumes"), name, tag, n)
-	id := identityOf(p, record)
-	if record.Name == "" || known[id] != nil {
+	n := &node{root: &fsRoot{}} // until it is known which volume it is
+	if record.Name = b.add(join(s.folder, "volumes"), name, tag, n); record.Name == "" {
 		t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
 		return nil
 	}
+	id := identityOf(p, record)
 	v := t.volumes[id]
 	if v == nil {
 		v = &volume{identity: id}
-		v.root = &fsRoot{vol: v, number: volumeNumber(p.index, id.deviceID)}
+		number := volumeNumber(p.index, id.deviceID)
+		if named {
+			number = hashedNumberOf(p.index, id.deviceID, name)
+		}
+		v.root = &fsRoot{vol: v, number: number}
 		t.slots.add(v.root)
 	}
 	v.newest.Store(&record)

@@ -24,7 +24,7 @@ type content struct {
 	foundErr error
 
 	mu  sync.Mutex
-	fss map[int]*mounted // by partition, 0 for the whole volume; guarded by mu
+	fss map[int]mounted // by partition, 0 for the whole volume; guarded by mu
 }
 
 // device is a thin device that was opened for reading.
@@ -35,10 +35,8 @@ type device interface {
 
 // mounted is a filesystem in an open volume.
 type mounted struct {
-	once sync.Once
-	fs   volfs.FS
-	err  error
-	at   time.Time // when it was opened
+	*flight[volfs.FS]
+	at time.Time // when it was opened
 }
 
 // openContent opens a volume and recognises what is on it. It counts as an open
@@ -84,7 +82,7 @@ func readContent(ctx context.Context, v *volume) (*content, error) {
 		d.Close()
 		return nil, ctx.Err()
 	}
-	return &content{device: d, found: found, foundErr: err, fss: make(map[int]*mounted)}, nil
+	return &content{device: d, found: found, foundErr: err, fss: make(map[int]mounted)}, nil
 }
 
 // fs is the filesystem at a root in the volume. What is wrong with it is its
@@ -92,23 +90,15 @@ func readContent(ctx context.Context, v *volume) (*content, error) {
 func (c *content) fs(ctx context.Context, r *fsRoot) (volfs.FS, error) {
 	live := r.vol.pool.reader.Live()
 	c.mu.Lock()
-	m := c.fss[r.part]
-	if m == nil || live && time.Since(m.at) > fresh {
+	m, ok := c.fss[r.part]
+	if !ok || live && time.Since(m.at) > fresh {
 		// What a live volume held a while ago need not be true any more.
 		// Whoever still uses the filesystem read then keeps it.
-		m = &mounted{at: time.Now()}
+		m = mounted{fly(ctx, func(ctx context.Context) (volfs.FS, error) { return c.mount(ctx, r) }), time.Now()}
 		c.fss[r.part] = m
 	}
 	c.mu.Unlock()
-	m.once.Do(func() { m.fs, m.err = c.mount(ctx, r) })
-	if m.err != nil && (errors.Is(m.err, context.Canceled) || errors.Is(m.err, context.DeadlineExceeded)) {
-		c.mu.Lock()
-		if c.fss[r.part] == m {
-			delete(c.fss, r.part)
-		}
-		c.mu.Unlock()
-	}
-	return m.fs, m.err
+	return m.wait(ctx)
 }
 
 // mount begins to read the filesystem at a root.
@@ -177,8 +167,8 @@ func (c *content) Close() error {
 	defer c.mu.Unlock()
 	var errs []error
 	for _, m := range c.fss {
-		if m.fs != nil {
-			errs = append(errs, m.fs.Close())
+		if <-m.done; m.value != nil {
+			errs = append(errs, m.value.Close())
 		}
 	}
 	errs = append(errs, c.device.Close())

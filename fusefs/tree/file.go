@@ -21,7 +21,8 @@ type File struct {
 
 	bytes volfs.File
 	tree  *Tree
-	lease *lease // of a file in a volume
+	root  *fsRoot // of a file in a volume
+	lease *lease
 	where string // for errors
 }
 
@@ -48,11 +49,14 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 	case 0, partsIno:
 		return nil, notFile(r.String(), syscall.S_IFDIR)
 	}
+	if err := t.stillThere(ctx, r); err != nil {
+		return nil, err
+	}
 	l, err := t.leases.acquire(ctx, r.vol)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Kept: !r.live(), tree: t, lease: l, where: fmt.Sprintf("%s: inode %d", r, id.ino())}
+	f := &File{Kept: !r.live(), tree: t, root: r, lease: l, where: fmt.Sprintf("%s: inode %d", r, id.ino())}
 	if id.ino() == rawIno {
 		f.where = r.String() + ": raw"
 		f.bytes, err = l.content.raw(r.part)
@@ -76,12 +80,17 @@ func notFile(where string, fileType uint32) error {
 	return fmt.Errorf("%s: %w", where, syscall.EINVAL)
 }
 
-// ReadAt reads as io.ReaderAt does. What cannot be read is said in the log.
+// ReadAt reads as io.ReaderAt does. ESTALE means that the volume is no longer
+// what it was when the file was opened.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if f.root != nil {
+		if err := f.tree.stillThere(context.Background(), f.root); err != nil {
+			return 0, err
+		}
+	}
 	n, err := f.bytes.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%s: at byte %d: %w", f.where, off+int64(n), err)
-		f.tree.log.Warn("a file cannot be read", "error", err)
 	}
 	return n, err
 }

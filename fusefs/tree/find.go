@@ -2,9 +2,7 @@ package tree
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,7 +38,7 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 			list = append(list, r)
 		}
 	}
-	for _, s := range t.sources {
+	for _, s := range v.parts {
 		if n := v.find(join(s.folder, "volumes")); n != nil {
 			walk(n)
 		}
@@ -52,30 +50,14 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 // and a device id, or container: or image: and a name, which begin at their root
 // folder. An image without a tag is the one that is tagged latest.
 func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
-	var tries []string
-	kind, rest, _ := strings.Cut(name, ":")
-	for _, s := range t.sources {
-		switch {
-		case kind == "container":
-			tries = append(tries, join(s.folder, "containers/"+rest))
-		case kind == "image":
-			tries = append(tries, join(s.folder, "images/"+rest), join(s.folder, "images/"+rest+":latest"))
-		default:
-			if id, ok := strings.CutPrefix(name, "@"); ok {
-				for _, p := range s.pools {
-					tries = append(tries, join(s.folder, "by-id/"+p.name+"/"+id))
-				}
-			}
-			tries = append(tries, join(s.folder, "volumes/"+name))
-		}
-	}
-	for _, path := range tries {
-		e, err := t.Walk(ctx, RootID, path, true)
-		if err == nil {
-			return e, nil
-		}
-		if !errors.Is(err, syscall.ENOENT) {
-			return Entry{}, err
+	v := t.current(ctx)
+	for _, path := range v.meant(name) {
+		switch n := v.find(path); {
+		case n == nil:
+		case n.target != "":
+			return t.Walk(ctx, RootID, path, true)
+		case n.root != nil:
+			return t.Stat(ctx, n.id)
 		}
 	}
 	var found []VolumeRef
@@ -84,17 +66,39 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 			found = append(found, r)
 		}
 	}
-	// A container's volume has the name of its -init volume's beginning.
-	if i := slices.IndexFunc(found, func(r VolumeRef) bool { return strings.TrimSuffix(found[0].Name, "-init") == r.Name }); len(found) == 2 && i >= 0 {
-		found = found[i : i+1]
+	// The name of a container's volume begins that of its -init volume too.
+	if len(found) == 2 && found[1].Name == found[0].Name+"-init" {
+		found = found[:1]
 	}
 	switch len(found) {
 	case 1:
 		return t.Stat(ctx, found[0].ID)
 	case 0:
-		return Entry{}, fmt.Errorf("%s: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
+		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
 	}
 	return Entry{}, fmt.Errorf("%s: %d volumes begin like this (%s, %s, …): %w", name, len(found), found[0].Name, found[1].Name, syscall.ENOENT)
+}
+
+// meant are the paths that a person can mean by the name of a volume.
+func (v *view) meant(name string) (paths []string) {
+	kind, rest, _ := strings.Cut(name, ":")
+	id, isID := strings.CutPrefix(name, "@")
+	for _, s := range v.parts {
+		switch {
+		case kind == "container":
+			paths = append(paths, join(s.folder, "containers/"+rest))
+		case kind == "image":
+			paths = append(paths, join(s.folder, "images/"+rest), join(s.folder, "images/"+rest+":latest"))
+		case isID:
+			for _, p := range s.pools {
+				paths = append(paths, join(s.folder, "by-id/"+p.name+"/"+id))
+			}
+			fallthrough
+		default:
+			paths = append(paths, join(s.folder, "volumes/"+name))
+		}
+	}
+	return paths
 }
 
 // find is the node of a path in the view, nil where there is none.

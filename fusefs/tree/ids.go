@@ -77,17 +77,18 @@ func viewID(path string) NodeID {
 const hashedNumber = 1 << 30
 
 // volumeNumber is a number of 31 bits for a volume that is the same in every
-// mount of the same sources: its device id, and the pool's place among all.
+// mount of the same sources in the same order: its device id, and the pool's
+// place among all.
 func volumeNumber(poolIndex int, deviceID uint32) uint32 {
 	if poolIndex < 63 {
 		return uint32(poolIndex)<<24 | deviceID
 	}
-	return partitionNumber(poolIndex, deviceID, 0)
+	return hashedNumberOf(poolIndex, deviceID, "")
 }
 
-// partitionNumber is the same for a partition: a hash. Whether it is taken is for
-// slots to see.
-func partitionNumber(poolIndex int, deviceID uint32, part int) uint32 {
-	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%d", poolIndex, deviceID, part))
+// hashedNumberOf is the same for what is beside a volume: a partition of it, or
+// another volume on the same device. Whether it is taken is for slots to see.
+func hashedNumberOf(poolIndex int, deviceID uint32, beside string) uint32 {
+	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%s", poolIndex, deviceID, beside))
 	return binary.LittleEndian.Uint32(h[:])&(hashedNumber-1) | hashedNumber
 }

@@ -127,9 +127,8 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 
 // Pools tells of all pools. It opens nothing.
 func (t *Tree) Pools(ctx context.Context) []PoolInfo {
-	t.current(ctx)
 	var list []PoolInfo
-	for _, s := range t.sources {
+	for _, s := range t.current(ctx).parts {
 		for _, p := range s.pools {
 			list = append(list, t.poolInfo(p))
 		}
@@ -181,18 +180,24 @@ func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	a := t.made(syscall.S_IFREG | 0o444)
-	a.Size = int64(len(text))
+	p, ino := (*pool)(nil), uint64(id)
+	if id.isFile() {
+		r, err := t.fsRoot(id)
+		if err != nil {
+			return Entry{}, err
+		}
+		p, ino = r.vol.pool, r.inodeNumber(id)
+	} else {
+		n, err := t.viewNode(ctx, id)
+		if err != nil {
+			return Entry{}, err
+		}
+		p = n.pool
+	}
+	a := made(syscall.S_IFREG|0o444, p.listing.Load().when)
+	a.Size, a.Ino = int64(len(text)), volfs.Ino(ino)
 	a.Blocks = sectors(a.Size)
-	if !id.isFile() {
-		a.Ino = volfs.Ino(id)
-		return Entry{ID: id, Attr: a}, nil
-	}
-	r, err := t.fsRoot(id)
-	if err != nil {
-		return Entry{}, err
-	}
-	return Entry{ID: id, Attr: r.shown(id, a)}, nil
+	return Entry{ID: id, Attr: a}, nil
 }
 
 func (t *Tree) openInfo(ctx context.Context, id NodeID) (*File, error) {

@@ -184,6 +184,11 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
+		select {
+		case <-turn: // at the same moment
+			return nil
+		default:
+		}
 		ls.log.Warn("every volume that may be open is busy", "volume", v.name, "max_active", ls.max, "waited", ls.timeout)
 		err = fmt.Errorf("%s: %d volumes are open and all are busy (--max-active), for %v (--open-timeout): %w", v.name, ls.max, ls.timeout, syscall.EBUSY)
 	}

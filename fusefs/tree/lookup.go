@@ -177,6 +177,15 @@ func (t *Tree) fsRoot(id NodeID) (*fsRoot, error) {
 	return r, nil
 }
 
+// stillThere looks whether a volume is still what it was: who walks in it does
+// not pass the views, where that would be seen.
+func (t *Tree) stillThere(ctx context.Context, r *fsRoot) error {
+	if t.current(ctx); r.vol.gone.Load() {
+		return fmt.Errorf("%s: the volume is gone, or its pool is in use by somebody since: %w", r, syscall.ESTALE)
+	}
+	return nil
+}
+
 // viewNode finds a node of the view.
 func (t *Tree) viewNode(ctx context.Context, id NodeID) (*node, error) {
 	n := t.current(ctx).nodes[id]
@@ -189,6 +198,9 @@ func (t *Tree) viewNode(ctx context.Context, id NodeID) (*node, error) {
 // withFS opens the volume of a root, or joins those who use it, and calls use
 // with its filesystem.
 func (t *Tree) withFS(ctx context.Context, r *fsRoot, use func(volfs.FS) error) error {
+	if err := t.stillThere(ctx, r); err != nil {
+		return err
+	}
 	l, err := t.leases.acquire(ctx, r.vol)
 	if err != nil {
 		return err

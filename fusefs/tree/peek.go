@@ -55,7 +55,8 @@ func (p *peek) folder(ino volfs.Ino) *peekedFolder {
 // peeker keeps a peek, and lets many callers wait for one.
 type peeker struct {
 	last atomic.Pointer[peek]
-	mu   sync.Mutex // held while one is taken
+	mu   sync.Mutex
+	now  *flight[*peek] // that is being taken; guarded by mu
 }
 
 // valid tells whether a peek still holds: for ever of what cannot change, a
@@ -76,25 +77,28 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 		return p, nil
 	}
 	r.peeks.mu.Lock()
-	defer r.peeks.mu.Unlock()
-	if p := r.peeks.last.Load(); p.valid(live) {
-		return p, nil
+	f := r.peeks.now
+	if f == nil {
+		f = fly(ctx, func(ctx context.Context) (*peek, error) {
+			p, err := takePeek(ctx, r)
+			if err == nil {
+				r.peeks.last.Store(p)
+			}
+			r.peeks.mu.Lock()
+			r.peeks.now = nil
+			r.peeks.mu.Unlock()
+			return p, err
+		})
+		r.peeks.now = f
 	}
-	p, err := takePeek(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	r.peeks.last.Store(p)
-	return p, nil
+	r.peeks.mu.Unlock()
+	return f.wait(ctx)
 }
 
 func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	p := &peek{at: time.Now()}
 	c, err := readContent(ctx, r.vol)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		p.sizeBytes, p.err = r.vol.sizeBytes, err
 		return p, nil
 	}
@@ -110,9 +114,6 @@ func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	fs, err := c.fs(ctx, r)
 	if err == nil {
 		p.fs, err = peekFS(ctx, fs, r.vol.record().Root)
-	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
 	}
 	p.err = err
 	return p, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"thintree/meta"
 	"thintree/thin"
@@ -29,6 +28,9 @@ type listing struct {
 	ids      []uint32 // rising
 	devices  map[uint32]pdata.DeviceDetails
 	problems []error // what could not be read
+	// when the pool's metadata were last written, as far as their file tells, in
+	// nanoseconds since 1970.
+	when int64
 }
 
 func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
@@ -65,6 +67,9 @@ func (p *pool) refresh(ctx context.Context) (changed bool, err error) {
 // list reads which devices the pool has.
 func (p *pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
+	if st, err := os.Stat(p.record.Metadata); err == nil {
+		l.when = st.ModTime().UnixNano()
+	}
 	for d, err := range p.reader.Devices(ctx) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -82,16 +87,6 @@ func (p *pool) list(ctx context.Context) error {
 
 func (p *pool) ids() []uint32                           { return p.listing.Load().ids }
 func (p *pool) devices() map[uint32]pdata.DeviceDetails { return p.listing.Load().devices }
-
-// modified is when the pool's metadata were last written, as far as its file
-// tells.
-func (p *pool) modified() time.Time {
-	st, err := os.Stat(p.record.Metadata)
-	if err != nil {
-		return time.Time{}
-	}
-	return st.ModTime()
-}
 
 // problems are what is wrong with the pool, though it can be read.
 func (p *pool) problems() []error {

@@ -16,8 +16,8 @@ func (t *Tree) rawBytes(ctx context.Context, r *fsRoot) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if p.err != nil && p.sizeBytes == 0 {
-		return 0, p.err
+	if p.err != nil && p.found.Kind == "" {
+		return 0, p.err // not even its bytes could be read
 	}
 	return p.sizeBytes, nil
 }
@@ -32,10 +32,10 @@ func (r *fsRoot) mappedSectors(size int64) uint64 {
 	return d.MappedBlocks * uint64(r.vol.pool.reader.BlockBytes()) / 512
 }
 
-// partitioned tells whether a volume holds a partition table.
+// partitioned tells whether a volume holds a partition table, as far as is known.
 func (t *Tree) partitioned(ctx context.Context, r *fsRoot) bool {
 	p, err := t.peek(ctx, r)
-	return err == nil && len(partitions(p.found)) > 0
+	return err != nil || len(partitions(p.found)) > 0
 }
 
 // lookupImage finds a partition's image in raw/<name>.parts.
@@ -61,7 +61,7 @@ func (t *Tree) rawEntry(ctx context.Context, r *fsRoot) (Entry, error) {
 		return Entry{}, err
 	}
 	// It shows what the modes in the volume may hide from others.
-	a := t.made(syscall.S_IFREG | 0o400)
+	a := made(syscall.S_IFREG|0o400, r.vol.pool.listing.Load().when)
 	a.Size, a.Blocks = size, r.mappedSectors(size)
 	id := r.id(rawIno)
 	return Entry{ID: id, Attr: r.shown(id, a)}, nil

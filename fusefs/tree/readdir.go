@@ -70,6 +70,9 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 			}}, nil
 		}
 	}
+	if err := t.stillThere(ctx, r); err != nil {
+		return nil, err
+	}
 	l, err := t.leases.acquire(ctx, r.vol)
 	if err != nil {
 		return nil, err

@@ -17,10 +17,10 @@ const fresh = time.Second
 // after a second at the latest. Whoever comes while somebody else looks gets the
 // view from before.
 func (t *Tree) current(ctx context.Context) *view {
-	if time.Now().UnixNano()-t.refreshed.Load() > int64(fresh) && t.refreshing.TryLock() {
+	if time.Since(t.began)-time.Duration(t.refreshed.Load()) > fresh && t.refreshing.TryLock() {
 		// Who asks may be interrupted; what they began is for all.
 		err := t.refresh(context.WithoutCancel(ctx))
-		t.refreshed.Store(time.Now().UnixNano())
+		t.refreshed.Store(int64(time.Since(t.began)))
 		if text := fmt.Sprint(err); err != nil && text != t.complaint {
 			t.complaint = text
 			t.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)

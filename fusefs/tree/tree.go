@@ -23,8 +23,9 @@ type Tree struct {
 	leases  *leases
 	view    atomic.Pointer[view]
 
-	refreshing sync.Mutex           // held by the one who looks whether the sources changed
-	refreshed  atomic.Int64         // when that was last done, in nanoseconds since 1970
+	refreshing sync.Mutex // held by the one who looks whether the sources changed
+	began      time.Time
+	refreshed  atomic.Int64         // when that was last done, in nanoseconds since began
 	volumes    map[identity]*volume // of the current view; guarded by refreshing
 	pools      int                  // that have got an index; guarded by refreshing
 	complaint  string               // the last error of a refresh; guarded by refreshing
@@ -60,7 +61,7 @@ type source struct {
 // are warned about in the log; it is an error when a source cannot be read at
 // all, or none of its pools.
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
-	t := &Tree{opts: o, log: o.Log}
+	t := &Tree{opts: o, log: o.Log, began: time.Now()}
 	t.leases = newLeases(o, t.openContent)
 	for i, s := range sources {
 		folder := ""
@@ -70,10 +71,11 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 		t.sources = append(t.sources, &source{Source: s, folder: folder})
 	}
 	t.refreshing.Lock()
-	defer t.refreshing.Unlock()
-	if err := t.refresh(ctx); err != nil {
-		t.Close()
-		return nil, err
+	err := t.refresh(ctx)
+	t.refreshed.Store(int64(time.Since(t.began)))
+	t.refreshing.Unlock()
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
 }
@@ -82,7 +84,7 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 // records and pools that are damaged. Damage in a volume is none of them.
 func (t *Tree) Warnings() []error {
 	var list []error
-	for _, s := range t.sources {
+	for _, s := range t.view.Load().parts {
 		list = append(list, s.warnings...)
 		for _, p := range s.pools {
 			list = append(list, p.problems()...)
@@ -95,6 +97,8 @@ func (t *Tree) Warnings() []error {
 // more, and no file of it may be open.
 func (t *Tree) Close() error {
 	t.leases.shutdown()
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
 	var errs []error
 	for _, s := range t.sources {
 		for _, p := range s.pools {

@@ -14,7 +14,14 @@ type view struct {
 	root  *node
 	nodes map[NodeID]*node // but for those of volumes, which are slots
 	users map[*volume]users
-	time  time.Time // what the folders show as their times
+	parts []section // by source
+}
+
+// section is what a view has of one source.
+type section struct {
+	folder   string // "" where it is the only source
+	pools    []*pool
+	warnings []error
 }
 
 // users are the names of the containers and images that a volume is of.
@@ -29,6 +36,7 @@ type node struct {
 	entries []*node // of a folder, by name
 	listing []*node // the same, by cookie
 	cookie  uint64  // resumes a listing after it; a hash of its path
+	when    int64   // when it last changed, in nanoseconds since 1970
 	target  string  // of a link
 	root    *fsRoot // of a volume, its raw image, partitions' images and info
 	pool    *pool   // of a pool's info
@@ -73,10 +81,10 @@ type builder struct {
 	names map[*node]map[string]*node
 }
 
-func newBuilder(t time.Time) *builder {
+func newBuilder() *builder {
 	root := &node{id: RootID}
 	return &builder{
-		view:  &view{root: root, nodes: map[NodeID]*node{RootID: root}, users: make(map[*volume]users), time: t},
+		view:  &view{root: root, nodes: map[NodeID]*node{RootID: root}, users: make(map[*volume]users)},
 		dirs:  map[string]*node{"": root},
 		names: map[*node]map[string]*node{root: {}},
 	}
@@ -143,12 +151,23 @@ func (b *builder) add(under, name, tag string, n *node) string {
 	return ""
 }
 
-// build sorts the folders and gives the view.
-func (b *builder) build() *view {
+// build gives the view. What is as it was in the view before has the time that it
+// had there: the kernel keeps a folder's listing as long as that stays.
+func (b *builder) build(before *view, now time.Time) *view {
 	for _, d := range b.dirs {
 		slices.SortFunc(d.entries, func(x, y *node) int { return cmp.Compare(x.name, y.name) })
 		d.listing = slices.Clone(d.entries)
 		slices.SortFunc(d.listing, func(x, y *node) int { return cmp.Compare(x.cookie, y.cookie) })
+	}
+	for id, n := range b.view.nodes {
+		n.when = now.UnixNano()
+		if before == nil {
+			continue
+		}
+		same := func(x, y *node) bool { return x.id == y.id && x.name == y.name }
+		if old := before.nodes[id]; old != nil && old.target == n.target && slices.EqualFunc(old.entries, n.entries, same) {
+			n.when = old.when
+		}
 	}
 	return b.view
 }

@@ -106,6 +106,7 @@ func (s *slots) drop(v *volume) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.roots[v.root.slot] = nil
+	delete(s.hashed, v.root.number)
 	for _, r := range v.parts {
 		s.roots[r.slot] = nil
 		delete(s.hashed, r.number)
@@ -120,7 +121,7 @@ func (t *Tree) partition(v *volume, part int) *fsRoot {
 	if r := v.parts[part]; r != nil {
 		return r
 	}
-	r := &fsRoot{vol: v, part: part, number: partitionNumber(v.pool.index, v.deviceID, part)}
+	r := &fsRoot{vol: v, part: part, number: hashedNumberOf(v.pool.index, v.deviceID, fmt.Sprintf("%s/p%d", v.name, part))}
 	t.slots.add(r)
 	if v.parts == nil {
 		v.parts = make(map[int]*fsRoot)

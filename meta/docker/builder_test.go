@@ -82,8 +82,7 @@ func (r *root) pool(transaction uint64) {
 	le.PutUint64(sb[48:], transaction) // trans_id
 	le.PutUint32(sb[336:], 128)        // data_block_size
 	le.PutUint32(sb[340:], 8)          // metadata_block_size
-	sum := ^crc32.Update(0, crc32.MakeTable(crc32.Castagnoli), sb[4:])
-	le.PutUint32(sb, ^sum^160774)
+	le.PutUint32(sb, ^crc32.Checksum(sb[4:], crc32.MakeTable(crc32.Castagnoli))^160774)
 	r.write(string(sb), poolDir, "metadata")
 	r.write("", poolDir, "data")
 }

@@ -95,8 +95,12 @@ func (s source) readNames(c *catalog, images []string) map[string][]string {
 		Repositories map[string]map[string]string // name, reference, image
 	}
 	err := record.ReadJSON(path, maxConfig, &r)
-	if err != nil && (len(images) > 0 || !errors.Is(err, fs.ErrNotExist)) {
-		c.warn(err)
+	if err != nil {
+		// Docker makes the file when it starts first.
+		if len(images) > 0 || !errors.Is(err, fs.ErrNotExist) {
+			c.warn(err)
+		}
+		return nil
 	}
 	tags, digests := make(map[string][]string), make(map[string][]string)
 	for _, repository := range slices.Sorted(maps.Keys(r.Repositories)) {

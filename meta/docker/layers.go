@@ -68,10 +68,13 @@ func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err err
 // readVolume reads a file that holds the name of a volume.
 func readVolume(path string) (string, error) {
 	text, err := readWord(path)
-	if err == nil && !isVolume(text) {
-		err = fmt.Errorf("%s: %.40q is not the name of a volume", path, text)
+	if err != nil {
+		return "", err
 	}
-	return text, err
+	if !isVolume(text) {
+		return "", fmt.Errorf("%s: %.40q is not the name of a volume", path, text)
+	}
+	return text, nil
 }
 
 // readBelow reads a layer's file "parent".

@@ -96,6 +96,50 @@ func TestMountWithoutALayerBelowIsOfTheBase(t *testing.T) {
 	}
 }
 
+func TestDamagedDeviceLosesOnlyItself(t *testing.T) {
+	t.Parallel()
+	mount := hexID("c mount")
+	for name, c := range map[string]struct {
+		device             string
+		warnings           int // the device's, and that of the layer or mount
+		containers, images int
+		orphan             string // a volume of which the parent is lost
+	}{
+		"of a container": {mount, 2, 0, 2, ""},
+		"of an init":     {mount + "-init", 2, 1, 2, mount},
+		"of a layer":     {hexID("one"), 2, 1, 1, hexID("two")},
+		"of the base":    {"base", 1, 1, 2, hexID("one")},
+		"of nobody":      {"x", 1, 1, 2, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRoot(t)
+			r.image("one", "one")
+			_, top := r.image("two", "one", "two")
+			r.container("c", "/c", top)
+			r.device("x")
+			r.write("{", recordsDir, c.device)
+			cat := r.load(c.warnings)
+			assertConsistent(t, cat)
+			if len(cat.Volumes) != 5 || len(cat.Containers) != c.containers || len(cat.Images) != c.images {
+				t.Errorf("%d volumes, %d containers, %d images", len(cat.Volumes), len(cat.Containers), len(cat.Images))
+			}
+			if c.orphan != "" && volume(t, cat, c.orphan).Parent != "" {
+				t.Errorf("%+v", volume(t, cat, c.orphan))
+			}
+		})
+	}
+}
+
+func TestDeviceOfNobodyIsAVolume(t *testing.T) {
+	t.Parallel()
+	r := newRoot(t)
+	r.device("x")
+	if v := volume(t, r.load(0), "x"); v.Role != meta.RoleVolume || v.Parent != "" || v.Root != "rootfs" {
+		t.Errorf("%+v", v)
+	}
+}
+
 // BuildKit mounts layers that are no containers'.
 func TestMountsOfABuilderAreNoContainers(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,7 @@ func (s source) addVolumes(c *catalog, devices map[string]record.Device, db laye
 		c.volumes[record.File(hash)] = true
 	}
 	origins := s.origins(c, db)
+	c.Volumes = make([]meta.Volume, 0, len(devices))
 	for _, hash := range slices.Sorted(maps.Keys(devices)) {
 		d, name := devices[hash], record.File(hash)
 		v := meta.Volume{

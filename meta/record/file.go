@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -15,47 +14,52 @@ import (
 
 // ReadFile reads a regular file of at most maxBytes. It follows no symbolic link
 // at the end of path, and waits for no pipe. Errors say the path.
+//
+// It does without [os.File]: for small files that is most of the time.
 func ReadFile(path string, maxBytes int64) ([]byte, error) {
-	f, err := open(path, unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	fd, err := open(path, unix.O_NOFOLLOW|unix.O_NONBLOCK)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("%s: a symbolic link in place of a regular file: %w", path, unix.ELOOP)
+		return nil, fmt.Errorf("%s: a symbolic link in place of a regular file: %w", path, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	st, err := f.Stat()
+	defer unix.Close(fd)
+	text, err := readAll(fd, maxBytes)
 	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	if st.Size() > maxBytes {
-		return nil, tooLong(path, maxBytes)
-	}
-	// One byte more than it has shows the end in one read.
-	text := make([]byte, st.Size()+1)
-	n, err := io.ReadFull(f, text)
-	switch {
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return text[:n], nil
-	case err != nil:
-		return nil, err
-	}
-	// It has grown meanwhile.
-	rest, err := io.ReadAll(io.LimitReader(f, maxBytes+1-int64(n)))
-	if err != nil {
-		return nil, err
-	}
-	if text = append(text, rest...); int64(len(text)) > maxBytes {
-		return nil, tooLong(path, maxBytes)
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
 	return text, nil
 }
 
-func tooLong(path string, maxBytes int64) error {
-	return fmt.Errorf("%s: longer than %d bytes: %w", path, maxBytes, unix.EFBIG)
+func readAll(fd int, maxBytes int64) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, errors.New("not a regular file")
+	}
+	// What is longer than it says has grown, and is read on.
+	text := make([]byte, 0, min(st.Size, maxBytes)+1)
+	for {
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		text = text[:len(text)+n]
+		switch {
+		case int64(len(text)) > maxBytes:
+			return nil, fmt.Errorf("longer than %d bytes: %w", maxBytes, unix.EFBIG)
+		case n == 0 || int64(len(text)) == st.Size:
+			return text, nil
+		case len(text) == cap(text):
+			text = slices.Grow(text, len(text))
+		}
+	}
 }
 
 // ReadJSON reads a file, as [ReadFile] does, that holds one JSON value.
@@ -76,10 +80,11 @@ func ReadJSON(path string, maxBytes int64, into any) error {
 
 // List lists a folder by name. It follows a symbolic link to it.
 func List(dir string) ([]fs.DirEntry, error) {
-	f, err := open(dir, unix.O_DIRECTORY)
+	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
+	f := os.NewFile(uintptr(fd), dir)
 	defer f.Close()
 	entries, err := f.ReadDir(-1)
 	if err != nil {
@@ -91,10 +96,18 @@ func List(dir string) ([]fs.DirEntry, error) {
 
 // open opens for reading, without a new access time where that is allowed: to the
 // owner, and to root.
-func open(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME|flags, 0)
-	if errors.Is(err, unix.EPERM) {
-		return os.OpenFile(path, os.O_RDONLY|flags, 0)
+func open(path string, flags int) (fd int, err error) {
+	flags |= unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOATIME
+	for {
+		fd, err := unix.Open(path, flags, 0)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EPERM && flags&unix.O_NOATIME != 0:
+			flags &^= unix.O_NOATIME
+		case err != nil:
+			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+		default:
+			return fd, nil
+		}
 	}
-	return f, err
 }

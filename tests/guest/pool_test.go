@@ -32,23 +32,46 @@ func newPool(t *testing.T, dir string) *pool {
 		}
 	}
 	const metadataBytes, dataBytes = 4 * mib, 512 * mib
-	p := &pool{metadataFile: filepath.Join(dir, "metadata"), dataFile: filepath.Join(dir, "data")}
-	p.metadata = loop(t, p.metadataFile, metadataBytes)
-	p.data = loop(t, p.dataFile, dataBytes)
-	table := fmt.Sprintf("0 %d thin-pool %s %s 128 0", dataBytes/sectorBytes, p.metadata, p.data)
-	sh(t, "dmsetup create pool --table '"+table+"'")
+	p := &pool{metadataFile: newFile(t, dir, "metadata", metadataBytes), dataFile: newFile(t, dir, "data", dataBytes)}
+	p.attach(t)
 	return p
+}
+
+// attach makes loop devices over the pool's files, and activates it by load.
+func (p *pool) attach(t *testing.T) {
+	t.Helper()
+	p.metadata, p.data = attach(t, p.metadataFile), attach(t, p.dataFile)
+	p.load(t)
+}
+
+// load activates the pool over its loop devices.
+func (p *pool) load(t *testing.T) {
+	t.Helper()
+	sh(t, fmt.Sprintf("dmsetup create pool --table \"0 $(blockdev --getsz %s) thin-pool %s %s 128 0\"", p.data, p.metadata, p.data))
 }
 
 // loop is a loop device over a new file of a length in bytes.
 func loop(t *testing.T, path string, bytes int64) string {
 	t.Helper()
+	return attach(t, newFile(t, filepath.Dir(path), filepath.Base(path), bytes))
+}
+
+// newFile makes a file of a length in bytes.
+func newFile(t *testing.T, dir, name string, bytes int64) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(path, bytes); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// attach is a loop device over a file.
+func attach(t *testing.T, path string) string {
+	t.Helper()
 	return strings.TrimSpace(sh(t, "losetup --find --show "+path))
 }
 

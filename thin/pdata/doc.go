@@ -25,7 +25,8 @@
 // An equal superblock is no proof where much time lies between two looks at it:
 // older kernels give the lowest free block first, so after two commits all roots
 // can be where they were, with other contents. Hence verified blocks of a live
-// pool are used again for only a few milliseconds after a look.
+// pool are used again for only a few milliseconds after a look, and a walk that
+// took longer than that is done again, a few times.
 //
 // # Source
 //

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -114,6 +115,31 @@ func TestCurrentComparesTheMapping(t *testing.T) {
 	}
 }
 
+func TestSlowWalkOfALivePoolIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	im := images[0]
+	leaf := im.leafOf(im.deviceRoot(1), 0)
+	slow := false
+	r := readerFunc(func(p []byte, off int64) (int, error) {
+		n, err := im.ReadAt(p, off)
+		if slow && off == int64(leaf)*BlockBytes {
+			// While this walk stands still, the pool changes, and all roots are
+			// where they were.
+			slow = false
+			time.Sleep(4 * trust)
+			im.edit(leaf, func(b []byte) { copy(parseNode(b).value(0), le.AppendUint64(nil, 800<<24)) })
+		}
+		return n, err
+	})
+	m := mustOpen(t, r, int64(len(im.p)), Options{Live: true})
+	d := openDevice(t, m, 1)
+	slow = true
+	if r, err := d.Run(t.Context(), 0, 1); err != nil || r != mapped(0, 800, 1, 0) {
+		t.Error(r, err)
+	}
+}
+
 func TestOldBlocksOfALivePoolAreNotTrusted(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
@@ -187,7 +213,9 @@ func TestConcurrentReadersOfAMovingPool(t *testing.T) {
 	specs, images := twoStates()
 	states := make([]*image, 0, 40)
 	for i := range 40 {
-		states = append(states, images[i%2])
+		im := images[i%2].clone()
+		im.edit(0, func(p []byte) { le.PutUint32(p[44:], uint32(i)) }) // no two superblocks are equal
+		states = append(states, im)
 	}
 	m := (&movingPool{states: states, after: 300}).open(t, Options{Live: true})
 	var group sync.WaitGroup

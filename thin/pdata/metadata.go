@@ -15,9 +15,13 @@ const (
 	// looks is how often a live pool's superblock is read where it makes no sense,
 	// as it does while it is being written.
 	looks = 8
-	// trust is how long after a look at the superblock of a live pool the blocks
-	// that were read under it are used again.
+	// trust is how far apart two looks at the superblock of a live pool may be, for
+	// an equal one to prove that nothing has changed in between.
 	trust = 5 * time.Millisecond
+	// lateWalks is how often something is read again because the looks were too far
+	// apart. Where the disk is so slow that they always are, the pool is as slow in
+	// changing.
+	lateWalks = 4
 )
 
 // Metadata is an open pool's metadata. Its methods may be called concurrently.
@@ -67,7 +71,7 @@ func (m *Metadata) Generation() uint64 { return m.view.Load().generation }
 // Refresh reads the superblock again and tells whether the metadata have changed
 // since it was last read.
 func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
-	same, err := m.look(ctx, m.view.Load())
+	same, _, err := m.look(ctx, m.view.Load())
 	return err == nil && !same, err
 }
 
@@ -127,31 +131,39 @@ func (m *Metadata) readSuperblock(ctx context.Context, block uint64) (Superblock
 }
 
 // look reads the superblock again and tells whether what v shows is current. If
-// not, the view is replaced.
-func (m *Metadata) look(ctx context.Context, v *view) (same bool, err error) {
-	at := time.Now().UnixNano()
+// not, the view is replaced. Where the look comes too late after the one before,
+// the blocks that v has are not used again.
+func (m *Metadata) look(ctx context.Context, v *view) (same, late bool, err error) {
+	at := time.Now()
 	s, err := m.readState(ctx)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if s.identity != v.identity {
 		m.view.CompareAndSwap(v, newView(m, s, v.generation+1))
-		return false, nil
+		return false, false, nil
+	}
+	if late = m.expired(v, at); !late {
+		v.seen.Store(at.UnixNano())
 	}
 	if s.pool != v.pool { // and yet the metadata snapshot is the same
 		now := &view{state: s, generation: v.generation, r: v.r, size: v.size, cache: v.cache}
-		now.seen.Store(at)
+		now.seen.Store(v.seen.Load())
 		m.view.CompareAndSwap(v, now)
 	}
-	v.seen.Store(at)
-	return true, nil
+	return true, late, nil
+}
+
+// expired tells whether the last look that found a view current is too long ago.
+func (m *Metadata) expired(v *view, now time.Time) bool {
+	return m.opts.Live && now.Sub(time.Unix(0, v.seen.Load())) > m.trust
 }
 
 // trusted is the view to read with. The blocks that it has of a live pool are
 // young enough to be used.
 func (m *Metadata) trusted() *view {
 	v := m.view.Load()
-	if m.opts.Live && time.Since(time.Unix(0, v.seen.Load())) > m.trust {
+	if m.expired(v, time.Now()) {
 		m.view.CompareAndSwap(v, newView(m, v.state, v.generation))
 		v = m.view.Load()
 	}
@@ -162,7 +174,7 @@ func (m *Metadata) trusted() *view {
 // to; f begins anew each time. Where look is false and the pool is not live, the
 // superblock that was read before is taken to be current.
 func (m *Metadata) read(ctx context.Context, look bool, f func(*view) error) error {
-	for range walks {
+	for i := range walks {
 		v := m.trusted()
 		err := f(v)
 		if ctx.Err() != nil {
@@ -171,11 +183,11 @@ func (m *Metadata) read(ctx context.Context, look bool, f func(*view) error) err
 		if !look && !m.opts.Live {
 			return err
 		}
-		same, lookErr := m.look(ctx, v)
+		same, late, lookErr := m.look(ctx, v)
 		if lookErr != nil {
 			return lookErr
 		}
-		if same {
+		if same && (!late || i >= lateWalks) {
 			return err
 		}
 	}

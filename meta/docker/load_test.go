@@ -1,0 +1,72 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+)
+
+// watched is a context that calls do each time that it is asked whether it is
+// done: at many moments while a root is read, also by several at once.
+type watched struct {
+	context.Context
+	asked *atomic.Int64
+	do    func(asked int64)
+}
+
+func (w watched) Err() error {
+	w.do(w.asked.Add(1))
+	return w.Context.Err()
+}
+
+// At whatever moment a container is removed, in the steps of daemon/delete.go,
+// what is loaded is of before or after, and never of between.
+func TestRecordsThatChangeMeanwhileAreReadAgain(t *testing.T) {
+	t.Parallel()
+	var before, after int
+	for moment, done := int64(1), false; !done; moment++ {
+		r := newRoot(t)
+		_, chains := r.layers("one")
+		r.container("stays", "/stays", chains[0])
+		r.container("goes", "/goes", chains[0])
+		w := watched{t.Context(), new(atomic.Int64), func(asked int64) {
+			if asked == moment {
+				r.remove(recordsDir, hexID("goes mount"))
+				r.remove(recordsDir, hexID("goes mount")+"-init")
+				r.remove(mountsDir, hexID("goes"))
+				r.remove(containersDir, hexID("goes"))
+			}
+		}}
+		cat, err := r.source().Load(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = w.asked.Load() < moment
+		switch n := len(cat.Containers); {
+		case len(cat.Volumes) != 2+2*n || len(cat.Warnings) > 0:
+			t.Errorf("moment %d: %d containers, %d volumes, %v", moment, n, len(cat.Volumes), cat.Warnings)
+		case n == 2:
+			before++
+		case n == 1:
+			after++
+		}
+	}
+	if before == 0 || after < 10 {
+		t.Errorf("%d times before, %d after", before, after)
+	}
+}
+
+func TestLoadEndsThoughRecordsAlwaysChange(t *testing.T) {
+	t.Parallel()
+	r := newRoot(t)
+	w := watched{t.Context(), new(atomic.Int64), func(asked int64) {
+		if err := os.Mkdir(r.path(recordsDir, fmt.Sprint(".", asked)), 0o700); err != nil {
+			t.Error(err)
+		}
+	}}
+	if cat, err := r.source().Load(w); err != nil || len(cat.Volumes) != 1 {
+		t.Error(cat, err)
+	}
+}

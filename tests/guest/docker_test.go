@@ -1,0 +1,108 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"thintree/tests/manifest"
+	"thintree/tests/pools"
+)
+
+// The volumes of the pool in docker-ext4 that the test changes.
+const (
+	writtenID = 20
+	written   = "3d302c1317c9b31fc7fd0ec33e0b0f09a69c842eab1c139ae7a8cf0fc23d5aa9"
+)
+
+// TestDockerRootThatIsActive reads all volumes of a Docker root but one, while the
+// kernel has its pool active, writes to that one, and makes snapshots of another
+// and deletes them.
+func TestDockerRootThatIsActive(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t *testing.T) {
+		dir := mounted(t, loop(t, filepath.Join(t.TempDir(), "image"), 768*mib))
+		if err := pools.Unpack(dir, "docker-ext4"); err != nil {
+			t.Fatal(err)
+		}
+		root := filepath.Join(dir, "docker")
+		files := filepath.Join(root, "devicemapper/devicemapper")
+		p := &pool{metadataFile: filepath.Join(files, "metadata"), dataFile: filepath.Join(files, "data")}
+		p.attach(t)
+		log := filepath.Join(writable(t), "log")
+		mnt := mountTree(t, "docker:"+root)
+		if mode, err := poolMode(mnt); mode != "live" {
+			t.Errorf("the pool is %s, %v", mode, err)
+		}
+
+		truth := pools.Truth(t, "docker-ext4")
+		compared := make(chan error, 1)
+		go func() { compared <- compareAll(mnt, truth) }()
+		round := 0
+		for done := false; !done || round < 5; round++ {
+			select {
+			case err := <-compared:
+				done = true
+				if err != nil {
+					t.Error(err)
+				}
+			default:
+			}
+			sh(t, fmt.Sprintf("echo round %d >>%s; sync -f %s", round, log, log))
+			sh(t, fmt.Sprintf("dmsetup message pool 0 'create_snap %d 1'", passing+round)) // of a device that is not active
+			if round > 0 {
+				p.delete(t, passing+round-1)
+			}
+			if err := listed(mnt, []int{1, 2, 4, 7, 11, 12, 13, 14, 19, 20}, passing); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Logf("%d rounds", round)
+		within(t, seconds, "what was written last shows", func() error {
+			text, err := os.ReadFile(filepath.Join(mnt, "volumes", written, "log"))
+			if err == nil && !strings.HasSuffix(string(text), fmt.Sprintf("round %d\n", round-1)) {
+				err = errors.New("not so")
+			}
+			return err
+		})
+	})
+}
+
+// writable is a folder where the kernel has a volume mounted.
+func writable(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mounted-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sizeBytes = 1 << 30
+	sh(t, fmt.Sprintf("dmsetup create written --table '0 %d thin /dev/mapper/pool %d' && mount /dev/mapper/written %s", sizeBytes/sectorBytes, writtenID, dir))
+	return dir
+}
+
+// compareAll holds the volumes that nobody writes to against what the kernel
+// showed of them.
+func compareAll(mnt string, truth map[string]string) error {
+	var errs []error
+	for name, text := range truth {
+		if name == written {
+			continue
+		}
+		want, err := manifest.Read(strings.NewReader(text))
+		if err != nil {
+			return err
+		}
+		got, err := manifest.OfDir(filepath.Join(mnt, "volumes", name), manifest.Options{})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if diff := manifest.Diff(want, got); diff != "" {
+			errs = append(errs, fmt.Errorf("%s differs from what the kernel showed:\n%s", name, diff))
+		}
+	}
+	return errors.Join(errs...)
+}
