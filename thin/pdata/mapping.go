@@ -123,8 +123,9 @@ func (d *Mappings) verify(ctx context.Context, v *view) error {
 }
 
 // Run tells what a virtual block is mapped to, and as many of those that follow
-// it, up to maxLength in all, as are mapped to data blocks that follow at the same
-// time; or how many, from this one on, are not mapped. Damage at virtualBlock is a
+// it, up to maxLength in all, as are mapped to data blocks that follow, whenever
+// that was (the run's Time is the first block's); or how many, from this one on,
+// are not mapped. Damage at virtualBlock is a
 // [DamageError]; damage that follows only ends the run.
 func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run, error) {
 	return d.run(ctx, false, virtualBlock, maxLength)
@@ -154,7 +155,12 @@ func (v *view) run(ctx context.Context, t tree, begin, length uint64) (Run, erro
 	err := v.walk(ctx, t, span{begin, begin + length}, func(it item) bool {
 		switch {
 		case run.Mapped:
-			return it.damage == nil && run.extend(parseMapping(it.key, it.value))
+			if it.damage != nil {
+				return false
+			}
+			next := parseMapping(it.key, it.value)
+			next.Time = run.Time // who reads does not mind
+			return run.extend(next)
 		case it.key > begin:
 			run.Length = it.key - begin
 			return false
