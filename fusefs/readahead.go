@@ -6,9 +6,8 @@ import (
 )
 
 // readAheadKiB is how far the kernel reads ahead of who reads a file in
-// sequence. By default it is 128, which makes eight requests of what one can
-// answer.
-const readAheadKiB = 1024
+// sequence: two requests of the largest kind. By default it is 128.
+const readAheadKiB = 2048
 
 // raiseReadAhead does that for a mount. Only root may; reading works without.
 func (m *Mount) raiseReadAhead() error {
