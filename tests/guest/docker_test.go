@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"thintree/tests/manifest"
 	"thintree/tests/pools"
@@ -56,6 +57,7 @@ func TestDockerRootThatIsActive(t *testing.T) {
 			if round > 0 {
 				p.delete(t, passing+round-1)
 			}
+			time.Sleep(300 * time.Millisecond) // the guest has one CPU
 			if err := listed(mnt, []int{1, 2, 4, 7, 11, 12, 13, 14, 19, 20}, passing); err != nil {
 				t.Error(err)
 			}
