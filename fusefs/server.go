@@ -312,18 +312,18 @@ func dirEntry(e tree.DirEntry) fuse.DirEntry {
 	return fuse.DirEntry{Name: e.Name, Ino: e.Ino, Mode: e.Type, Off: e.Cookie}
 }
 
-// request is a FUSE request as a context: it ends when the caller is interrupted.
-type request struct{ cancel <-chan struct{} }
+// request is a FUSE request as a context. The kernel interrupts one at any signal
+// that its caller catches, and no filesystem on a disk fails for that; so all that
+// an interrupt ends is waiting for a volume's turn.
+type request struct{ interrupted <-chan struct{} }
 
 func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (request) Value(any) any               { return nil }
-func (r request) Done() <-chan struct{}     { return r.cancel }
+func (request) Done() <-chan struct{}       { return nil }
+func (request) Err() error                  { return nil }
 
-func (r request) Err() error {
-	select {
-	case <-r.cancel:
-		return context.Canceled
-	default:
-		return nil
+func (r request) Value(key any) any {
+	if key == (tree.Interrupt{}) {
+		return r.interrupted
 	}
+	return nil
 }

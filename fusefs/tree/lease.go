@@ -57,6 +57,34 @@ func newLeases(o Options, load func(context.Context, *volume) (*content, error))
 	}
 }
 
+// Interrupt is the key of a context's value, a <-chan struct{}, that ends waiting
+// for the turn of a volume when it is closed, but nothing that is short.
+type Interrupt struct{}
+
+// patience is how long an interrupted caller waits all the same: an open is
+// mostly done by then.
+const patience = time.Second
+
+// wait waits until a lease is ready.
+func (l *lease) wait(ctx context.Context) error {
+	interrupt, _ := ctx.Value(Interrupt{}).(<-chan struct{})
+	select {
+	case <-l.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-interrupt:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-l.ready:
+		return nil
+	case <-timer.C:
+		return context.Canceled
+	}
+}
+
 // acquire opens a volume, or joins those who use it. Whoever got a lease
 // returns it with release. The context ends the wait, not the open itself as
 // long as somebody else waits for it too.
@@ -74,15 +102,9 @@ func (ls *leases) acquire(ctx context.Context, v *volume) (*lease, error) {
 				return nil, ctx.Err()
 			}
 		}
-		select {
-		case <-l.ready:
-		default:
-			select {
-			case <-l.ready:
-			case <-ctx.Done():
-				ls.release(l)
-				return nil, ctx.Err()
-			}
+		if err := l.wait(ctx); err != nil {
+			ls.release(l)
+			return nil, err
 		}
 		if err := l.err; err != nil {
 			ls.release(l)

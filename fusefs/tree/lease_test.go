@@ -250,6 +250,28 @@ func TestInterruptEndsTheWaitOfOneOnly(t *testing.T) {
 	})
 }
 
+func TestSignalEndsOnlyALongWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{MaxActive: 1, OpenTimeout: time.Minute, Idle: time.Hour})
+		v := volumes(2)
+		interrupted := make(chan struct{})
+		close(interrupted)
+		ctx := context.WithValue(t.Context(), Interrupt{}, (<-chan struct{})(interrupted))
+		held := b.mustAcquire(t, v[0])
+		if l, err := b.acquire(ctx, v[0]); err != nil {
+			t.Errorf("joining an open volume: %v", err)
+		} else {
+			b.release(l)
+		}
+		began := time.Now()
+		if _, err := b.acquire(ctx, v[1]); !errors.Is(err, context.Canceled) || time.Since(began) != patience {
+			t.Errorf("waiting for a turn: %v after %v", err, time.Since(began))
+		}
+		b.release(held)
+	})
+}
+
 func TestOpenThatNobodyWaitsForIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

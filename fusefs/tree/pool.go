@@ -71,12 +71,12 @@ func (p *pool) list(ctx context.Context) error {
 		l.when = st.ModTime().UnixNano()
 	}
 	for d, err := range p.reader.Devices(ctx) {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
+		if errors.As(err, new(*pdata.DamageError)) || errors.As(err, new(*pdata.MismatchError)) {
 			l.problems = append(l.problems, err)
 			continue
+		}
+		if err != nil {
+			return err
 		}
 		l.ids = append(l.ids, d.ID)
 		l.devices[d.ID] = d

@@ -99,7 +99,12 @@ func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o Options) er
 	if len(pools) == 0 {
 		return errors.Join(errs...)
 	}
-	s.pools, s.warnings = pools, append(errs, cat.Warnings...)
+	for _, p := range s.pools {
+		if !slices.Contains(pools, p) {
+			errs = append(errs, p.close())
+		}
+	}
+	s.pools, s.warnings = pools, slices.DeleteFunc(append(errs, cat.Warnings...), func(err error) bool { return err == nil })
 	for _, err := range s.warnings {
 		o.Log.Warn("not all that is named can be shown", "source", s.String(), "error", err)
 	}
