@@ -19,9 +19,17 @@ const (
 	written   = "3d302c1317c9b31fc7fd0ec33e0b0f09a69c842eab1c139ae7a8cf0fc23d5aa9"
 )
 
-// TestDockerRootThatIsActive reads all volumes of a Docker root but one, while the
-// kernel has its pool active, writes to that one, and makes snapshots of another
-// and deletes them.
+// readVolumes are those that it reads: the base device and the images' layers. The
+// guest is slow, and all others hold the same files.
+var readVolumes = []string{
+	"base",
+	"622ffbffe25c76e8242bfdb646d7ea1c35a76df60390be769033e92ce4636353",
+	"7142713d95333654aca9df726cee3e776bee6a31b2ee6d361fd013ed062b5d20",
+}
+
+// TestDockerRootThatIsActive reads volumes of a Docker root while the kernel has its
+// pool active, writes to another one, and makes snapshots of a third and deletes
+// them.
 func TestDockerRootThatIsActive(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
@@ -85,15 +93,12 @@ func writable(t *testing.T) string {
 	return dir
 }
 
-// compareAll holds the volumes that nobody writes to against what the kernel
-// showed of them.
+// compareAll holds volumes that nobody writes to against what the kernel showed of
+// them.
 func compareAll(mnt string, truth map[string]string) error {
 	var errs []error
-	for name, text := range truth {
-		if name == written {
-			continue
-		}
-		want, err := manifest.Read(strings.NewReader(text))
+	for _, name := range readVolumes {
+		want, err := manifest.Read(strings.NewReader(truth[name]))
 		if err != nil {
 			return err
 		}
