@@ -39,7 +39,11 @@ func image(t *testing.T, bytes int64, commands string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", "-ec", commands, "sh", path, tree)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil && os.Getuid() != 0 && strings.Contains(string(out), "cannot check mount status") {
+		t.Skip("needs root: mkfs.btrfs looks into the loop devices that somebody has attached")
+	}
+	if err != nil {
 		t.Fatalf("%s: %v\n%s", commands, err, out)
 	}
 	return path
