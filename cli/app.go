@@ -145,7 +145,7 @@ func arrange(app *cli.App, args []string) []string {
 			continue
 		}
 		flags = append(flags, a)
-		if takesValue(cmd, strings.TrimLeft(a, "-")) && len(todo) > 0 {
+		if takesValue(flagOf(cmd, strings.TrimLeft(a, "-"))) && len(todo) > 0 {
 			flags = append(flags, todo[0])
 			todo = todo[1:]
 		}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -118,45 +117,26 @@ func applyOptions(c *cli.Context) (noExec bool, err error) {
 		for o := range strings.SplitSeq(strings.ReplaceAll(list, `\,`, "\x00"), ",") {
 			name, value, hasValue := strings.Cut(strings.ReplaceAll(o, "\x00", ","), "=")
 			name = strings.ReplaceAll(name, "_", "-")
+			f := flagOf(c.Command, name)
 			switch {
 			case name == "noexec" || name == "exec":
 				noExec = name == "noexec"
 				continue
 			case name == "" || mountOptions[name] || strings.HasPrefix(name, "x-"):
 				continue
-			case name == "o" || !isFlag(c.Command, name):
+			case name == "o" || f == nil:
 				return false, wrongUse("-o %s: no such option: see thintree mount --help", o)
-			case !hasValue && takesValue(c.Command, name):
+			case !hasValue && takesValue(f):
 				return false, wrongUse("-o %s: it takes a value: %s=…", name, name)
 			case !hasValue:
 				value = "true"
 			}
 			if err := c.Set(name, value); err != nil {
-				return false, wrongUse("-o %s: %v%s", o, err, unit(c.Command, name))
+				return false, wrongUse("-o %s: %v%s", o, err, unit(f))
 			}
 		}
 	}
 	return noExec, nil
-}
-
-// unit says how a time is written.
-func unit(cmd *cli.Command, name string) string {
-	for _, f := range cmd.Flags {
-		if _, ok := f.(*cli.DurationFlag); ok && slices.Contains(f.Names(), name) {
-			return ": a time has a unit: 300s, 5m"
-		}
-	}
-	return ""
-}
-
-func takesValue(cmd *cli.Command, name string) bool {
-	for _, f := range cmd.Flags {
-		if slices.Contains(f.Names(), name) {
-			_, isBool := f.(*cli.BoolFlag)
-			return !isBool
-		}
-	}
-	return false
 }
 
 // mountOptions are what mount(8) and fstab(5) add, and what holds anyway: a tree
@@ -167,8 +147,4 @@ var mountOptions = map[string]bool{
 	"group": true, "nogroup": true, "nofail": true, "-netdev": true, "comment": true, "sync": true, "async": true,
 	"atime": true, "noatime": true, "relatime": true, "norelatime": true, "strictatime": true, "nostrictatime": true,
 	"lazytime": true, "nolazytime": true, "diratime": true, "nodiratime": true, "silent": true, "loud": true,
-}
-
-func isFlag(cmd *cli.Command, name string) bool {
-	return slices.ContainsFunc(cmd.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 }
