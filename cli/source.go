@@ -16,11 +16,14 @@ import (
 	"thintree/meta"
 	"thintree/meta/docker"
 	"thintree/meta/pool"
+	"thintree/meta/store"
 	"thintree/thin/block"
 )
 
 const sourceHelp = `SOURCE is one of
    docker:DIR        a Docker root (/var/lib/docker) with the devicemapper driver
+   store:DIR         a store of thintree's own: what a Docker root has in its
+                     folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
    DIR               a folder, recognised by what lies there
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
@@ -50,6 +53,8 @@ func openSource(c *cli.Context, arg string) (meta.Source, error) {
 	switch kind {
 	case "docker":
 		return openDocker(c, where)
+	case "store":
+		return openStore(c, where)
 	case "pool":
 		if c.String("pool") != "" {
 			return nil, wrongUse("--pool: %s names a pool already", arg)
@@ -66,7 +71,7 @@ func openSource(c *cli.Context, arg string) (meta.Source, error) {
 		}
 		return pool.New(metadata, data, names), nil
 	}
-	return nil, wrongUse("%s: no such kind of source: docker:DIR and pool:META,DATA are known", arg)
+	return nil, wrongUse("%s: no such kind of source: docker:DIR, store:DIR and pool:META,DATA are known", arg)
 }
 
 func openDocker(c *cli.Context, dir string) (meta.Source, error) {
@@ -76,17 +81,38 @@ func openDocker(c *cli.Context, dir string) (meta.Source, error) {
 	if dir == "" {
 		return nil, wrongUse("docker: names no folder: docker:/var/lib/docker")
 	}
-	root, err := filepath.Abs(dir)
+	root, o, err := openRecords(c, dir)
 	if err != nil {
 		return nil, err
 	}
-	var o docker.Options
+	return docker.New(root, o), nil
+}
+
+func openStore(c *cli.Context, dir string) (meta.Source, error) {
+	if c.String("names") != "" {
+		return nil, wrongUse("--names: a store has names of its own")
+	}
+	if dir == "" {
+		return nil, wrongUse("store: names no folder: store:/var/lib/thintree")
+	}
+	root, o, err := openRecords(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	return store.New(root, o), nil
+}
+
+// openRecords is where records of devices are, and their pool.
+func openRecords(c *cli.Context, dir string) (root string, o store.Options, err error) {
+	if root, err = filepath.Abs(dir); err != nil {
+		return "", o, err
+	}
 	if p := c.String("pool"); p != "" {
 		if o.Metadata, o.Data, err = splitPool(p); err != nil {
-			return nil, wrongUse("--pool: %v", err)
+			return "", o, wrongUse("--pool: %v", err)
 		}
 	}
-	return docker.New(root, o), nil
+	return root, o, nil
 }
 
 // splitPool splits META,DATA into two paths that hold wherever the program goes.
@@ -105,7 +131,7 @@ func splitPool(arg string) (metadata, data string, err error) {
 func recognise(c *cli.Context, path string) (meta.Source, error) {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no such file or folder: a source is docker:DIR, pool:META,DATA or a path", path)
+		return nil, fmt.Errorf("%s: no such file or folder: a source is docker:DIR, store:DIR, pool:META,DATA or a path", path)
 	}
 	if err != nil {
 		return nil, err
@@ -114,7 +140,10 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 		if docker.Recognise(path) {
 			return openDocker(c, path)
 		}
-		return nil, fmt.Errorf("%s: nothing in this folder is known: a Docker root has devicemapper/metadata in it", path)
+		if store.Recognise(path) {
+			return openStore(c, path)
+		}
+		return nil, fmt.Errorf("%s: nothing in this folder is known: a Docker root has devicemapper/metadata in it, a store metadata/base", path)
 	}
 	f, err := block.Open(path, block.Options{})
 	if err != nil {

@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"thintree/meta"
+	"thintree/meta/store"
 )
+
+const poolDir = driver + "/" + store.PoolDir
 
 // root is a Docker root that a test lays out.
 type root struct {

@@ -27,7 +27,7 @@ func (s source) addContainers(ctx context.Context, c *catalog, db layerDB) error
 	records, damaged, err := record.Each(ctx, ids, func(id string) (container, error) {
 		r, err := s.readContainer(id)
 		if _, mounted := db.mounts[id]; mounted && errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s: %v", s.path(containersDir, id, configFile), bare(err)) // no vanished one
+			err = errors.New(err.Error()) // no vanished one
 		}
 		return r, err
 	})

@@ -7,18 +7,16 @@ import (
 	"path/filepath"
 
 	"thintree/meta"
+	"thintree/meta/store"
 )
 
-// Options say what a Docker root does not tell.
-type Options struct {
-	// Metadata and Data are the paths of the pool's halves where they are not the
-	// loop files in the root (dm.thinpooldev); otherwise "".
-	Metadata, Data string
-}
+// Options say what a Docker root does not tell: where the pool is.
+type Options = store.Options
 
 type source struct {
 	root string
-	opts Options
+	// devices are the records of devices, and their pool: the store in the root.
+	devices store.Records
 }
 
 var _ meta.Source = source{}
@@ -29,7 +27,9 @@ func New(path string, o Options) meta.Source {
 	if up := filepath.Dir(path); filepath.Base(path) == driver && !isRoot(path) && isRoot(up) {
 		path = up
 	}
-	return source{path, o}
+	return source{path, store.Records{
+		Source: "docker:" + path, Root: path, Dir: driver, What: "a Docker root with the devicemapper driver", Options: o,
+	}}
 }
 
 // Recognise tells whether a path is one that [New] takes: a Docker root with the
@@ -50,8 +50,7 @@ func isRoot(path string) bool {
 // Where things are in a root.
 const (
 	driver        = "devicemapper"
-	recordsDir    = driver + "/metadata"
-	poolDir       = driver + "/devicemapper"
+	recordsDir    = driver + "/" + store.RecordsDir
 	containersDir = "containers"
 	imageDir      = "image/" + driver
 	layersDir     = imageDir + "/layerdb/sha256"
@@ -62,7 +61,7 @@ const (
 )
 
 // String is the source as a person writes it.
-func (s source) String() string { return "docker:" + s.root }
+func (s source) String() string { return s.devices.Source }
 
 func (s source) path(parts ...string) string {
 	return filepath.Join(append([]string{s.root}, parts...)...)

@@ -156,7 +156,7 @@ func TestForbiddenRootSaysSo(t *testing.T) {
 	t.Cleanup(func() { os.Chmod(r.path(driver), 0o700) })
 	asUser(t, func() {
 		_, err := r.source().Load(t.Context())
-		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only root may look into a Docker root"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only its owner and root may look into it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 		if !Recognise(r.dir) {

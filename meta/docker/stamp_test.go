@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"thintree/meta"
+	"thintree/meta/record"
 )
 
 // settledStamp is the stamp once all that changed is older than a tick.
 func (r *root) settledStamp() string {
 	r.t.Helper()
-	time.Sleep(2 * tick)
+	time.Sleep(2 * record.Tick)
 	stamp, err := r.source().Stamp(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
@@ -106,7 +107,7 @@ func TestStampOfWhatHasJustChangedIsLikeNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if time.Since(st.ModTime()) > tick {
+	if time.Since(st.ModTime()) > record.Tick {
 		t.Skip("the machine is too slow to see it")
 	}
 	if two := r.settledStamp(); one == two {

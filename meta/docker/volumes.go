@@ -15,33 +15,19 @@ var base = record.File("")
 // filesDir is where the files are in every volume but the base device.
 const filesDir = "rootfs"
 
-// addVolumes adds a volume for each device.
-func (s source) addVolumes(c *catalog, devices map[string]record.Device, db layerDB, open *record.Transaction) {
-	c.volumes = make(map[string]bool, len(devices))
-	for hash := range devices {
-		c.volumes[record.File(hash)] = true
-	}
+// addOrigins tells what the volumes are for, which are snapshots of which, and
+// where the files in them are.
+func (s source) addOrigins(c *catalog, db layerDB) {
 	origins := s.origins(c, db)
-	c.Volumes = make([]meta.Volume, 0, len(devices))
-	for _, hash := range slices.Sorted(maps.Keys(devices)) {
-		d, name := devices[hash], record.File(hash)
-		v := meta.Volume{
-			Name: name, Pool: poolName, DeviceID: d.ID, SizeBytes: d.SizeBytes, TransactionID: d.TransactionID,
-			Role: meta.RoleVolume, Root: filesDir, Record: s.path(recordsDir, name),
+	for i := range c.Volumes {
+		v := &c.Volumes[i]
+		if v.Role == meta.RoleBase {
+			continue
 		}
-		if o, ok := origins[name]; ok {
+		v.Root = filesDir
+		if o, ok := origins[v.Name]; ok {
 			v.Role, v.Parent = o.role, o.parent
 		}
-		if hash == "" {
-			v.Role, v.Parent, v.Root = meta.RoleBase, "", ""
-		}
-		switch {
-		case open != nil && open.Hash == hash:
-			v.State = meta.StateHalf
-		case d.Deleted:
-			v.State = meta.StateDeleted
-		}
-		c.Volumes = append(c.Volumes, v)
 	}
 }
 

@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// The files in a folder of records that are of no device, and that of the base
-// device.
+// DeviceSetFile is the name of the record of all devices together.
+const DeviceSetFile = "deviceset-metadata"
+
+// Other files in a folder of records: of no device, and of the base device.
 const (
 	transactionFile = "transaction-metadata"
-	deviceSetFile   = "deviceset-metadata"
 	baseFile        = "base"
 )
 
@@ -51,7 +52,7 @@ func ReadDir(ctx context.Context, dir string) (devices map[string]Device, damage
 }
 
 func isDevice(name string) bool {
-	return name != transactionFile && name != deviceSetFile && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".migrated")
+	return name != transactionFile && name != DeviceSetFile && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".migrated")
 }
 
 func readDevice(path string) (Device, error) {
@@ -91,4 +92,18 @@ func ReadTransaction(dir string) (Transaction, error) {
 		return Transaction{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return t, nil
+}
+
+// ReadDeviceSet reads deviceset-metadata in a folder of records. Its error is
+// [fs.ErrNotExist] where there is none.
+func ReadDeviceSet(dir string) (DeviceSet, error) {
+	path := filepath.Join(dir, DeviceSetFile)
+	var s DeviceSet
+	if err := ReadJSON(path, maxBytes, &s); err != nil {
+		return DeviceSet{}, err
+	}
+	if err := checkDeviceID("next_device_id", s.NextDeviceID); err != nil {
+		return DeviceSet{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
 }

@@ -26,6 +26,16 @@ type Transaction struct {
 	DeviceID uint32 `json:"device_id"`   // 0 to 1<<24-1
 }
 
+// DeviceSet is what is recorded of all devices together: deviceset-metadata.
+type DeviceSet struct {
+	// NextDeviceID is the id that is tried first for a new device, 0 to 1<<24-1.
+	NextDeviceID uint32 `json:"next_device_id"`
+	// BaseDeviceUUID is that of the base device's filesystem, and
+	// BaseDeviceFilesystem its kind: "ext4" or "xfs". Both are "" before it is made.
+	BaseDeviceUUID       string
+	BaseDeviceFilesystem string
+}
+
 const (
 	maxDeviceID = 1<<24 - 1
 	sectorBytes = 512

@@ -18,18 +18,24 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/tree", "fusefs/extract", "meta/...", "thin/block", "volfs"}},
+	{"cli", []string{"fusefs", "fusefs/tree", "fusefs/extract", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "volfs/..."}},
 	{"fusefs", []string{"fusefs/tree", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"meta/...", "thin", "thin/block", "thin/pdata", "volfs/..."}},
 
 	{"meta", nil},
 	{"meta/record", nil},
+	{"meta/docker", []string{"meta", "meta/record", "meta/store"}},
 	{"meta/...", []string{"meta", "meta/record", "thin/pdata", "thin/block"}},
 
-	{"thin", []string{"thin/block", "thin/pdata"}},
+	{"thin", []string{"thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata"}},
+	{"thin/deviceset", []string{"meta/record", "thin", "thin/block", "thin/dm", "volfs/probe"}},
+	{"thin/guard", []string{"thin/dm"}},
 	{"thin/pdata", []string{"thin/block"}},
 	{"thin/block", nil},
+	{"thin/dm", nil},
+	{"thin/dm/dmtest", []string{"thin/dm"}},
+	{"thin/loop", nil},
 
 	{"volfs", nil},
 	{"volfs/probe", []string{"volfs"}},
@@ -41,7 +47,8 @@ var arrows = []struct {
 // reserved are modules of others that few packages may import.
 var reserved = map[string][]string{
 	"github.com/hanwen/go-fuse":      {"fusefs"},
-	"github.com/moby/sys/mountinfo":  {"fusefs", "tests/..."},
+	"github.com/moby/sys/mountinfo":  {"fusefs", "thin/deviceset", "tests/..."},
+	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
 	"github.com/urfave/cli":          {"cli"},
 	"github.com/schollz/progressbar": {"cli"},
 	"golang.org/x/term":              {"cli"},

@@ -1,0 +1,179 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/meta"
+	"thintree/meta/record"
+	"thintree/thin/block"
+	"thintree/thin/pdata"
+)
+
+// poolName is how the pool is called: a store has one, without a name.
+const poolName = "pool"
+
+// Records is the records of devices, and the pool, of a source that has them.
+type Records struct {
+	Source string // the source as a person writes it, with which errors begin
+	Root   string // the folder that Source names
+	Dir    string // where in Root the store is, "" where it is Root itself
+	What   string // what Root should be, for errors: "a Docker root"
+	Options
+}
+
+func (r Records) path(parts ...string) string {
+	return filepath.Join(append([]string{r.Root, r.Dir}, parts...)...)
+}
+
+// Read reads the records once: what they tell is the pool and the volumes, by name,
+// of which only the base device's has a role. It is an error where there are no
+// records or they cannot be listed, and where the loop files are missing and
+// Options do not say where the pool is. Both wrap the error of the filesystem.
+func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
+	devices, warnings, err := record.ReadDir(ctx, r.path(RecordsDir))
+	if err != nil {
+		return nil, r.noRecords(err)
+	}
+	pool, err := r.pool()
+	if err != nil {
+		return nil, err
+	}
+	open, err := r.openTransaction(ctx)
+	if err != nil {
+		warnings = append(warnings, err)
+	}
+	c := &meta.Catalog{Pools: []meta.Pool{pool}, Warnings: warnings, Volumes: make([]meta.Volume, 0, len(devices))}
+	for _, hash := range slices.Sorted(maps.Keys(devices)) {
+		d, name := devices[hash], record.File(hash)
+		v := meta.Volume{
+			Name: name, Pool: poolName, DeviceID: d.ID, SizeBytes: d.SizeBytes, TransactionID: d.TransactionID,
+			Role: meta.RoleVolume, Record: r.path(RecordsDir, name),
+		}
+		if hash == "" {
+			v.Role = meta.RoleBase
+		}
+		switch {
+		case open != nil && open.Hash == hash:
+			v.State = meta.StateHalf
+		case d.Deleted:
+			v.State = meta.StateDeleted
+		}
+		c.Volumes = append(c.Volumes, v)
+	}
+	return c, nil
+}
+
+// Look adds to a look what the volumes depend on. The error is that of ctx.
+func (r Records) Look(ctx context.Context, l *record.Look) error {
+	l.Add(unix.AT_FDCWD, r.path(RecordsDir))
+	// The end of a transaction shows in the pool only.
+	if t, _ := r.openTransaction(ctx); t != nil {
+		l.AddNumber(t.OpenID)
+	}
+	return ctx.Err()
+}
+
+// pool is where the pool lies: where Options say, otherwise in loop files, which
+// must be there.
+func (r Records) pool() (meta.Pool, error) {
+	metadata, err := r.half("metadata", r.Metadata)
+	if err != nil {
+		return meta.Pool{}, err
+	}
+	data, err := r.half("data", r.Data)
+	return meta.Pool{Name: poolName, Metadata: metadata, Data: data}, err
+}
+
+func (r Records) half(name, given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	loop := r.path(PoolDir, name)
+	switch _, err := os.Stat(loop); {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s: %s: %w: the pool is on devices of its own (dm.thinpooldev): name them with --pool META,DATA",
+			r.Source, path.Join(r.Dir, PoolDir, name), bare(err))
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", r.Source, err)
+	}
+	return loop, nil
+}
+
+// openTransaction is the creation or deletion of a device that was begun and that
+// the pool knows nothing of; nil where there is none. It is nil as well where the
+// pool cannot be read, which whoever opens it says. The error is of the record.
+func (r Records) openTransaction(ctx context.Context) (*record.Transaction, error) {
+	t, err := record.ReadTransaction(r.path(RecordsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	id, err := poolTransaction(ctx, cmp.Or(r.Metadata, r.path(PoolDir, "metadata")))
+	if err != nil || t.OpenID <= id {
+		return nil, nil
+	}
+	return &t, nil
+}
+
+// poolTransaction is a pool's transaction id. It is read past the page cache, for
+// somebody may have the pool in use.
+func poolTransaction(ctx context.Context, metadata string) (uint64, error) {
+	f, err := block.Open(metadata, block.Options{Direct: true})
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	m, err := pdata.Open(ctx, f, f.Size(), pdata.Options{Live: true})
+	if err != nil {
+		return 0, err
+	}
+	return m.Superblock().TransactionID, nil
+}
+
+// noRecords says why there are no records of devices.
+func (r Records) noRecords(err error) error {
+	dir := path.Join(r.Dir, RecordsDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
+		if _, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", r.Source, noFolder{err})
+		}
+		return fmt.Errorf("%s: %s: %w: is this %s?", r.Source, dir, noFolder{err}, r.What)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %s: %w: only its owner and root may look into it", r.Source, dir, bare(err))
+	}
+	return fmt.Errorf("%s: %w", r.Source, err)
+}
+
+// noFolder is an error of a folder that is missing, in words that say so.
+type noFolder struct{ error }
+
+func (e noFolder) Error() string {
+	if errors.Is(e.error, unix.ENOTDIR) {
+		return "not a directory"
+	}
+	return "no such directory"
+}
+
+func (e noFolder) Unwrap() error { return e.error }
+
+// bare is an error without the path that the text around it gives.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}

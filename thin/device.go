@@ -1,0 +1,105 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
+)
+
+// MaxDeviceID is the highest id that a device can have in its pool.
+const MaxDeviceID = 1<<24 - 1
+
+// HasDevice tells whether the pool has a device of an id.
+func (p *Pool) HasDevice(ctx context.Context, id uint32) (bool, error) {
+	// What cannot succeed, and fails in a way that tells: the new device's id is in
+	// use where there is such an origin.
+	err := p.message(ctx, map[unix.Errno]error{
+		unix.EEXIST:  ErrIDInUse,
+		unix.ENODATA: &NoDeviceError{id},
+	}, "create_snap %d %d", id, id)
+	var missing *NoDeviceError
+	switch {
+	case errors.Is(err, ErrIDInUse):
+		return true, nil
+	case errors.As(err, &missing):
+		return false, nil
+	}
+	return false, err
+}
+
+// CreateDevice creates an empty device in the pool. [ErrIDInUse] says that the
+// pool has one of this id.
+func (p *Pool) CreateDevice(ctx context.Context, id uint32) error {
+	if err := checkIDs(id); err != nil {
+		return err
+	}
+	return p.message(ctx, map[unix.Errno]error{unix.EEXIST: ErrIDInUse}, "create_thin %d", id)
+}
+
+// CreateSnapDevice creates a device that holds what another one, the origin,
+// holds now. Where the origin is active it is suspended for that moment, with the
+// filesystem on it frozen, so that the snapshot is consistent; it is resumed
+// whatever happens, also if this process is killed. Errors are [ErrIDInUse], and
+// a *[NoDeviceError] where there is no origin.
+func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
+	if err := checkIDs(id, origin); err != nil {
+		return err
+	}
+	active, err := p.active(ctx, origin)
+	if err != nil {
+		return err
+	}
+	return p.kernel.suspended(ctx, active, func(ctx context.Context) error {
+		return p.message(ctx, map[unix.Errno]error{
+			unix.EEXIST:  ErrIDInUse,
+			unix.ENODATA: &NoDeviceError{origin},
+		}, "create_snap %d %d", id, origin)
+	})
+}
+
+// DeleteDevice deletes a device from the pool; what only it held is lost. Errors
+// are [ErrActive], and a *[NoDeviceError] where there is none.
+func (p *Pool) DeleteDevice(ctx context.Context, id uint32) error {
+	if err := checkIDs(id); err != nil {
+		return err
+	}
+	return p.message(ctx, map[unix.Errno]error{
+		unix.EBUSY:   ErrActive,
+		unix.ENODATA: &NoDeviceError{id},
+	}, "delete %d", id)
+}
+
+func checkIDs(ids ...uint32) error {
+	for _, id := range ids {
+		if id > MaxDeviceID {
+			return fmt.Errorf("device id %d: %d is the highest", id, MaxDeviceID)
+		}
+	}
+	return nil
+}
+
+// active lists the names of the devices by which an id is active and runs.
+func (p *Pool) active(ctx context.Context, id uint32) ([]string, error) {
+	list, err := p.kernel.dm.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range list {
+		info, table, err := p.kernel.dm.Table(ctx, d.Name)
+		if errors.Is(err, dm.ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if t, err := parseDeviceTable(table); err == nil && t.pool == p.number && t.id == id && !info.Suspended {
+			names = append(names, d.Name)
+		}
+	}
+	return names, nil
+}

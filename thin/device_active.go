@@ -1,0 +1,118 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
+)
+
+// Device is a thin device that is active in the kernel.
+type Device struct {
+	Name   string // of the device-mapper device
+	Number uint64 // its number, as unix.Mkdev makes it
+	ID     uint32 // in the pool
+}
+
+// Path is where its block device is.
+func (d Device) Path() string { return dm.NodePath(d.Number) }
+
+// Activation says how a device is activated.
+type Activation struct {
+	Name, UUID string // of the device-mapper device; UUID may be ""
+	ID         uint32 // in the pool
+	SizeBytes  int64  // the device's length, a multiple of 512: the pool does not know it
+	ReadOnly   bool
+	// Origin is the path of a block device that is read where the thin device has
+	// no data: an external origin. "" is for none. Nobody may write to it.
+	Origin string
+	// Udev says whether udev is to look into it: dm.Hidden or dm.Public.
+	Udev dm.Udev
+}
+
+// ActivateDevice makes a block device of a device in the pool, and finds it where
+// it is active in just this way already. An id may be active under several names,
+// but only readers may share it: what one writes another does not see. Errors are
+// a *[NoDeviceError], and [dm.ErrExists] where another device has the name.
+func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error) {
+	if err := checkIDs(a.ID); err != nil {
+		return Device{}, err
+	}
+	if a.SizeBytes <= 0 || a.SizeBytes%sectorBytes != 0 {
+		return Device{}, fmt.Errorf("device %d: a length of %d bytes: it must be a positive multiple of %d", a.ID, a.SizeBytes, sectorBytes)
+	}
+	t := deviceTable{sectors: uint64(a.SizeBytes) / sectorBytes, pool: p.number, id: a.ID}
+	if a.Origin != "" {
+		var st unix.Stat_t
+		if err := unix.Stat(a.Origin, &st); err != nil {
+			return Device{}, &os.PathError{Op: "stat", Path: a.Origin, Err: err}
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+			return Device{}, fmt.Errorf("%s: an origin must be a block device", a.Origin)
+		}
+		t.origin = st.Rdev
+	}
+	spec := dm.Spec{Name: a.Name, UUID: a.UUID, Table: []dm.Target{t.target()}, ReadOnly: a.ReadOnly, Udev: a.Udev}
+	info, err := p.kernel.dm.Activate(ctx, spec)
+	if errors.Is(err, dm.ErrExists) {
+		info, err = p.again(ctx, spec, t, err)
+	}
+	if err != nil {
+		return Device{}, fmt.Errorf("pool %s: device %d: %w", p.name, a.ID, p.explain(ctx, err, map[unix.Errno]error{
+			unix.ENODATA: &NoDeviceError{a.ID},
+		}))
+	}
+	return Device{a.Name, info.Number, a.ID}, nil
+}
+
+// again finds an active device of the name. One that was made and got no table,
+// as a kill leaves it, is made anew. exists is the error where it is another
+// device.
+func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists error) (dm.Info, error) {
+	info, table, err := p.kernel.dm.Table(ctx, spec.Name)
+	if err != nil {
+		return dm.Info{}, errors.Join(exists, err)
+	}
+	if !info.Active {
+		if _, err := p.kernel.removeEmpty(ctx, spec.Name); err != nil {
+			return dm.Info{}, errors.Join(exists, err)
+		}
+		return p.kernel.dm.Activate(ctx, spec)
+	}
+	if have, err := parseDeviceTable(table); err != nil || have != want || info.ReadOnly != spec.ReadOnly {
+		return dm.Info{}, exists
+	}
+	if info.DeferredRemoval {
+		return info, p.kernel.dm.CancelDeferred(ctx, spec.Name)
+	}
+	return info, nil
+}
+
+// SuspendDevice stops a device's I/O, and freezes the filesystem on it, until
+// ResumeDevice. Whoever reads or writes it waits; nothing resumes it where the
+// caller dies.
+func (k *Kernel) SuspendDevice(ctx context.Context, name string) error {
+	return k.dm.Suspend(ctx, name, dm.SuspendOptions{})
+}
+
+// ResumeDevice lets a device's I/O go on.
+func (k *Kernel) ResumeDevice(ctx context.Context, name string) error {
+	_, err := k.dm.Resume(ctx, name, dm.Unchanged)
+	return err
+}
+
+// RemoveDevice deactivates a device: its data stay in the pool. Where somebody
+// has it open it waits as long as ctx says, and is [dm.ErrInUse] then. Deferred,
+// it does not wait: the device goes when its last user lets go of it, and gone
+// tells whether it has. A device that is not there has gone.
+func (k *Kernel) RemoveDevice(ctx context.Context, name string, deferred bool, u dm.Udev) (gone bool, err error) {
+	if deferred {
+		return k.dm.DeactivateLater(ctx, name, u)
+	}
+	err = k.dm.Deactivate(ctx, name, u)
+	return err == nil, err
+}

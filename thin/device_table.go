@@ -1,0 +1,82 @@
+package thin
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"thintree/thin/dm"
+)
+
+// deviceTable is the table of a thin device.
+type deviceTable struct {
+	sectors uint64
+	pool    uint64 // its device number
+	id      uint32
+	origin  uint64 // the external origin's device number, 0 for none
+}
+
+const deviceTarget = "thin"
+
+var errNoThinDevice = errors.New("it is no thin device")
+
+func (t deviceTable) target() dm.Target {
+	params := fmt.Sprintf("%s %d", deviceText(t.pool), t.id)
+	if t.origin != 0 {
+		params += " " + deviceText(t.origin)
+	}
+	return dm.Target{Length: t.sectors, Type: deviceTarget, Params: params}
+}
+
+func parseDeviceTable(table []dm.Target) (deviceTable, error) {
+	if len(table) != 1 || table[0].Type != deviceTarget {
+		return deviceTable{}, errNoThinDevice
+	}
+	words := strings.Fields(table[0].Params)
+	if len(words) < 2 || len(words) > 3 {
+		return deviceTable{}, fmt.Errorf("thin table %q: not understood", table[0].Params)
+	}
+	pool, err := parseDevice(words[0])
+	if err != nil {
+		return deviceTable{}, err
+	}
+	id, err := strconv.ParseUint(words[1], 10, 32)
+	if err != nil {
+		return deviceTable{}, err
+	}
+	t := deviceTable{sectors: table[0].Length, pool: pool, id: uint32(id)}
+	if len(words) == 3 {
+		t.origin, err = parseDevice(words[2])
+	}
+	return t, err
+}
+
+// DeviceStatus is what the kernel tells of an active thin device.
+type DeviceStatus struct {
+	// Failed says that the pool has failed, so that the rest is not known.
+	Failed bool
+	// MappedSectors is how much of the device has data, in sectors of 512 bytes.
+	MappedSectors uint64
+	// HighestSector is the last one that has data. It counts only where something
+	// is mapped.
+	HighestSector uint64
+}
+
+// ParseDeviceStatus reads a status of the thin target.
+func ParseDeviceStatus(params string) (DeviceStatus, error) {
+	bad := fmt.Errorf("thin status %q: not understood", params)
+	words := strings.Fields(params)
+	switch {
+	case len(words) == 1 && (words[0] == "Fail" || words[0] == "Error" || words[0] == "-"):
+		return DeviceStatus{Failed: true}, nil
+	case len(words) < 2:
+		return DeviceStatus{}, bad
+	}
+	mapped, ok := number(words[0])
+	highest, ok2 := number(words[1])
+	if !ok || !ok2 && words[1] != "-" {
+		return DeviceStatus{}, bad
+	}
+	return DeviceStatus{MappedSectors: mapped, HighestSector: highest}, nil
+}

@@ -1,0 +1,86 @@
+package deviceset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"thintree/meta/record"
+)
+
+// openBase checks that the base device is the recorded one, or with doInit makes
+// it where there is none, or only a half of one.
+func (s *DeviceSet) openBase(ctx context.Context, doInit bool) error {
+	d := s.devices[""]
+	if d != nil && d.rec.Initialized {
+		return s.checkBase(ctx, d)
+	}
+	if !doInit {
+		return nil
+	}
+	if d != nil {
+		if err := s.deleteNow(ctx, d); err != nil {
+			return err
+		}
+	}
+	return s.makeBase(ctx)
+}
+
+func (s *DeviceSet) checkBase(ctx context.Context, d *device) error {
+	if s.set.BaseDeviceUUID == "" {
+		return nil // Docker before 1.9 recorded none
+	}
+	_, id, err := s.identify(ctx, d)
+	if err != nil {
+		return fmt.Errorf("the base device: %w", err)
+	}
+	if id != s.set.BaseDeviceUUID {
+		return &BaseError{Recorded: s.set.BaseDeviceUUID, Found: id}
+	}
+	return nil
+}
+
+// identify tells a device's filesystem and its UUID.
+func (s *DeviceSet) identify(ctx context.Context, d *device) (fs, uuid string, err error) {
+	err = s.while(ctx, d, true, func(path string) error {
+		fs, uuid, err = s.fs.identify(ctx, path)
+		return err
+	})
+	return fs, uuid, err
+}
+
+// makeBase makes the base device, and a filesystem on it. It counts once its
+// record says that it is initialized.
+func (s *DeviceSet) makeBase(ctx context.Context) (err error) {
+	if err := s.create(ctx, "", record.Device{SizeBytes: s.opts.BaseBytes}, s.pool.CreateDevice); err != nil {
+		return err
+	}
+	d := s.devices[""]
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.deleteNow(context.WithoutCancel(ctx), d))
+		}
+	}()
+	var uuid string
+	err = s.while(ctx, d, false, func(path string) error {
+		if err := s.fs.make(ctx, s.opts.Filesystem, s.opts.MkfsArgs, path); err != nil {
+			return err
+		}
+		_, uuid, err = s.fs.identify(ctx, path)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the base device: %w", err)
+	}
+	s.set.BaseDeviceUUID, s.set.BaseDeviceFilesystem = uuid, s.opts.Filesystem
+	if err := record.WriteDeviceSet(s.records, s.set); err != nil {
+		return err
+	}
+	rec := d.rec
+	rec.Initialized = true
+	if err := record.WriteDevice(s.records, "", rec); err != nil {
+		return err
+	}
+	d.rec = rec
+	return nil
+}

@@ -1,0 +1,129 @@
+package deviceset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"thintree/thin/dm"
+)
+
+// MountDevice activates a device and mounts it at a folder. label is an SELinux
+// context, "" for none. The mount stays when the process ends. Mounting it there
+// again does nothing.
+func (s *DeviceSet) MountDevice(ctx context.Context, hash, path, label string) error {
+	d, err := s.find(ctx, hash)
+	if err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	defer d.lock.release()
+	if err := s.mount(ctx, d, path, label); err != nil {
+		return fmt.Errorf("mount %q: %w", hash, err)
+	}
+	return nil
+}
+
+func (s *DeviceSet) mount(ctx context.Context, d *device, path, label string) (err error) {
+	if d.rec.Deleted {
+		return ErrDeleted
+	}
+	if path, err = realPath(path); err != nil {
+		return err
+	}
+	active, err := s.activate(ctx, d, false)
+	if err != nil {
+		return err
+	}
+	mounts, err := s.fs.mounts(active.Number)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(mounts, path) {
+		return nil
+	}
+	fs, _, err := s.fs.identify(ctx, active.Path())
+	if err == nil {
+		err = s.fs.mount(active.Path(), path, fs, mountOptions(fs, s.opts.MountOptions, label))
+	}
+	if err != nil && len(mounts) == 0 {
+		err = errors.Join(err, s.release(context.WithoutCancel(ctx), d))
+	}
+	return err
+}
+
+// realPath is a path as the mount table has it.
+func realPath(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+func mountOptions(fs, options, label string) string {
+	if fs == xfs {
+		options = joinOptions("nouuid", options) // its snapshots have the UUID of their origin
+	}
+	if label != "" {
+		options = joinOptions(options, fmt.Sprintf("context=%q", label))
+	}
+	return options
+}
+
+// UnmountDevice unmounts a device from a folder and, with its last mount,
+// deactivates it. Without deferred removal one that somebody uses is EBUSY, and
+// stays mounted. A device that is not mounted there is deactivated all the same.
+func (s *DeviceSet) UnmountDevice(ctx context.Context, hash, path string) error {
+	d, err := s.find(ctx, hash)
+	if err != nil {
+		return fmt.Errorf("unmount: %w", err)
+	}
+	defer d.lock.release()
+	if err := s.unmount(ctx, d, path); err != nil {
+		return fmt.Errorf("unmount %q: %w", hash, err)
+	}
+	return nil
+}
+
+func (s *DeviceSet) unmount(ctx context.Context, d *device, path string) error {
+	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
+	if errors.Is(err, dm.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	mounts, err := s.fs.mounts(info.Number)
+	if err != nil {
+		return err
+	}
+	if path, err = realPath(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if i := slices.Index(mounts, path); i >= 0 {
+		if err := s.fs.unmount(path, s.opts.DeferredRemoval); err != nil {
+			return err
+		}
+		mounts = slices.Delete(mounts, i, i+1)
+	}
+	if len(mounts) > 0 {
+		return nil
+	}
+	return s.release(ctx, d)
+}
+
+// release deactivates a device that is not mounted, unless it was activated by
+// itself.
+func (s *DeviceSet) release(ctx context.Context, d *device) error {
+	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
+	if errors.Is(err, dm.ErrNotFound) || err == nil && isKept(info) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.deactivate(ctx, s.name(d.hash))
+}

@@ -1,0 +1,176 @@
+package deviceset
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"thintree/thin"
+)
+
+// Options are how a store is made and used. ParseOptions reads them under the
+// names that they have for Docker (--storage-opt).
+type Options struct {
+	// BaseBytes is the length of the base device, and so of all others that are
+	// not made longer.
+	BaseBytes int64
+	// Filesystem is the base device's: "ext4" or "xfs".
+	Filesystem string
+	// MkfsArgs are arguments for mkfs, MountOptions for each mount.
+	MkfsArgs     []string
+	MountOptions string
+
+	// DataBytes and MetadataBytes are how long the pool's files are made.
+	DataBytes, MetadataBytes int64
+	// Data and Metadata are the pool's halves where they are not files in the
+	// store; Pool is the name of a pool that is active and somebody else's.
+	Data, Metadata string
+	Pool           string
+	// BlockSectors is the length of a new pool's data blocks, in 512-byte sectors.
+	BlockSectors uint32
+
+	// Discard gives a deleted device's blocks back to what the data lie on.
+	Discard bool
+	// DeferredRemoval deactivates what is busy when its last user lets go of it,
+	// and DeferredDeletion deletes it then.
+	DeferredRemoval, DeferredDeletion bool
+	// MinFreePercent is how much of the pool's data and metadata has to be free
+	// for a new device.
+	MinFreePercent uint64
+}
+
+func defaultOptions() Options {
+	return Options{
+		BaseBytes:      10 << 30,
+		Filesystem:     ext4,
+		DataBytes:      100 << 30,
+		MetadataBytes:  2 << 30,
+		BlockSectors:   128,
+		MinFreePercent: 10,
+	}
+}
+
+// The filesystems that a base device can have.
+const (
+	ext4 = "ext4"
+	xfs  = "xfs"
+)
+
+// OptionError is an option that is not understood.
+type OptionError struct{ Option, Why string }
+
+func (e *OptionError) Error() string { return fmt.Sprintf("option %q: %s", e.Option, e.Why) }
+
+// ParseOptions reads options of the form dm.basesize=10G. Sizes are in bytes or
+// have a unit, k, m, g or t, of 1024. The error is an *[OptionError].
+func ParseOptions(list []string) (Options, error) {
+	o := defaultOptions()
+	given := map[string]bool{}
+	for _, option := range list {
+		name, value, ok := strings.Cut(option, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		set, known := settings[name]
+		if !known {
+			return Options{}, &OptionError{option, "no such option"}
+		}
+		if !ok {
+			return Options{}, &OptionError{option, "it has no value: " + name + "=…"}
+		}
+		if err := set(&o, strings.TrimSpace(value)); err != nil {
+			return Options{}, &OptionError{option, err.Error()}
+		}
+		given[name] = true
+	}
+	if !given["dm.blkdiscard"] {
+		o.Discard = o.Pool == "" && o.Data == "" // files get shorter by it
+	}
+	if o.DeferredDeletion && !o.DeferredRemoval {
+		return Options{}, &OptionError{"dm.use_deferred_deletion", "it needs dm.use_deferred_removal=true"}
+	}
+	if (o.Data == "") != (o.Metadata == "") {
+		return Options{}, &OptionError{"dm.datadev", "it and dm.metadatadev go together"}
+	}
+	if o.Pool != "" && o.Data != "" {
+		return Options{}, &OptionError{"dm.thinpooldev", "dm.datadev names a pool already"}
+	}
+	return o, nil
+}
+
+var settings = map[string]func(o *Options, value string) error{
+	"dm.basesize": func(o *Options, v string) error { return size(&o.BaseBytes, v) },
+	"dm.fs": func(o *Options, v string) error {
+		if v != ext4 && v != xfs {
+			return fmt.Errorf("ext4 and xfs are known")
+		}
+		o.Filesystem = v
+		return nil
+	},
+	"dm.mkfsarg":          func(o *Options, v string) error { o.MkfsArgs = append(o.MkfsArgs, v); return nil },
+	"dm.mountopt":         func(o *Options, v string) error { o.MountOptions = joinOptions(o.MountOptions, v); return nil },
+	"dm.loopdatasize":     func(o *Options, v string) error { return size(&o.DataBytes, v) },
+	"dm.loopmetadatasize": func(o *Options, v string) error { return size(&o.MetadataBytes, v) },
+	"dm.datadev":          func(o *Options, v string) error { o.Data = v; return nil },
+	"dm.metadatadev":      func(o *Options, v string) error { o.Metadata = v; return nil },
+	"dm.thinpooldev": func(o *Options, v string) error {
+		o.Pool = strings.TrimPrefix(v, "/dev/mapper/")
+		return nil
+	},
+	"dm.blocksize": func(o *Options, v string) error {
+		var bytes int64
+		if err := size(&bytes, v); err != nil {
+			return err
+		}
+		o.BlockSectors = uint32(min(bytes/512, 1<<31))
+		return thin.CheckBlockSectors(o.BlockSectors)
+	},
+	"dm.blkdiscard":            func(o *Options, v string) error { return boolean(&o.Discard, v) },
+	"dm.use_deferred_removal":  func(o *Options, v string) error { return boolean(&o.DeferredRemoval, v) },
+	"dm.use_deferred_deletion": func(o *Options, v string) error { return boolean(&o.DeferredDeletion, v) },
+	"dm.min_free_space": func(o *Options, v string) error {
+		n, err := strconv.ParseUint(strings.TrimSuffix(v, "%"), 10, 64)
+		if err != nil || n >= 100 {
+			return fmt.Errorf("it is a percentage, 0%% to 99%%")
+		}
+		o.MinFreePercent = n
+		return nil
+	},
+	// Whether to wait for udev is found out, and not asked.
+	"dm.override_udev_sync_check": func(_ *Options, v string) error { return boolean(new(bool), v) },
+}
+
+func boolean(to *bool, value string) (err error) {
+	*to, err = strconv.ParseBool(value)
+	if err != nil {
+		err = fmt.Errorf("true and false are known")
+	}
+	return err
+}
+
+// size reads a number of bytes, a whole number of sectors.
+func size(to *int64, value string) error {
+	// Docker's units are powers of two, whatever they are called.
+	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(value), "b"), "i")
+	if strings.HasSuffix(unit, "k") || strings.HasSuffix(unit, "m") || strings.HasSuffix(unit, "g") || strings.HasSuffix(unit, "t") {
+		unit += "ib"
+	}
+	n, err := humanize.ParseBytes(unit)
+	if err != nil || n == 0 || n > 1<<60 || n%sectorBytes != 0 {
+		return fmt.Errorf("%q is no size: it is in bytes, a multiple of %d, or like 10G", value, sectorBytes)
+	}
+	*to = int64(n)
+	return nil
+}
+
+const sectorBytes = 512
+
+func joinOptions(list ...string) string {
+	var given []string
+	for _, o := range list {
+		if o != "" {
+			given = append(given, o)
+		}
+	}
+	return strings.Join(given, ",")
+}

@@ -1,0 +1,110 @@
+package deviceset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"thintree/thin"
+	"thintree/thin/dm"
+)
+
+// Status is what a store tells of itself.
+type Status struct {
+	Store             string          `json:"store"`
+	PoolName          string          `json:"pool_name"`
+	Pool              thin.PoolStatus `json:"pool"`
+	DataBlockBytes    int64           `json:"data_block_bytes"`
+	BaseBytes         int64           `json:"base_bytes"`
+	BaseUUID          string          `json:"base_uuid"`
+	BaseFilesystem    string          `json:"base_filesystem"`
+	Devices           int             `json:"devices"`
+	DeletedDevices    int             `json:"deleted_devices"` // of them, those that are to be deleted yet
+	DeferredRemoval   bool            `json:"deferred_removal"`
+	DeferredDeletion  bool            `json:"deferred_deletion"`
+	MinFreeDataBlocks uint64          `json:"min_free_data_blocks"`
+	// Problems are records that could not be read.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Status asks the kernel and the records.
+func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
+	pool, err := s.pool.Status(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	st := Status{
+		Store: s.root, PoolName: s.pool.Name(), Pool: pool, DataBlockBytes: s.pool.BlockBytes(),
+		DeferredRemoval: s.opts.DeferredRemoval, DeferredDeletion: s.opts.DeferredDeletion,
+		MinFreeDataBlocks: pool.DataTotalBlocks * s.opts.MinFreePercent / 100,
+	}
+	for _, err := range s.damaged {
+		st.Problems = append(st.Problems, err.Error())
+	}
+	for _, hash := range s.List() {
+		d, err := s.find(ctx, hash)
+		if err != nil {
+			continue // it was deleted meanwhile
+		}
+		st.Devices++
+		if d.rec.Deleted {
+			st.DeletedDevices++
+		}
+		if hash == "" {
+			st.BaseBytes = d.rec.SizeBytes
+		}
+		d.lock.release()
+	}
+	if err := s.turn.acquire(ctx); err != nil {
+		return Status{}, err
+	}
+	st.BaseUUID, st.BaseFilesystem = s.set.BaseDeviceUUID, s.set.BaseDeviceFilesystem
+	s.turn.release()
+	return st, nil
+}
+
+// DeviceStatus is what a store tells of a device.
+type DeviceStatus struct {
+	Hash          string `json:"name"`
+	DeviceID      uint32 `json:"device_id"`
+	SizeBytes     int64  `json:"size_bytes"`
+	TransactionID uint64 `json:"transaction_id"`
+	Deleted       bool   `json:"deleted"`
+	Active        bool   `json:"active"`
+	Suspended     bool   `json:"suspended"`
+	// Path is its block device while it is active.
+	Path string `json:"path,omitempty"`
+	// MappedBytes is how much of it has data. It is known while it is active.
+	MappedBytes int64    `json:"mapped_bytes,omitempty"`
+	Mounts      []string `json:"mounts,omitempty"`
+}
+
+// DeviceStatus asks the kernel and the records of a device.
+func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus, error) {
+	d, err := s.find(ctx, hash)
+	if err != nil {
+		return DeviceStatus{}, err
+	}
+	rec := d.rec
+	d.lock.release()
+	st := DeviceStatus{
+		Hash: hash, DeviceID: rec.ID, SizeBytes: rec.SizeBytes, TransactionID: rec.TransactionID, Deleted: rec.Deleted,
+	}
+	info, targets, err := s.kernel.DM().Status(ctx, s.name(hash))
+	if errors.Is(err, dm.ErrNotFound) {
+		return st, nil
+	}
+	if err != nil {
+		return DeviceStatus{}, err
+	}
+	st.Active, st.Suspended, st.Path = true, info.Suspended, dm.NodePath(info.Number)
+	if len(targets) == 1 {
+		t, err := thin.ParseDeviceStatus(targets[0].Params)
+		if err != nil {
+			return DeviceStatus{}, fmt.Errorf("device %q: %w", hash, err)
+		}
+		st.MappedBytes = int64(t.MappedSectors) * sectorBytes
+	}
+	st.Mounts, err = s.fs.mounts(info.Number)
+	return st, err
+}

@@ -1,0 +1,27 @@
+package deviceset
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"thintree/thin"
+)
+
+// TrimDevice has a device's filesystem give back the blocks that it does not
+// use, and tells how many bytes it gave back.
+func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, err error) {
+	err = s.mounted(ctx, hash, func(_, _, dir string) error {
+		f, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		bytes, err = thin.TrimFilesystem(f)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("trim %q: %w", hash, err)
+	}
+	return bytes, nil
+}

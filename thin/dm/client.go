@@ -1,0 +1,106 @@
+package dm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Client runs device-mapper's commands. Its methods may be called concurrently.
+type Client struct {
+	control Control
+	open    func() (Control, error) // another one, to wait for events
+
+	host bool        // this host's own: there is udev to tell, and device nodes
+	deaf atomic.Bool // udev has not answered in time: it is not waited for again
+}
+
+// Open opens this host's device-mapper. It takes root. Close it after use.
+func Open() (*Client, error) {
+	control, err := openControl()
+	if err != nil {
+		return nil, err
+	}
+	return &Client{control: control, open: openControl, host: true}, nil
+}
+
+// New makes a client over controls of the caller's, which open gives: one at
+// once, and another for each wait for an event. Nobody makes device nodes, and
+// udev is not told of anything: it is for tests.
+func New(open func() (Control, error)) (*Client, error) {
+	control, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &Client{control: control, open: open}, nil
+}
+
+// Close closes the client. No call may be under way.
+func (c *Client) Close() error { return c.control.Close() }
+
+// Version is the version of the kernel's ioctl interface.
+type Version struct{ Major, Minor, Patch uint32 }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+
+// Version asks the kernel for its version.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	r, err := newRequest("", 0, nil, 0)
+	if err != nil {
+		return Version{}, err
+	}
+	if err := c.run(ctx, "version", unix.DM_VERSION, r); err != nil {
+		return Version{}, err
+	}
+	v := r.header().Version
+	return Version{v[0], v[1], v[2]}, nil
+}
+
+// run runs a command.
+func (c *Client) run(ctx context.Context, op string, command uint, r *request) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return &Error{op, r.name, err}
+		}
+		err := c.control.Ioctl(command, r.buf)
+		if errors.Is(err, unix.EINTR) {
+			continue // the runtime's own signals, while it waited for I/O to end
+		}
+		if err != nil {
+			return &Error{op, r.name, err}
+		}
+		return nil
+	}
+}
+
+// ask runs a command whose answer can be longer than expected.
+func (c *Client) ask(ctx context.Context, op string, command uint, name string, flags uint32, data []byte) (*request, error) {
+	for room := dataBytes; room <= maxDataBytes; room *= 4 {
+		r, err := newRequest(name, flags, data, room)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.run(ctx, op, command, r); err != nil {
+			return nil, err
+		}
+		if r.header().Flags&unix.DM_BUFFER_FULL_FLAG == 0 {
+			return r, nil
+		}
+	}
+	return nil, &Error{op, name, fmt.Errorf("the answer is longer than %d bytes: %w", maxDataBytes, unix.EMSGSIZE)}
+}
+
+// tell runs a command that is answered by the header alone.
+func (c *Client) tell(ctx context.Context, op string, command uint, name string, flags uint32) (Info, error) {
+	r, err := newRequest(name, flags, nil, 0)
+	if err != nil {
+		return Info{}, err
+	}
+	if err := c.run(ctx, op, command, r); err != nil {
+		return Info{}, err
+	}
+	return r.info(), nil
+}

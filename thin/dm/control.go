@@ -1,0 +1,131 @@
+package dm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Control is a way to the kernel's device-mapper: an open /dev/mapper/control, or
+// what stands in for it in a test. Ioctl may be called concurrently.
+type Control interface {
+	// Ioctl runs a DM_ command on a buffer that begins with a unix.DmIoctl, and
+	// that the command changes. Its error is an errno.
+	Ioctl(command uint, buf []byte) error
+	// Wait returns when a device's event has come since DM_DEV_ARM_POLL was last
+	// run through this Control, or with the error of ctx.
+	Wait(ctx context.Context) error
+	Close() error
+}
+
+// controlPath is where udev, or the kernel itself, puts the control device.
+const controlPath = "/dev/" + unix.DM_DIR + "/" + unix.DM_CONTROL_NODE
+
+// controlNode is an open control device.
+type controlNode struct{ f *os.File }
+
+// openControl opens the control device, also where nobody has made its node, as
+// in a container without udev.
+func openControl() (Control, error) {
+	f, err := os.OpenFile(controlPath, os.O_RDWR|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		f, err = openUnlisted()
+	}
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return nil, fmt.Errorf("device-mapper: %w: it is root's", err)
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENOENT):
+		return nil, fmt.Errorf("device-mapper: %w: is the kernel's dm-mod there (modprobe dm-mod)?", err)
+	case err != nil:
+		return nil, fmt.Errorf("device-mapper: %w", err)
+	}
+	return controlNode{f}, nil
+}
+
+// openUnlisted opens the control device by a node of its own, which does not
+// stay.
+func openUnlisted() (*os.File, error) {
+	const sysfs = "/sys/class/misc/device-mapper/dev"
+	text, err := os.ReadFile(sysfs)
+	if err != nil {
+		return nil, err
+	}
+	var major, minor uint32
+	if _, err := fmt.Sscanf(strings.TrimSpace(string(text)), "%d:%d", &major, &minor); err != nil {
+		return nil, fmt.Errorf("%s: %w", sysfs, err)
+	}
+	dir, err := os.MkdirTemp("/dev", ".thintree-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	node := filepath.Join(dir, unix.DM_CONTROL_NODE)
+	if err := unix.Mknod(node, unix.S_IFCHR|0o600, int(unix.Mkdev(major, minor))); err != nil {
+		return nil, &os.PathError{Op: "mknod", Path: node, Err: err}
+	}
+	return os.OpenFile(node, os.O_RDWR|unix.O_CLOEXEC, 0)
+}
+
+func (c controlNode) Ioctl(command uint, buf []byte) error {
+	conn, err := c.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno unix.Errno
+	err = conn.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, uintptr(command), uintptr(unsafe.Pointer(&buf[0])))
+	})
+	if err != nil {
+		return err
+	}
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (c controlNode) Wait(ctx context.Context) error {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		one := [8]byte{1}
+		unix.Write(wake, one[:])
+	})
+	defer func() {
+		if !stop() {
+			<-done
+		}
+		unix.Close(wake)
+	}()
+	conn, err := c.f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = conn.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
+		failed = unix.EINTR
+		for failed == unix.EINTR {
+			_, failed = unix.Poll(fds, -1)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return os.NewSyscallError("poll", failed)
+}
+
+func (c controlNode) Close() error { return c.f.Close() }

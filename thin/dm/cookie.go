@@ -1,0 +1,87 @@
+package dm
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A cookie is a System V semaphore whose key udev's rules get with the kernel's
+// event: once they are done, they run dmsetup udevcomplete, which lowers it. The
+// protocol is that of libdm-common.c: the key has a magic upper half; the lower
+// half goes with event_nr.
+type cookie struct {
+	base uint16
+	id   uintptr // of the semaphore
+}
+
+const (
+	cookieMagic = 0x0D4D
+	cookieTries = 16
+
+	// cookiePatience is how long udev may take. A udev that cannot reach the
+	// semaphore, being in another IPC namespace, never answers.
+	cookiePatience = 10 * time.Second
+	cookieLook     = 20 * time.Millisecond
+)
+
+// semSetVal is SETVAL of sys/sem.h, which x/sys has not.
+const semSetVal = 16
+
+func newCookie() (*cookie, error) {
+	for range cookieTries {
+		base := uint16(rand.N(1<<16-1) + 1)
+		key := uintptr(cookieMagic)<<16 | uintptr(base)
+		id, _, errno := unix.Syscall(unix.SYS_SEMGET, key, 1, unix.IPC_CREAT|unix.IPC_EXCL|0o600)
+		if errno == unix.EEXIST {
+			continue
+		}
+		if errno != 0 {
+			return nil, os.NewSyscallError("semget", errno)
+		}
+		k := &cookie{base, id}
+		if _, _, errno := unix.Syscall6(unix.SYS_SEMCTL, id, 0, semSetVal, 1, 0, 0); errno != 0 {
+			k.destroy()
+			return nil, os.NewSyscallError("semctl", errno)
+		}
+		return k, nil
+	}
+	return nil, errors.New("no free semaphore for a udev cookie")
+}
+
+// number is what goes into event_nr.
+func (k *cookie) number() uint32 { return uint32(k.base) }
+
+// wait waits until udev is done: the semaphore is 0 then.
+func (k *cookie) wait(ctx context.Context) error {
+	type sembuf struct {
+		num uint16
+		op  int16
+		flg int16
+	}
+	deadline := time.Now().Add(cookiePatience)
+	for {
+		zero := sembuf{}
+		pause := unix.NsecToTimespec(int64(cookieLook))
+		_, _, errno := unix.Syscall6(unix.SYS_SEMTIMEDOP, k.id, uintptr(unsafe.Pointer(&zero)), 1, uintptr(unsafe.Pointer(&pause)), 0, 0)
+		switch {
+		case errno == 0:
+			return nil
+		case errno != unix.EAGAIN && errno != unix.EINTR:
+			return os.NewSyscallError("semtimedop", errno)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Now().After(deadline):
+			return os.ErrDeadlineExceeded
+		}
+	}
+}
+
+func (k *cookie) destroy() {
+	unix.Syscall6(unix.SYS_SEMCTL, k.id, 0, unix.IPC_RMID, 0, 0, 0)
+}

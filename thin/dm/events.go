@@ -1,0 +1,36 @@
+package dm
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+)
+
+// WaitEvent waits until a device's EventNr is another than after, and gives the
+// device's Info then. A thin pool has an event when it reaches its low water
+// mark, runs out of space, or fails. It is [ErrNotFound] once the device is
+// removed.
+func (c *Client) WaitEvent(ctx context.Context, name string, after uint32) (Info, error) {
+	control, err := c.open() // what arms one wait would disturb another's
+	if err != nil {
+		return Info{}, err
+	}
+	defer control.Close()
+	private := &Client{control: control}
+	for {
+		r, err := newRequest("", 0, nil, 0)
+		if err != nil {
+			return Info{}, err
+		}
+		if err := private.run(ctx, "arm poll", unix.DM_DEV_ARM_POLL, r); err != nil {
+			return Info{}, err
+		}
+		info, err := private.Info(ctx, name)
+		if err != nil || info.EventNr != after {
+			return info, err
+		}
+		if err := control.Wait(ctx); err != nil {
+			return Info{}, &Error{"wait", name, err}
+		}
+	}
+}

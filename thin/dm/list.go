@@ -1,0 +1,45 @@
+package dm
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listed is a device of a list.
+type Listed struct {
+	Name   string
+	Number uint64 // as unix.Mkdev makes it
+}
+
+// List gives all devices of the host.
+func (c *Client) List(ctx context.Context) ([]Listed, error) {
+	r, err := c.ask(ctx, "list", unix.DM_LIST_DEVICES, "", 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseDevices(r.answer())
+	if err != nil {
+		return nil, &Error{"list", "", err}
+	}
+	return list, nil
+}
+
+// TargetVersion is a kind of target that the kernel has.
+type TargetVersion struct {
+	Type string
+	Version
+}
+
+// TargetVersions lists the kinds of targets whose modules are loaded.
+func (c *Client) TargetVersions(ctx context.Context) ([]TargetVersion, error) {
+	r, err := c.ask(ctx, "list of targets", unix.DM_LIST_VERSIONS, "", 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseVersions(r.answer())
+	if err != nil {
+		return nil, &Error{"list of targets", "", err}
+	}
+	return list, nil
+}

@@ -1,0 +1,112 @@
+package dm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	headerBytes = unix.SizeofDmIoctl
+
+	// dataBytes is how much an answer may have at first; a longer one is asked for
+	// again, up to maxDataBytes.
+	dataBytes    = 16 << 10
+	maxDataBytes = 16 << 20
+)
+
+// A request is one ioctl's buffer: a unix.DmIoctl, and data behind it.
+type request struct {
+	buf  []byte // aligned for a unix.DmIoctl
+	name string
+}
+
+// newRequest makes a request about a device, "" for none, with data and room for
+// an answer of room bytes.
+func newRequest(name string, flags uint32, data []byte, room int) (*request, error) {
+	if len(name) > MaxNameBytes {
+		return nil, &NameError{name, fmt.Sprintf("it has %d bytes, and %d is the most", len(name), MaxNameBytes)}
+	}
+	if strings.Contains(name, "\x00") {
+		return nil, &NameError{name, "it holds a NUL"} // the kernel would take what is before it
+	}
+	n := headerBytes + max(len(data), room)
+	words := make([]uint64, (n+7)/8)
+	r := &request{unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8), name}
+	h := r.header()
+	h.Version = [3]uint32{unix.DM_VERSION_MAJOR, 0, 0} // which every kernel takes
+	h.Data_size = uint32(len(r.buf))
+	h.Data_start = headerBytes
+	h.Flags = flags
+	copy(h.Name[:], name)
+	copy(r.buf[headerBytes:], data)
+	return r, nil
+}
+
+func (r *request) header() *unix.DmIoctl { return (*unix.DmIoctl)(unsafe.Pointer(&r.buf[0])) }
+
+// answer is the data of the answer. The kernel gives less than a header's length
+// where there is none.
+func (r *request) answer() []byte {
+	h := r.header()
+	if h.Data_size < h.Data_start || int(h.Data_size) > len(r.buf) {
+		return nil
+	}
+	return r.buf[h.Data_start:h.Data_size]
+}
+
+// info is what the answer's header tells of the device.
+func (r *request) info() Info {
+	h := r.header()
+	return Info{
+		Name:            text(h.Name[:]),
+		UUID:            text(h.Uuid[:]),
+		Number:          deviceNumber(h.Dev),
+		OpenCount:       int(h.Open_count),
+		EventNr:         h.Event_nr,
+		Targets:         int(h.Target_count),
+		Suspended:       h.Flags&unix.DM_SUSPEND_FLAG != 0,
+		ReadOnly:        h.Flags&unix.DM_READONLY_FLAG != 0,
+		Active:          h.Flags&unix.DM_ACTIVE_PRESENT_FLAG != 0,
+		Inactive:        h.Flags&unix.DM_INACTIVE_PRESENT_FLAG != 0,
+		DeferredRemoval: h.Flags&unix.DM_DEFERRED_REMOVE != 0,
+	}
+}
+
+// text is a string that ends at a NUL, or where its room does.
+func text[T int8 | uint8](b []T) string {
+	var s strings.Builder
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		s.WriteByte(byte(c))
+	}
+	return s.String()
+}
+
+// deviceNumber is a device number as unix.Mkdev makes it, of one in the form
+// that the ioctls use (huge_encode_dev).
+func deviceNumber(dev uint64) uint64 {
+	return unix.Mkdev(uint32(dev>>8&0xfff), uint32(dev&0xff|dev>>12&0xfff00))
+}
+
+// targetSpecs is a table as DM_TABLE_LOAD takes it.
+func targetSpecs(table []Target) []byte {
+	var out []byte
+	for _, t := range table {
+		bytes := unix.SizeofDmTargetSpec + len(t.Params) + 1
+		bytes = (bytes + 7) &^ 7
+		spec := make([]byte, bytes)
+		binary.NativeEndian.PutUint64(spec[0:], t.Start)
+		binary.NativeEndian.PutUint64(spec[8:], t.Length)
+		binary.NativeEndian.PutUint32(spec[20:], uint32(bytes)) // next
+		copy(spec[24:24+unix.DM_MAX_TYPE_NAME-1], t.Type)
+		copy(spec[unix.SizeofDmTargetSpec:], t.Params)
+		out = append(out, spec...)
+	}
+	return out
+}

@@ -1,0 +1,80 @@
+package thin
+
+import (
+	"context"
+	"fmt"
+
+	"thintree/thin/dm"
+	"thintree/thin/guard"
+)
+
+// Kernel makes pools and devices with this host's device-mapper. Its methods may
+// be called concurrently, but for Close.
+type Kernel struct {
+	dm    *dm.Client
+	guard resumer
+}
+
+// resumer resumes devices that are left suspended: see package guard.
+type resumer interface {
+	// Hold has a device resumed if this process ends before release is called.
+	Hold(name string) (release func(), err error)
+	Close() error
+}
+
+// OpenKernel opens this host's device-mapper. It takes root. Close it after use.
+func OpenKernel() (*Kernel, error) {
+	c, err := dm.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Kernel{dm: c, guard: guard.New()}, nil
+}
+
+// NewKernel is a Kernel over a client of the caller's, which nobody guards: a
+// device stays suspended if the process ends between a suspend and a resume. It
+// is for tests.
+func NewKernel(c *dm.Client) *Kernel { return &Kernel{dm: c, guard: unguarded{}} }
+
+// Close closes it. Pools and devices stay as they are.
+func (k *Kernel) Close() error {
+	err := k.guard.Close()
+	if e := k.dm.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// DM is the client that it works with.
+func (k *Kernel) DM() *dm.Client { return k.dm }
+
+// suspended runs what is to happen while devices are suspended, their
+// filesystems frozen and all written out, and resumes them whatever happens.
+// Between the two there may be nothing but ioctls: a write, even to a log, could
+// wait for the very filesystem that is frozen.
+func (k *Kernel) suspended(ctx context.Context, names []string, run func(ctx context.Context) error) (err error) {
+	// What has begun is ended, and nothing waits for long.
+	ctx = context.WithoutCancel(ctx)
+	for _, name := range names {
+		release, holdErr := k.guard.Hold(name)
+		if holdErr != nil {
+			return fmt.Errorf("suspend %s: %w", name, holdErr)
+		}
+		defer release()
+		// Also where the suspend fails: it may have been under way.
+		defer func() {
+			if _, e := k.dm.Resume(ctx, name, dm.Unchanged); err == nil && e != nil {
+				err = e
+			}
+		}()
+		if err := k.dm.Suspend(ctx, name, dm.SuspendOptions{}); err != nil {
+			return err
+		}
+	}
+	return run(ctx)
+}
+
+type unguarded struct{}
+
+func (unguarded) Hold(string) (func(), error) { return func() {}, nil }
+func (unguarded) Close() error                { return nil }

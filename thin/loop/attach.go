@@ -1,0 +1,185 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options say how to attach a device.
+type Options struct {
+	// ReadOnly makes a device that nobody can write to, over a file that is
+	// opened for reading only.
+	ReadOnly bool
+}
+
+const (
+	// tries is how often a free device is asked for, because another process can
+	// be quicker to take it.
+	tries = 100
+	// longestWait is the time between two tries at most.
+	longestWait = 20 * time.Millisecond
+
+	sectorBytes = 512
+)
+
+// Attach puts a free loop device over the regular file at path. It ends with the
+// last descriptor of it: that of the [Device], unless somebody else opens it.
+//
+// Its error is that of ctx where ctx is done while other processes take every
+// free device; of what else can be wrong, only a missing node has a type:
+// [NodeError].
+//
+// On kernels before 5.8, which take several calls for it, a process that is
+// killed between them leaves the device.
+func Attach(ctx context.Context, path string, o Options) (*Device, error) {
+	return system.attach(ctx, path, o)
+}
+
+func (h host) attach(ctx context.Context, path string, o Options) (*Device, error) {
+	file, err := openBacking(path, o)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	control, err := os.OpenFile(filepath.Join(h.dev, "loop-control"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: is the module loop loaded, and the node in this /dev?", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		d, err := h.attachFree(control, file, o)
+		switch {
+		case err == nil:
+			return d, nil
+		case !errors.Is(err, errTaken):
+			return nil, err
+		case try == tries:
+			return nil, fmt.Errorf("no loop device for %s: %d times another process was quicker: %w", path, tries, unix.EBUSY)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(time.Duration(try)*time.Millisecond, longestWait)):
+		}
+	}
+}
+
+// openBacking opens the file for a device.
+func openBacking(path string, o Options) (*os.File, error) {
+	// What is no file is not even opened: that can have effects.
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	file, err := os.OpenFile(path, o.openFlag()|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if now, err := file.Stat(); err != nil || !os.SameFile(st, now) {
+		return nil, errors.Join(fmt.Errorf("%s: another file took its place", path), err, file.Close())
+	}
+	return file, nil
+}
+
+func (o Options) openFlag() int {
+	if o.ReadOnly {
+		return os.O_RDONLY
+	}
+	return os.O_RDWR
+}
+
+// errTaken says that a device was free, but is not any more.
+var errTaken = errors.New("taken by another process")
+
+// attachFree attaches the device that is free now, or makes one.
+func (h host) attachFree(control, file *os.File, o Options) (*Device, error) {
+	var index int
+	err := withFD(control, func(fd int) (err error) {
+		index, err = unix.IoctlRetInt(fd, unix.LOOP_CTL_GET_FREE)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: LOOP_CTL_GET_FREE: %w", control.Name(), err)
+	}
+	node, err := h.openNode("loop"+strconv.Itoa(index), o.openFlag())
+	if errors.Is(err, unix.ENXIO) {
+		return nil, errTaken // removed
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = withFD(node, func(fd int) error {
+		return withFD(file, func(backing int) error { return configure(fd, backing, file.Name(), o) })
+	})
+	if err != nil {
+		node.Close()
+		if errors.Is(err, unix.EBUSY) {
+			return nil, errTaken
+		}
+		return nil, fmt.Errorf("%s over %s: %w", node.Name(), file.Name(), err)
+	}
+	return newDevice(node)
+}
+
+// configure attaches a device to a file, both by descriptor. The error is EBUSY
+// where the device is not free.
+func configure(fd, backing int, path string, o Options) error {
+	config := unix.LoopConfig{Fd: uint32(backing), Size: sectorBytes, Info: info(path, o)}
+	config.Info.Flags |= unix.LO_FLAGS_DIRECT_IO
+	err := unix.IoctlLoopConfigure(fd, &config)
+	if err == unix.EINVAL || err == unix.ENOTTY {
+		return configureOld(fd, backing, path, o) // the kernel may not know the call
+	}
+	if err != nil {
+		return fmt.Errorf("LOOP_CONFIGURE: %w", err)
+	}
+	return nil
+}
+
+// configureOld does the same on kernels before 5.8.
+func configureOld(fd, backing int, path string, o Options) error {
+	if err := unix.IoctlSetInt(fd, unix.LOOP_SET_FD, backing); err != nil {
+		return fmt.Errorf("LOOP_SET_FD: %w", err)
+	}
+	status := info(path, o)
+	var err error
+	for range tries {
+		// It is EAGAIN while pages of the file that was there before go.
+		if err = unix.IoctlLoopSetStatus64(fd, &status); err != unix.EAGAIN {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("LOOP_SET_STATUS64: %w", err), unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0))
+	}
+	// Where it is refused the device is buffered.
+	_ = unix.IoctlSetInt(fd, unix.LOOP_SET_DIRECT_IO, 1)
+	return nil
+}
+
+// info is what both ways set. A name that is too long is cut: it is for people.
+func info(path string, o Options) unix.LoopInfo64 {
+	i := unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}
+	if o.ReadOnly {
+		i.Flags |= unix.LO_FLAGS_READ_ONLY
+	}
+	copy(i.File_name[:len(i.File_name)-1], path)
+	return i
+}

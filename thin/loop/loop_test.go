@@ -1,0 +1,387 @@
+package loop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const mib = 1 << 20
+
+// needsLoops skips the test where no loop device can be attached.
+func needsLoops(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loop device")
+	}
+	f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("needs root: loop device: %v", err)
+	}
+	f.Close()
+}
+
+func newFile(t testing.TB, bytes int64) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, bytes)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// attach attaches a device until the test ends.
+func attach(t testing.TB, path string, o Options) *Device {
+	t.Helper()
+	needsLoops(t)
+	d, err := Attach(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// over is the devices over a file. Those of other tests can come and go
+// meanwhile.
+func over(t testing.TB, path string) []Found {
+	t.Helper()
+	found, err := Over(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestWhatIsWrittenToTheDeviceIsInTheFile(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib+700)
+	d := attach(t, path, Options{})
+	if size, err := d.SizeBytes(); size != mib+512 || err != nil {
+		t.Errorf("%d bytes, %v", size, err)
+	}
+	want := bytes.Repeat([]byte("loop"), 1024)
+	node, err := os.OpenFile(d.Path(), os.O_RDWR|os.O_SYNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	if _, err := node.WriteAt(want, 8192); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(text[8192:8192+4096], want) {
+		t.Error("not in the file", err)
+	}
+}
+
+func TestDeviceGoesWhenItIsClosed(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	d := attach(t, path, Options{})
+	found := over(t, path)
+	if want := (Found{Path: d.Path(), Number: d.Number(), Autoclear: true}); len(found) != 1 || found[0] != want {
+		t.Errorf("%+v instead of %+v", found, want)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Other programs, as udev, may look into it for a moment.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if found = over(t, path); len(found) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still there: %+v", found)
+		}
+	}
+}
+
+func TestReadOnlyDeviceRefusesWrites(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	d := attach(t, path, Options{ReadOnly: true})
+	if found := over(t, path); len(found) != 1 || !found[0].ReadOnly {
+		t.Errorf("%+v", found)
+	}
+	node, err := os.OpenFile(d.Path(), os.O_RDWR, 0)
+	if err == nil {
+		_, err = node.WriteAt(make([]byte, 512), 0)
+		node.Close()
+	}
+	if err == nil {
+		t.Error("written to")
+	}
+}
+
+func TestDeviceGrowsWithItsFile(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	d := attach(t, path, Options{})
+	again, err := Open(d.Number())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.Path() != d.Path() || again.Number() != d.Number() || again.Direct() != d.Direct() {
+		t.Errorf("%+v instead of %+v", again, d)
+	}
+	if err := os.Truncate(path, 3*mib); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*Device{d, again} {
+		if size, err := d.SizeBytes(); size != 3*mib || err != nil {
+			t.Errorf("%d bytes, %v", size, err)
+		}
+	}
+}
+
+func TestBackingFileIsToldWhateverItsName(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	d := attach(t, path, Options{})
+	check := func(what, path string) {
+		t.Helper()
+		got, err := d.Backing()
+		if want := (Backing{path, uint64(st.Dev), st.Ino}); got != want || err != nil {
+			t.Errorf("%s: %+v instead of %+v, %v", what, got, want, err)
+		}
+	}
+	check("as it was attached", path)
+	moved, link := path+" moved", filepath.Join(filepath.Dir(path), "link")
+	if err := errors.Join(os.Rename(path, moved), os.WriteFile(path, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	check("renamed", moved)
+	if found := over(t, path); len(found) > 0 {
+		t.Errorf("over the file that took its place: %+v", found)
+	}
+	if err := errors.Join(os.Link(moved, link), os.Remove(moved)); err != nil {
+		t.Fatal(err)
+	}
+	check("the name is gone", "")
+	if found := over(t, link); len(found) != 1 || found[0].Number != d.Number() {
+		t.Errorf("by its other name: %+v", found)
+	}
+}
+
+func TestDeviceIsDirectWhereTheFilesystemAllows(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	d := attach(t, path, Options{})
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
+	if errors.Is(err, unix.EINVAL) {
+		if d.Direct() {
+			t.Error("direct where that cannot be")
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var stx unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &stx); err != nil || stx.Mask&unix.STATX_DIOALIGN == 0 || stx.Dio_offset_align != 512 {
+		t.Skip("the filesystem does not tell that it takes 512 bytes")
+	}
+	if !d.Direct() {
+		t.Error("not direct")
+	}
+}
+
+// On a filesystem without O_DIRECT, or that only pretends to have it, a device
+// works all the same.
+func TestFileInMemoryIsAttached(t *testing.T) {
+	t.Parallel()
+	needsLoops(t)
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Skipf("needs root: tmpfs: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	path := filepath.Join(dir, "file")
+	if err := os.WriteFile(path, bytes.Repeat([]byte{7}, mib), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := attach(t, path, Options{})
+	defer d.Close()
+	if text, err := os.ReadFile(d.Path()); err != nil || !bytes.Equal(text, bytes.Repeat([]byte{7}, mib)) {
+		t.Errorf("%d bytes that are not the file's, %v", len(text), err)
+	}
+}
+
+func TestManyAttachAtOnce(t *testing.T) {
+	t.Parallel()
+	needsLoops(t)
+	const many = 16
+	devices := make([]*Device, many)
+	path := newFile(t, mib)
+	var group sync.WaitGroup
+	for i := range devices {
+		group.Go(func() {
+			d, err := Attach(t.Context(), path, Options{})
+			if err != nil {
+				t.Error(err)
+			}
+			devices[i] = d
+		})
+	}
+	group.Wait()
+	numbers := make(map[uint64]bool)
+	for _, d := range devices {
+		if d != nil {
+			numbers[d.Number()] = true
+			defer d.Close()
+		}
+	}
+	if found := over(t, path); len(numbers) != many || len(found) != many {
+		t.Errorf("%d devices, %d found", len(numbers), len(found))
+	}
+}
+
+// Kernels before 5.8 have the older calls only; newer ones have them too.
+func TestOlderCallsMakeTheSame(t *testing.T) {
+	t.Parallel()
+	needsLoops(t)
+	path := newFile(t, mib)
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	for range tries {
+		index, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		node, err := os.OpenFile("/dev/loop"+strconv.Itoa(index), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer node.Close()
+		err = configureOld(int(node.Fd()), int(file.Fd()), path, Options{})
+		if errors.Is(err, unix.EBUSY) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := over(t, path)
+		if len(found) != 1 || found[0].Path != node.Name() || !found[0].Autoclear || found[0].ReadOnly {
+			t.Errorf("%+v", found)
+		}
+		return
+	}
+	t.Fatal("no loop device is free")
+}
+
+func TestWhatIsNoFileIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, fifo, "/dev/null"} {
+		if d, err := Attach(t.Context(), path, Options{}); err == nil || err.Error() != path+": not a regular file" {
+			t.Errorf("%v, %v", d, err)
+		}
+	}
+	if _, err := Attach(t.Context(), filepath.Join(dir, "missing"), Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := Over(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefusesWhatIsNotAttached(t *testing.T) {
+	t.Parallel()
+	if d, err := Open(unix.Mkdev(8, 1)); err == nil {
+		t.Error("a device of another kind", d)
+	}
+	if d, err := Open(unix.Mkdev(major, 1<<19)); !errors.Is(err, unix.ENXIO) {
+		t.Error("a device that is not there", d, err)
+	}
+	d := attach(t, newFile(t, mib), Options{})
+	// Taken away by force, it stays open.
+	if err := unix.IoctlSetInt(int(d.node.Fd()), unix.LOOP_CLR_FD, 0); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	again, err := Open(d.Number())
+	if err == nil {
+		again.Close()
+		t.Skip("another test has taken it")
+	}
+	if !errors.Is(err, unix.ENXIO) {
+		t.Error(err)
+	}
+}
+
+func TestContextEndsAttach(t *testing.T) {
+	t.Parallel()
+	needsLoops(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := newFile(t, mib)
+	if d, err := Attach(ctx, path, Options{}); !errors.Is(err, context.Canceled) {
+		t.Error(d, err)
+	}
+	if found := over(t, path); len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+}
+
+// A container can have a /dev that lacks the nodes of devices that are there.
+func TestMissingNodeIsSaid(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, mib)
+	d := attach(t, path, Options{})
+	h := host{sys: "/sys", dev: t.TempDir()}
+	var missing *NodeError
+	if _, err := h.open(d.Number()); !errors.As(err, &missing) || missing.Number != numberText(d.Number()) {
+		t.Error(err)
+	} else {
+		t.Log(err)
+	}
+	if _, err := h.over(path); !errors.As(err, &missing) {
+		t.Error("a device that cannot be asked is left out:", err)
+	}
+	if _, err := h.attach(t.Context(), path, Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	// Now with loop-control, the only node that many containers have.
+	if err := unix.Mknod(filepath.Join(h.dev, "loop-control"), unix.S_IFCHR|0o600, int(unix.Mkdev(10, 237))); err != nil {
+		t.Skip(err)
+	}
+	if _, err := h.attach(t.Context(), path, Options{}); errors.Is(err, fs.ErrPermission) {
+		t.Skip(err) // the filesystem has no devices
+	} else if !errors.As(err, &missing) {
+		t.Error(err)
+	}
+	if found := over(t, path); len(found) != 1 {
+		t.Errorf("left behind: %+v", found)
+	}
+}

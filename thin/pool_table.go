@@ -1,0 +1,113 @@
+package thin
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
+)
+
+// Features are what a pool can be told when it is activated. They are not kept in
+// it. The kernel's thin-provisioning.rst describes them.
+type Features struct {
+	// LowWaterBlocks is how many data blocks are left free when the pool has an
+	// event; 0 is for none.
+	LowWaterBlocks    uint64
+	SkipBlockZeroing  bool // new blocks show what was in them before
+	ReadOnly          bool // nothing in the pool can be changed
+	ErrorIfNoSpace    bool // writes fail where the pool is full, and do not wait
+	IgnoreDiscard     bool
+	NoDiscardPassdown bool // discards do not reach the data device
+}
+
+// poolTable is the table of a thin-pool device.
+type poolTable struct {
+	sectors        uint64 // of data
+	metadata, data uint64 // device numbers
+	blockSectors   uint32
+	Features
+}
+
+const poolTarget = "thin-pool"
+
+func (t poolTable) target() dm.Target {
+	var words []string
+	for _, f := range t.flags() {
+		if *f.set {
+			words = append(words, f.word)
+		}
+	}
+	params := fmt.Sprintf("%s %s %d %d %d", deviceText(t.metadata), deviceText(t.data), t.blockSectors, t.LowWaterBlocks, len(words))
+	for _, w := range words {
+		params += " " + w
+	}
+	return dm.Target{Length: t.sectors, Type: poolTarget, Params: params}
+}
+
+type flag struct {
+	word string
+	set  *bool
+}
+
+func (t *poolTable) flags() []flag {
+	return []flag{
+		{"skip_block_zeroing", &t.SkipBlockZeroing},
+		{"ignore_discard", &t.IgnoreDiscard},
+		{"no_discard_passdown", &t.NoDiscardPassdown},
+		{"read_only", &t.ReadOnly},
+		{"error_if_no_space", &t.ErrorIfNoSpace},
+	}
+}
+
+// parsePoolTable reads the table of an active pool.
+func parsePoolTable(table []dm.Target) (poolTable, error) {
+	if len(table) != 1 || table[0].Type != poolTarget {
+		return poolTable{}, ErrNoPool
+	}
+	t := poolTable{sectors: table[0].Length}
+	words := strings.Fields(table[0].Params)
+	bad := func() (poolTable, error) {
+		return poolTable{}, fmt.Errorf("thin-pool table %q: not understood", table[0].Params)
+	}
+	if len(words) < 4 {
+		return bad()
+	}
+	var err [4]error
+	var block uint64
+	t.metadata, err[0] = parseDevice(words[0])
+	t.data, err[1] = parseDevice(words[1])
+	block, err[2] = strconv.ParseUint(words[2], 10, 32)
+	t.LowWaterBlocks, err[3] = strconv.ParseUint(words[3], 10, 64)
+	for _, e := range err {
+		if e != nil {
+			return bad()
+		}
+	}
+	t.blockSectors = uint32(block)
+	for _, w := range words[min(5, len(words)):] {
+		for _, f := range t.flags() {
+			if f.word == w {
+				*f.set = true
+			}
+		}
+	}
+	return t, nil
+}
+
+// deviceText is a device number as tables have it.
+func deviceText(number uint64) string {
+	return fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
+}
+
+func parseDevice(text string) (uint64, error) {
+	major, minor, ok := strings.Cut(text, ":")
+	a, err := strconv.ParseUint(major, 10, 32)
+	b, err2 := strconv.ParseUint(minor, 10, 32)
+	if !ok || err != nil || err2 != nil {
+		return 0, fmt.Errorf("%q is no device number", text)
+	}
+	return unix.Mkdev(uint32(a), uint32(b)), nil
+}
