@@ -85,7 +85,7 @@ func (c *Client) DeactivateLater(ctx context.Context, name string, u Udev) (gone
 	case err != nil:
 		return false, err
 	case info.DeferredRemoval:
-		if !udevRuns() {
+		if !c.udev.runs() {
 			left.removeLink() // nobody does when it goes
 		}
 		return false, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,8 +13,8 @@ type Client struct {
 	control Control
 	open    func() (Control, error) // another one, to wait for events
 
-	host bool        // this host's own: there is udev to tell, and device nodes
-	deaf atomic.Bool // udev has not answered in time: it is not waited for again
+	host bool   // this host's own: it has device nodes
+	udev *udevd // to be waited for, nil: none
 }
 
 // Open opens this host's device-mapper. It takes root. Close it after use.
@@ -24,7 +23,7 @@ func Open() (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{control: control, open: openControl, host: true}, nil
+	return &Client{control: control, open: openControl, host: true, udev: &udevd{socket: udevSocket, patience: udevPatience}}, nil
 }
 
 // New makes a client over controls of the caller's, which open gives: one at

@@ -24,10 +24,8 @@ const (
 	cookieMagic = 0x0D4D
 	cookieTries = 16
 
-	// cookiePatience is how long udev may take. A udev that cannot reach the
-	// semaphore, being in another IPC namespace, never answers.
-	cookiePatience = 10 * time.Second
-	cookieLook     = 20 * time.Millisecond
+	// cookieLook is how long one wait is, after which ctx is looked at.
+	cookieLook = 20 * time.Millisecond
 )
 
 // semSetVal is SETVAL of sys/sem.h, which x/sys has not.
@@ -57,14 +55,15 @@ func newCookie() (*cookie, error) {
 // number is what goes into event_nr.
 func (k *cookie) number() uint32 { return uint32(k.base) }
 
-// wait waits until udev is done: the semaphore is 0 then.
-func (k *cookie) wait(ctx context.Context) error {
+// wait waits until udev is done: the semaphore is 0 then. The error is
+// os.ErrDeadlineExceeded after patience.
+func (k *cookie) wait(ctx context.Context, patience time.Duration) error {
 	type sembuf struct {
 		num uint16
 		op  int16
 		flg int16
 	}
-	deadline := time.Now().Add(cookiePatience)
+	deadline := time.Now().Add(patience)
 	for {
 		zero := sembuf{}
 		pause := unix.NsecToTimespec(int64(cookieLook))

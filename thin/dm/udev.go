@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,8 +35,36 @@ const (
 	udevFlagsShift = 16
 )
 
-// udevSocket is there while udev runs, and can be reached.
-const udevSocket = "/run/udev/control"
+// udevd is this host's udev.
+type udevd struct {
+	socket   string        // is there while it runs, and can be reached
+	patience time.Duration // how long it may take
+	deaf     atomic.Bool   // it has not answered in time: it is not waited for again
+}
+
+const (
+	udevSocket = "/run/udev/control"
+
+	// udevPatience ends the wait for a udev that cannot reach the semaphore, being
+	// in another IPC namespace: it never answers.
+	udevPatience = 10 * time.Second
+)
+
+// runs tells whether there is one to wait for. It may be called on nil.
+func (u *udevd) runs() bool { return u != nil && exists(u.socket) }
+
+// cookie is what it tells by that it is done; nil where it does not run, or does
+// not answer.
+func (u *udevd) cookie() *cookie {
+	if !u.runs() || u.deaf.Load() {
+		return nil
+	}
+	k, err := newCookie()
+	if err != nil {
+		return nil // without one nothing is lost but the wait
+	}
+	return k
+}
 
 // notify runs a command after which the kernel tells udev of the device.
 func (c *Client) notify(ctx context.Context, op string, command uint, name string, flags uint32, data []byte, u Udev) (Info, error) {
@@ -48,7 +78,7 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 		r.header().Event_nr = (disableSubsystemRules | disableDiskRules | disableOtherRules | primarySource) << udevFlagsShift
 	case Public:
 		r.header().Event_nr = primarySource << udevFlagsShift
-		if cookie = c.cookie(); cookie != nil {
+		if cookie = c.udev.cookie(); cookie != nil {
 			defer cookie.destroy()
 			r.header().Event_nr |= cookie.number()
 		}
@@ -58,24 +88,9 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 	}
 	if cookie != nil && r.header().Flags&unix.DM_UEVENT_GENERATED_FLAG != 0 {
 		// It is done all the same, whatever udev does.
-		if err := cookie.wait(ctx); errors.Is(err, os.ErrDeadlineExceeded) {
-			c.deaf.Store(true)
+		if err := cookie.wait(ctx, c.udev.patience); errors.Is(err, os.ErrDeadlineExceeded) {
+			c.udev.deaf.Store(true)
 		}
 	}
 	return r.info(), nil
-}
-
-func udevRuns() bool { return exists(udevSocket) }
-
-// cookie is what udev tells by that it is done; nil where it does not run, or
-// does not answer.
-func (c *Client) cookie() *cookie {
-	if !c.host || c.deaf.Load() || !udevRuns() {
-		return nil
-	}
-	k, err := newCookie()
-	if err != nil {
-		return nil // without one nothing is lost but the wait
-	}
-	return k
 }
