@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,9 @@ var errPartial = errors.New("something could not be read")
 
 // Main runs a command line, os.Args' form, and gives the exit status.
 func Main(args []string) int {
+	if device := os.Getenv(watchdogEnv); device != "" {
+		return watch(device)
+	}
 	// By default the library prints help on a wrong use and exits by itself.
 	cli.OsExiter = func(int) {}
 	cli.ErrWriter = io.Discard
@@ -89,7 +93,8 @@ func newApp() *cli.App {
 		ExitErrHandler:       func(*cli.Context, error) {},
 		OnUsageError:         onUsageError,
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(), completionCommand(),
+			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(),
+			poolCommand(), volumeCommand(), completionCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
@@ -100,14 +105,38 @@ func newApp() *cli.App {
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = onUsageError
+		for _, sub := range c.Subcommands {
+			sub.OnUsageError = onUsageError
+		}
 	}
 	return app
 }
 
+// group is a command that is there for those below it. None of these is called
+// help, so that an argument of theirs may be.
+func group(name, usage, description string, commands ...*cli.Command) *cli.Command {
+	for _, c := range commands {
+		c.HideHelpCommand = true
+	}
+	return &cli.Command{
+		Name:        name,
+		Usage:       usage,
+		ArgsUsage:   "COMMAND",
+		Description: description,
+		Subcommands: commands,
+		Action: func(c *cli.Context) error {
+			if c.NArg() == 0 {
+				return cli.ShowSubcommandHelp(c)
+			}
+			return wrongUse("%s %s: no such command: see thintree %s --help", name, c.Args().First(), name)
+		},
+	}
+}
+
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	where := "thintree"
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "thintree" {
-		where += " " + c.Command.Name
+	if c.Command != nil && c.Command.HelpName != "" {
+		where = c.Command.HelpName
 	}
 	text := err.Error()
 	if strings.Contains(text, "parse error") && strings.Contains(text, "flag") {
@@ -132,8 +161,15 @@ func arrange(app *cli.App, args []string) []string {
 			return args
 		}
 	}
+	before := args[:2]
+	if sub := cmd.Command(argument(args, 2)); sub != nil {
+		cmd, before = sub, args[:3]
+	}
+	if len(cmd.Subcommands) > 0 {
+		return args
+	}
 	var flags, rest []string
-	for todo := args[2:]; len(todo) > 0; {
+	for todo := args[len(before):]; len(todo) > 0; {
 		a := todo[0]
 		todo = todo[1:]
 		if a == "--" {
@@ -150,6 +186,13 @@ func arrange(app *cli.App, args []string) []string {
 			todo = todo[1:]
 		}
 	}
-	out := append([]string{args[0], args[1]}, flags...)
-	return append(append(out, "--"), rest...)
+	return slices.Concat(before, flags, []string{"--"}, rest)
+}
+
+// argument is the i-th of some arguments, "" where there are fewer.
+func argument(args []string, i int) string {
+	if i < len(args) {
+		return args[i]
+	}
+	return ""
 }

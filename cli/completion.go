@@ -2,8 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"thintree/thin"
 )
 
 func completionCommand() *cli.Command {
@@ -78,4 +81,31 @@ func completeVolumes(c *cli.Context) {
 			}
 		}
 	}
+}
+
+// completePools completes the argument POOL with the pools that are active.
+func completePools(c *cli.Context) {
+	if c.NArg() > 0 {
+		cli.DefaultCompleteWithFlags(c.Command)(c)
+		return
+	}
+	withKernel(func(k *thin.Kernel) error {
+		names, err := poolNames(c.Context, k.DM())
+		for _, name := range names {
+			if name == printable(name) {
+				fmt.Fprintln(c.App.Writer, name)
+			}
+		}
+		return err
+	})
+}
+
+// completeStoreVolumes completes the arguments of a command that takes a POOL and
+// a volume.
+func completeStoreVolumes(c *cli.Context) {
+	if c.NArg() == 1 && strings.HasPrefix(c.Args().First(), "store:") {
+		completeVolumes(c)
+		return
+	}
+	completePools(c)
 }

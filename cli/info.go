@@ -121,7 +121,7 @@ func printVolume(v tree.VolumeInfo) {
 		[2]string{"size", fmt.Sprintf("%s, %s of it mapped", bytes(v.SizeBytes), bytes(v.MappedBytes))},
 		[2]string{"holds", holds},
 		[2]string{"journal", dirty(v)},
-		[2]string{"engine", v.Engine},
+		[2]string{"engine", fmt.Sprintf("%s (%s)", v.Engine, v.EngineWhy)},
 		[2]string{"problem", v.Problem},
 	)
 }

@@ -90,6 +90,9 @@ func mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := startWatchdog(m); err != nil {
+		return errors.Join(err, m.Unmount())
+	}
 	log.Info("mounted", "sources", sources, "mountpoint", mountpoint)
 	if isDaemon() {
 		if err := daemonReady(); err != nil {

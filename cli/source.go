@@ -17,6 +17,7 @@ import (
 	"thintree/meta/docker"
 	"thintree/meta/pool"
 	"thintree/meta/store"
+	"thintree/thin"
 	"thintree/thin/block"
 )
 
@@ -35,6 +36,7 @@ func sourceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
 		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
+		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
 	}
 }
 
@@ -184,7 +186,31 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 		sources = append(sources, s)
 	}
 	o.HeldRoot = c.Bool("held-root")
+	if err := chooseEngine(c, &o); err != nil {
+		return nil, err
+	}
 	return tree.New(c.Context, sources, o)
+}
+
+// chooseEngine reads --engine, and opens the kernel's device-mapper where it may
+// be needed and can be used.
+func chooseEngine(c *cli.Context, o *tree.Options) (err error) {
+	o.Engine = tree.Engine(c.String("engine"))
+	switch o.Engine {
+	case tree.EngineDirect:
+		return nil
+	case tree.EngineAuto, tree.EngineKernel:
+	default:
+		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
+	}
+	if o.Engine == tree.EngineKernel && o.HeldRoot {
+		return wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
+	}
+	o.Kernel, err = thin.OpenKernel()
+	if o.Engine == tree.EngineAuto {
+		return nil // the direct engine does without
+	}
+	return err
 }
 
 // warn tells what of the sources cannot be shown, and whether there is any.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -75,6 +76,9 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: mounting: %w", mountpoint, err)
 	}
+	if err := keepFromChildren(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), fs.Unmount())
+	}
 	m := &Mount{mountpoint: where, done: make(chan struct{})}
 	go func() {
 		fs.Serve()
@@ -94,6 +98,28 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 		o.Log.Debug("the kernel's read-ahead stays as it is", "error", err)
 	}
 	return m, nil
+}
+
+// keepFromChildren closes the connection to the kernel in the programs that this
+// process starts, as the library does not: in one that outlives it, the tree
+// would not be dead, and whoever asks it would wait for ever.
+func keepFromChildren() error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range fds {
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err != nil || to != "/dev/fuse" {
+			continue
+		}
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return err
+		}
+		syscall.CloseOnExec(fd)
+	}
+	return nil
 }
 
 // Done is closed once the tree is unmounted, by whomever.

@@ -148,7 +148,8 @@ func dead(where string) (bool, error) {
 	go func() { told <- unix.Statfs(where, new(unix.Statfs_t)) }()
 	select {
 	case err := <-told:
-		return errors.Is(err, syscall.ENOTCONN), nil
+		// ECONNABORTED where it went while it was asked.
+		return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNABORTED), nil
 	case <-time.After(answer):
 		return false, fmt.Errorf("a tree is mounted here whose thintree does not answer: thintree umount --lazy %s", where)
 	}

@@ -16,36 +16,166 @@ import (
 // backing is a block device that a pool lies on: a given one, or a loop device
 // over a given file.
 type backing struct {
+	path   string // as given
 	number uint64 // unix.Mkdev
 	bytes  int64
-	closer io.Closer
+	closer io.Closer // of a loop device
 }
 
-// attach makes a block device of a file, or takes the one that path is. The loop
-// device goes with the last that has it open.
-func attach(ctx context.Context, path string, readOnly bool) (*backing, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-		bytes, err := lengthOf(path)
-		return &backing{number: st.Rdev, bytes: bytes, closer: io.NopCloser(nil)}, err
-	}
-	l, err := loop.Attach(ctx, path, loop.Options{ReadOnly: readOnly})
+// halves are what a pool lies on.
+type halves struct{ metadata, data *backing }
+
+// attachHalves attaches both. The errors are an *[InUseError] where somebody has
+// one active, an error where they are the same.
+func attachHalves(ctx context.Context, c PoolConfig) (*halves, error) {
+	same, err := same(c.Metadata, c.Data)
 	if err != nil {
 		return nil, err
 	}
-	bytes, err := l.SizeBytes()
+	if same {
+		return nil, fmt.Errorf("%s and %s are the same: a pool's metadata and data need a file or block device each", c.Metadata, c.Data)
+	}
+	metadata, err := attach(ctx, c.Metadata, c.ReadOnly)
 	if err != nil {
-		l.Close()
 		return nil, err
 	}
-	return &backing{number: l.Number(), bytes: bytes, closer: l}, nil
+	data, err := attach(ctx, c.Data, c.ReadOnly)
+	if err != nil {
+		metadata.close()
+		return nil, err
+	}
+	return &halves{metadata, data}, nil
+}
+
+func (h *halves) close() {
+	h.metadata.close()
+	h.data.close()
+}
+
+// attach makes a block device of a file, or takes the one that path is, if
+// nobody else has it active. The loop device goes with the last that has it open.
+func attach(ctx context.Context, path string, readOnly bool) (_ *backing, err error) {
+	f, err := block.Open(path, block.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := &backing{path: path, number: f.Identity().Rdev, bytes: f.Size()}
+	if b.number == 0 {
+		l, err := loop.Attach(ctx, path, loop.Options{ReadOnly: readOnly})
+		if err != nil {
+			return nil, err
+		}
+		b.number, b.closer = l.Number(), l
+		if b.bytes, err = l.SizeBytes(); err != nil {
+			b.close()
+			return nil, err
+		}
+	}
+	// Of two who attach a file at the same time each sees the other here.
+	if err := unused(path, b.number); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
 }
 
 // close lets go of the device. What is above it keeps it.
-func (b *backing) close() error { return b.closer.Close() }
+func (b *backing) close() {
+	if b.closer != nil {
+		b.closer.Close()
+	}
+}
+
+// same tells whether two paths are of one file or block device.
+func same(a, b string) (bool, error) {
+	var ids [2]block.Identity
+	for i, path := range []string{a, b} {
+		f, err := block.Open(path, block.Options{})
+		if err != nil {
+			return false, err
+		}
+		ids[i] = f.Identity()
+		f.Close()
+	}
+	return ids[0] == ids[1], nil
+}
+
+// unused tells whether nobody has a file or block device active: otherwise the
+// error is an *[InUseError]. The kernel would not notice a second pool over the
+// same file, and the two would destroy each other. The loop device own does not
+// count.
+func unused(path string, own uint64) error {
+	by, err := user(path, own)
+	if err == nil && by != "" {
+		err = &InUseError{Path: path, By: by}
+	}
+	return err
+}
+
+// user is who has a file or block device active, "" where nobody has.
+func user(path string, own uint64) (by string, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return "", &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		return loopUser(path, own)
+	}
+	if by, err := block.InUse(path); by != "" || err != nil {
+		return by, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_EXCL, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return "a mount, or another program,", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	f.Close()
+	if unix.Major(st.Rdev) != loopMajor {
+		return "", nil
+	}
+	l, err := loop.Open(st.Rdev)
+	if errors.Is(err, unix.ENXIO) {
+		return "", nil // not attached
+	}
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	file, err := l.Backing()
+	if err != nil || file.Path == "" {
+		return "", err
+	}
+	return loopUser(file.Path, st.Rdev)
+}
+
+const loopMajor = 7
+
+// loopUser is the loop device over a file, or what is on top of it. One that is
+// read-only counts only where something is.
+func loopUser(path string, own uint64) (by string, err error) {
+	over, err := loop.Over(path)
+	if err != nil {
+		return "", err
+	}
+	for _, l := range over {
+		if l.Number == own {
+			continue
+		}
+		by, err := block.InUse(l.Path)
+		switch {
+		case err != nil:
+			return "", err
+		case by != "":
+			return by, nil
+		case !l.ReadOnly:
+			return l.Path, nil
+		}
+	}
+	return "", nil
+}
 
 // lengthOf is how many bytes a file or block device has.
 func lengthOf(path string) (int64, error) {
@@ -55,39 +185,4 @@ func lengthOf(path string) (int64, error) {
 	}
 	defer f.Close()
 	return f.Size(), nil
-}
-
-// free tells whether nobody else has a file or block device active. The kernel
-// would not notice a second pool over the same file, and the two would destroy
-// each other.
-func free(paths ...string) error {
-	for _, path := range paths {
-		by, err := block.InUse(path)
-		if err != nil {
-			return err
-		}
-		if by != "" {
-			return &InUseError{Path: path, By: by}
-		}
-	}
-	return nil
-}
-
-// growFile makes a file longer. It is an error where it is longer already.
-func growFile(path string, bytes int64) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	st, err := f.Stat()
-	if err == nil && st.Size() > bytes {
-		err = fmt.Errorf("%s: it has %d bytes, and can only become longer, not %d", path, st.Size(), bytes)
-	}
-	if err == nil {
-		err = f.Truncate(bytes)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }

@@ -43,15 +43,31 @@ func (p *Pool) CreateDevice(ctx context.Context, id uint32) error {
 // CreateSnapDevice creates a device that holds what another one, the origin,
 // holds now. Where the origin is active it is suspended for that moment, with the
 // filesystem on it frozen, so that the snapshot is consistent; it is resumed
-// whatever happens, also if this process is killed. Errors are [ErrIDInUse], and
-// a *[NoDeviceError] where there is no origin.
+// whatever happens, also if this process is killed. Errors are [ErrIDInUse], a
+// *[NoDeviceError] where there is no origin, and a *[PoolModeError] where the pool
+// is out of data space and the origin active: writing it out would wait for space.
 func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	if err := checkIDs(id, origin); err != nil {
 		return err
 	}
+	// Who comes while it is suspended must not take that for a lasting state.
+	unlock, err := p.kernel.names.lock(ctx, fmt.Sprintf("%s/%d", p.name, origin))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	active, err := p.active(ctx, origin)
 	if err != nil {
 		return err
+	}
+	if len(active) > 0 {
+		s, err := p.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if s.Mode == ModeOutOfDataSpace {
+			return &PoolModeError{p.name, s.Mode, s.NeedsCheck}
+		}
 	}
 	return p.kernel.suspended(ctx, active, func(ctx context.Context) error {
 		return p.message(ctx, map[unix.Errno]error{
@@ -82,7 +98,8 @@ func checkIDs(ids ...uint32) error {
 	return nil
 }
 
-// active lists the names of the devices by which an id is active and runs.
+// active lists the names of the devices by which an id is active, runs, and can be
+// written to.
 func (p *Pool) active(ctx context.Context, id uint32) ([]string, error) {
 	list, err := p.kernel.dm.List(ctx)
 	if err != nil {
@@ -97,7 +114,7 @@ func (p *Pool) active(ctx context.Context, id uint32) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t, err := parseDeviceTable(table); err == nil && t.pool == p.number && t.id == id && !info.Suspended {
+		if t, err := parseDeviceTable(table); err == nil && t.pool == p.number && t.id == id && !info.Suspended && !info.ReadOnly {
 			names = append(names, d.Name)
 		}
 	}

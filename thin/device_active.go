@@ -30,7 +30,8 @@ type Activation struct {
 	// Origin is the path of a block device that is read where the thin device has
 	// no data: an external origin. "" is for none. Nobody may write to it.
 	Origin string
-	// Udev says whether udev is to look into it: dm.Hidden or dm.Public.
+	// Udev says whether udev is to look into it: dm.Hidden, as the zero value, or
+	// dm.Public.
 	Udev dm.Udev
 }
 
@@ -57,6 +58,14 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 		t.origin = st.Rdev
 	}
 	spec := dm.Spec{Name: a.Name, UUID: a.UUID, Table: []dm.Target{t.target()}, ReadOnly: a.ReadOnly, Udev: a.Udev}
+	if spec.Udev == dm.Unchanged {
+		spec.Udev = dm.Hidden
+	}
+	unlock, err := p.kernel.names.lock(ctx, a.Name)
+	if err != nil {
+		return Device{}, err
+	}
+	defer unlock()
 	info, err := p.kernel.dm.Activate(ctx, spec)
 	if errors.Is(err, dm.ErrExists) {
 		info, err = p.again(ctx, spec, t, err)
@@ -69,27 +78,23 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 	return Device{a.Name, info.Number, a.ID}, nil
 }
 
-// again finds an active device of the name. One that was made and got no table,
-// as a kill leaves it, is made anew. exists is the error where it is another
-// device.
+// again finds an active device of the name, or activates it where it has gone
+// meanwhile. exists is the error where it is another device.
 func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists error) (dm.Info, error) {
-	info, table, err := p.kernel.dm.Table(ctx, spec.Name)
-	if err != nil {
-		return dm.Info{}, errors.Join(exists, err)
-	}
-	if !info.Active {
-		if _, err := p.kernel.removeEmpty(ctx, spec.Name); err != nil {
-			return dm.Info{}, errors.Join(exists, err)
+	info, table, err := p.kernel.find(ctx, spec.Name, spec.UUID)
+	if err == nil {
+		if have, err := parseDeviceTable(table); err != nil || have != want || info.ReadOnly != spec.ReadOnly {
+			return dm.Info{}, exists
 		}
+		if !info.DeferredRemoval {
+			return info, nil
+		}
+		err = p.kernel.dm.CancelDeferred(ctx, spec.Name)
+	}
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, dm.ErrNotFound) {
 		return p.kernel.dm.Activate(ctx, spec)
 	}
-	if have, err := parseDeviceTable(table); err != nil || have != want || info.ReadOnly != spec.ReadOnly {
-		return dm.Info{}, exists
-	}
-	if info.DeferredRemoval {
-		return info, p.kernel.dm.CancelDeferred(ctx, spec.Name)
-	}
-	return info, nil
+	return info, err
 }
 
 // SuspendDevice stops a device's I/O, and freezes the filesystem on it, until

@@ -2,6 +2,7 @@ package thin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"thintree/thin/dm"
@@ -13,6 +14,9 @@ import (
 type Kernel struct {
 	dm    *dm.Client
 	guard resumer
+	// names are locked while a device is activated, or looked at and suspended:
+	// who finds it half done would undo it, or take it for frozen.
+	names locks
 }
 
 // resumer resumes devices that are left suspended: see package guard.
@@ -37,13 +41,7 @@ func OpenKernel() (*Kernel, error) {
 func NewKernel(c *dm.Client) *Kernel { return &Kernel{dm: c, guard: unguarded{}} }
 
 // Close closes it. Pools and devices stay as they are.
-func (k *Kernel) Close() error {
-	err := k.guard.Close()
-	if e := k.dm.Close(); err == nil {
-		err = e
-	}
-	return err
-}
+func (k *Kernel) Close() error { return errors.Join(k.guard.Close(), k.dm.Close()) }
 
 // DM is the client that it works with.
 func (k *Kernel) DM() *dm.Client { return k.dm }
@@ -72,6 +70,20 @@ func (k *Kernel) suspended(ctx context.Context, names []string, run func(ctx con
 		}
 	}
 	return run(ctx)
+}
+
+// find gives the table of a device. A device that was made and got no table, as a
+// kill leaves it, it removes; that counts as [dm.ErrNotFound]. It is told by its
+// UUID, which another program's would not have.
+func (k *Kernel) find(ctx context.Context, name, uuid string) (dm.Info, []dm.Target, error) {
+	info, table, err := k.dm.Table(ctx, name)
+	if err != nil || info.Active || info.UUID != uuid {
+		return info, table, err
+	}
+	if _, err := k.dm.Remove(ctx, name, false, dm.Hidden); err != nil {
+		return dm.Info{}, nil, err
+	}
+	return dm.Info{}, nil, fmt.Errorf("%s had no table: %w", name, dm.ErrNotFound)
 }
 
 type unguarded struct{}

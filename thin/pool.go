@@ -65,50 +65,52 @@ func (k *Kernel) findPool(ctx context.Context, name string) (*Pool, poolTable, e
 }
 
 // ActivatePool activates a pool that has been created, and finds it where it is
-// active under this name already. Where it fails nothing stays. Errors are an
-// *[InUseError], a *[TooShortError], [dm.ErrExists] where another device has the
-// name, and those of pdata.Open where the metadata hold no pool.
+// active under this name already, with whatever features. Where it fails nothing
+// stays. Errors are an *[InUseError], a *[TooShortError], [dm.ErrExists] where
+// another device has the name, and those of pdata.Open where the metadata hold no
+// pool.
 func (k *Kernel) ActivatePool(ctx context.Context, c PoolConfig) (*Pool, error) {
-	p, t, err := k.findPool(ctx, c.Name)
-	switch {
-	case errors.Is(err, dm.ErrNotFound):
-	case err != nil && !errors.Is(err, ErrNoPool):
-		return nil, err
-	default:
-		if err == nil {
-			err = sameFile(t.metadata, c.Metadata)
-		}
-		if err != nil {
-			// A name that was made and got no table is what a kill leaves.
-			if empty, e := k.removeEmpty(ctx, c.Name); e != nil || !empty {
-				return nil, errors.Join(fmt.Errorf("%s: %w", c.Name, dm.ErrExists), err)
-			}
-			break
-		}
-		return p, nil
-	}
-	if err := free(c.Metadata, c.Data); err != nil {
+	unlock, err := k.names.lock(ctx, c.Name)
+	if err != nil {
 		return nil, err
 	}
-	if c.BlockSectors, err = checkPool(ctx, c); err != nil {
+	defer unlock()
+	if p, err := k.activePool(ctx, c); !errors.Is(err, dm.ErrNotFound) {
+		return p, err
+	}
+	h, err := attachHalves(ctx, c)
+	if err != nil {
 		return nil, err
 	}
-	return k.startPool(ctx, c)
+	defer h.close()
+	if c.BlockSectors, err = h.check(ctx, c.BlockSectors); err != nil {
+		return nil, err
+	}
+	return k.startPool(ctx, c, h)
 }
 
-// removeEmpty removes a device that never got a table.
-func (k *Kernel) removeEmpty(ctx context.Context, name string) (removed bool, err error) {
-	info, err := k.dm.Info(ctx, name)
-	if err != nil || info.Active {
-		return false, err
+// activePool finds the pool where it is active under its name already.
+func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
+	info, table, err := k.find(ctx, c.Name, c.UUID)
+	if err != nil {
+		return nil, err
 	}
-	_, err = k.dm.Remove(ctx, name, false, dm.Hidden)
-	return err == nil, err
+	t, err := parsePoolTable(table)
+	if err == nil {
+		err = errors.Join(isOver(t.metadata, c.Metadata), isOver(t.data, c.Data))
+	}
+	if err == nil {
+		err = checkSameBlocks(c.BlockSectors, t.blockSectors)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", c.Name, dm.ErrExists, err)
+	}
+	return &Pool{k, c.Name, info.Number, t.blockSectors}, nil
 }
 
-// sameFile tells whether a device is the file or block device at path, or a loop
-// device over it.
-func sameFile(number uint64, path string) error {
+// isOver tells whether a device is the block device at path, or a loop device over
+// the file there.
+func isOver(number uint64, path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return &os.PathError{Op: "stat", Path: path, Err: err}
@@ -131,85 +133,54 @@ func sameFile(number uint64, path string) error {
 	return fmt.Errorf("it lies on device %s, and not on %s", deviceText(number), path)
 }
 
-// checkPool looks at a pool's superblock before the kernel does, which would make
-// a new pool where there is none. It gives the length of a data block.
-func checkPool(ctx context.Context, c PoolConfig) (blockSectors uint32, err error) {
-	f, err := block.Open(c.Metadata, block.Options{Direct: true})
+// check looks at a pool's superblock before the kernel does, which would make a
+// new pool where there is none. It gives the length of a data block in sectors.
+func (h *halves) check(ctx context.Context, blockSectors uint32) (uint32, error) {
+	f, err := block.Open(h.metadata.path, block.Options{Direct: true})
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	md, err := pdata.Open(ctx, f, f.Size(), pdata.Options{})
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", c.Metadata, err)
+		return 0, fmt.Errorf("%s: %w", h.metadata.path, err)
 	}
 	sb := md.Superblock()
-	if c.BlockSectors != 0 && c.BlockSectors != sb.DataBlockSize {
-		return 0, fmt.Errorf("%s: the pool's data blocks have %d sectors, not %d", c.Metadata, sb.DataBlockSize, c.BlockSectors)
+	if err := checkSameBlocks(blockSectors, sb.DataBlockSize); err != nil {
+		return 0, fmt.Errorf("%s: %w", h.metadata.path, err)
 	}
-	bytes, err := lengthOf(c.Data)
-	if err != nil {
-		return 0, err
+	return sb.DataBlockSize, errors.Join(
+		h.metadata.atLeast(int64(sb.MetadataSpaceMapRoot.NrBlocks)*pdata.BlockBytes),
+		h.data.atLeast(int64(sb.DataSpaceMapRoot.NrBlocks)*int64(sb.DataBlockSize)*sectorBytes),
+	)
+}
+
+func checkSameBlocks(want, have uint32) error {
+	if want != 0 && want != have {
+		return fmt.Errorf("the pool's data blocks have %d sectors of 512 bytes, not %d", have, want)
 	}
-	if want := int64(sb.DataSpaceMapRoot.NrBlocks) * int64(sb.DataBlockSize) * sectorBytes; bytes < want {
-		return 0, &TooShortError{c.Data, bytes, want}
+	return nil
+}
+
+// atLeast is a *TooShortError where the device is shorter.
+func (b *backing) atLeast(bytes int64) error {
+	if b.bytes < bytes {
+		return &TooShortError{b.path, b.bytes, bytes}
 	}
-	if want := int64(sb.MetadataSpaceMapRoot.NrBlocks) * pdata.BlockBytes; f.Size() < want {
-		return 0, &TooShortError{c.Metadata, f.Size(), want}
-	}
-	return sb.DataBlockSize, nil
+	return nil
 }
 
 // startPool activates a pool, whatever its metadata hold.
-func (k *Kernel) startPool(ctx context.Context, c PoolConfig) (*Pool, error) {
-	if err := CheckBlockSectors(c.BlockSectors); err != nil {
-		return nil, err
-	}
-	metadata, err := attach(ctx, c.Metadata, c.ReadOnly)
-	if err != nil {
-		return nil, err
-	}
-	defer metadata.close()
-	data, err := attach(ctx, c.Data, c.ReadOnly)
-	if err != nil {
-		return nil, err
-	}
-	defer data.close()
-	for path, b := range map[string]*backing{c.Metadata: metadata, c.Data: data} {
-		if err := alone(path, b); err != nil {
-			return nil, err
-		}
-	}
+func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool, error) {
 	t := poolTable{
-		sectors: uint64(data.bytes) / sectorBytes, metadata: metadata.number, data: data.number,
+		sectors: uint64(h.data.bytes) / sectorBytes, metadata: h.metadata.number, data: h.data.number,
 		blockSectors: c.BlockSectors, Features: c.Features,
-	}
-	if t.sectors < uint64(c.BlockSectors) {
-		return nil, &TooShortError{c.Data, data.bytes, int64(c.BlockSectors) * sectorBytes}
 	}
 	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: dm.Hidden})
 	if err != nil {
 		return nil, err
 	}
 	return &Pool{k, c.Name, info.Number, c.BlockSectors}, nil
-}
-
-// alone tells whether no other loop device is over a file, now that ours is: two
-// that attach one at the same time see each other here, if not before.
-func alone(path string, b *backing) error {
-	if _, isLoop := b.closer.(*loop.Device); !isLoop {
-		return nil
-	}
-	over, err := loop.Over(path)
-	if err != nil {
-		return err
-	}
-	for _, l := range over {
-		if l.Number != b.number && !l.ReadOnly {
-			return &InUseError{Path: path, By: l.Path}
-		}
-	}
-	return nil
 }
 
 // The lengths that data blocks can have, in sectors.

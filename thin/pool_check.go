@@ -24,7 +24,7 @@ var ErrNoThinCheck = errors.New("thin_check is not installed: it is in the packa
 // CheckPool has thin_check verify the metadata, a file or block device, of a pool
 // that is not active, and changes nothing. A *[CheckError] is what it finds.
 func CheckPool(ctx context.Context, metadata string) error {
-	if err := free(metadata); err != nil {
+	if err := unused(metadata, 0); err != nil {
 		return fmt.Errorf("only a pool that is not active can be checked: %w", err)
 	}
 	program, err := exec.LookPath("thin_check")

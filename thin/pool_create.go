@@ -2,6 +2,7 @@ package thin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin/block"
+	"thintree/thin/dm"
 	"thintree/thin/pdata"
 )
 
@@ -28,18 +30,21 @@ type NewPool struct {
 const (
 	defaultBlockSectors = 128
 
-	// The kernel uses no more metadata than maxMetadataBytes, and the tools for it
-	// recommend no less than minMetadataBytes.
-	minMetadataBytes = 2 << 20
-	maxMetadataBytes = 255 * 16320 * pdata.BlockBytes
+	// The kernel uses no more metadata than maxMetadataBytes, and makes no pool in
+	// less than leastMetadataBytes; the tools for it recommend minMetadataBytes.
+	leastMetadataBytes = 16 * pdata.BlockBytes
+	minMetadataBytes   = 2 << 20
+	maxMetadataBytes   = 255 * 16320 * pdata.BlockBytes
 	// metadataPerBlock is how many bytes of metadata each data block gets, what
 	// thin_metadata_size reckons for one mapping with room for snapshots.
 	metadataPerBlock = 64
 )
 
 // CreatePool makes an empty pool, and activates it. Where it fails nothing stays,
-// neither a device nor a file. Errors are a *[NotEmptyError] where a half holds
-// something, an *[InUseError] where somebody has it active.
+// neither a device nor a file; what was there is as it was, unless Destroy let it
+// be overwritten. Errors are a *[NotEmptyError] where a half holds something, an
+// *[InUseError] where somebody has it active, [dm.ErrExists] where a device has
+// the name, and a *[TooShortError].
 func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error) {
 	if n.ReadOnly {
 		return nil, errors.New("a new pool cannot be read-only")
@@ -50,38 +55,82 @@ func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error)
 	if err := CheckBlockSectors(n.BlockSectors); err != nil {
 		return nil, err
 	}
-	if n.MetadataBytes == 0 {
-		n.MetadataBytes = metadataFor(n.DataBytes, n.BlockSectors)
-	}
-	for path, length := range map[string]int64{n.Metadata: n.MetadataBytes, n.Data: n.DataBytes} {
-		made, err := makeFile(path, length)
-		if err != nil {
-			return nil, err
-		}
-		if made {
-			defer func() {
-				if err != nil {
-					os.Remove(path)
-				}
-			}()
-		}
-	}
-	if err := free(n.Metadata, n.Data); err != nil {
+	if err := dm.CheckName(n.Name); err != nil {
 		return nil, err
 	}
-	for _, path := range []string{n.Metadata, n.Data} {
-		what, err := contents(ctx, path)
+	unlock, err := k.names.lock(ctx, n.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, _, err := k.find(ctx, n.Name, n.UUID); !errors.Is(err, dm.ErrNotFound) {
+		return nil, cmp.Or(err, fmt.Errorf("%s: %w", n.Name, dm.ErrExists))
+	}
+	made, err := n.makeFiles()
+	defer func() {
+		if err != nil {
+			for _, path := range made {
+				os.Remove(path)
+			}
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	h, err := attachHalves(ctx, n.PoolConfig)
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	for _, b := range []*backing{h.metadata, h.data} {
+		what, err := contents(ctx, b.path)
 		if err != nil {
 			return nil, err
 		}
 		if what != "" && !n.Destroy {
-			return nil, &NotEmptyError{path, what}
+			return nil, &NotEmptyError{b.path, what}
 		}
+	}
+	err = errors.Join(h.metadata.atLeast(leastMetadataBytes), h.data.atLeast(int64(n.BlockSectors)*sectorBytes))
+	if err != nil {
+		return nil, err
 	}
 	if err := wipe(n.Metadata); err != nil {
 		return nil, err
 	}
-	return k.startPool(ctx, n.PoolConfig)
+	p, err := k.startPool(ctx, n.PoolConfig, h)
+	if err != nil {
+		return nil, err
+	}
+	// One that has no room for its first commit becomes read-only, and nothing more.
+	if err := p.writable(ctx); err != nil {
+		return nil, errors.Join(err, p.Deactivate(ctx))
+	}
+	return p, nil
+}
+
+// makeFiles makes the files that are not there, and tells which, also where it
+// fails.
+func (n NewPool) makeFiles() (made []string, err error) {
+	ok, err := makeFile(n.Data, n.DataBytes)
+	if ok {
+		made = append(made, n.Data)
+	}
+	if err != nil {
+		return made, err
+	}
+	if n.MetadataBytes == 0 {
+		bytes, err := lengthOf(n.Data)
+		if err != nil {
+			return made, err
+		}
+		n.MetadataBytes = metadataFor(bytes, n.BlockSectors)
+	}
+	ok, err = makeFile(n.Metadata, n.MetadataBytes)
+	if ok {
+		made = append(made, n.Metadata)
+	}
+	return made, err
 }
 
 func metadataFor(dataBytes int64, blockSectors uint32) int64 {
@@ -96,17 +145,13 @@ func makeFile(path string, length int64) (made bool, err error) {
 		return false, err
 	}
 	if length <= 0 {
-		return false, fmt.Errorf("%s: there is no such file, and no size is given to make one", path)
+		return false, fmt.Errorf("%s: %w, and no size is given to make one", path, fs.ErrNotExist)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return false, err
 	}
-	err = errors.Join(f.Truncate(length), f.Sync(), f.Close())
-	if err != nil {
-		os.Remove(path)
-	}
-	return true, err
+	return true, errors.Join(f.Truncate(length), f.Sync(), f.Close())
 }
 
 // Where things begin that tell what a disk holds: filesystems, partition tables,

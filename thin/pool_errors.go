@@ -52,14 +52,15 @@ func (e *NotEmptyError) Error() string {
 // Unwrap makes errors.Is(err, unix.EEXIST) true.
 func (e *NotEmptyError) Unwrap() error { return unix.EEXIST }
 
-// TooShortError says that a pool's half is shorter than its metadata say.
+// TooShortError says that a pool's half is shorter than its metadata say, or than
+// a new pool needs.
 type TooShortError struct {
 	Path        string
 	Bytes, Want int64
 }
 
 func (e *TooShortError) Error() string {
-	return fmt.Sprintf("%s: it has %d bytes, and the pool's metadata say %d: it was cut off, or is of another pool", e.Path, e.Bytes, e.Want)
+	return fmt.Sprintf("%s: it has %d bytes, and the pool needs %d: a file that was cut off, or of another pool, or too small for a new one", e.Path, e.Bytes, e.Want)
 }
 
 // Unwrap makes errors.Is(err, unix.EINVAL) true.
@@ -76,7 +77,7 @@ func (e *PoolModeError) Error() string {
 	why := "it is " + string(e.Mode)
 	switch {
 	case e.NeedsCheck:
-		why = "its metadata have a fault (needs_check): deactivate it, make a copy of them, and let thin_check or thin_repair look at it"
+		why = "a change of its metadata could not be written down (needs_check), because they are full or damaged: deactivate it, let thin_check look at a copy of them, clear the flag (--clear-needs-check-flag) or repair them, and grow what is full"
 	case e.Mode == ModeFailed || e.Mode == ModeError:
 		why = "it has failed: the kernel's log says why; deactivate it, and let thin_check look at its metadata"
 	case e.Mode == ModeReadOnly:

@@ -10,42 +10,76 @@ import (
 
 	"thintree/thin/dm"
 	"thintree/thin/loop"
+	"thintree/thin/pdata"
 )
 
 // Grow makes an active pool's data and metadata longer: the files of its loop
 // devices to so many bytes, 0 for as they are. Block devices it takes as long as
-// they have become. Nothing can become shorter.
+// they have become. Nothing can become shorter. Where it fails a file may have
+// become longer all the same, and the next Grow takes it as it is. The error is a
+// *[PoolModeError] where the pool cannot change.
 func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
+	unlock, err := p.kernel.names.lock(ctx, p.name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	_, t, err := p.kernel.findPool(ctx, p.name)
 	if err != nil {
 		return err
 	}
-	if _, err := growDevice(t.metadata, metadataBytes); err != nil {
+	s, err := p.Status(ctx)
+	if err != nil {
+		return err
+	}
+	// Such a pool would stay as it is without an error, or stay suspended.
+	if t.ReadOnly || s.NeedsCheck || s.Mode == ModeFailed || s.Mode == ModeError {
+		return &PoolModeError{p.name, s.Mode, s.NeedsCheck}
+	}
+	metadata, err := growDevice(t.metadata, metadataBytes)
+	if err != nil {
 		return fmt.Errorf("pool %s: metadata: %w", p.name, err)
 	}
-	bytes, err := growDevice(t.data, dataBytes)
+	// They come first: a pool that is out of them can change nothing else.
+	if uint64(metadata/pdata.BlockBytes) > s.MetadataTotalBlocks {
+		if err := p.reload(ctx, t, t); err != nil {
+			return err
+		}
+	}
+	data, err := growDevice(t.data, dataBytes)
 	if err != nil {
 		return fmt.Errorf("pool %s: data: %w", p.name, err)
 	}
-	if t.sectors > uint64(bytes)/sectorBytes {
-		return &TooShortError{dm.NodePath(t.data), bytes, int64(t.sectors) * sectorBytes}
-	}
-	t.sectors = uint64(bytes) / sectorBytes
-	if err := p.kernel.dm.Load(ctx, p.name, []dm.Target{t.target()}, false); err != nil {
-		return err
-	}
-	// The pool looks how long its devices are when it is resumed.
-	err = p.kernel.suspended(ctx, []string{p.name}, func(context.Context) error { return nil })
-	if err != nil {
-		return errors.Join(err, p.kernel.dm.Clear(context.WithoutCancel(ctx), p.name))
+	longer := t
+	longer.sectors = uint64(data) / sectorBytes
+	switch {
+	case longer.sectors < t.sectors:
+		return &TooShortError{"device " + deviceText(t.data), data, int64(t.sectors) * sectorBytes}
+	case longer.sectors > t.sectors:
+		return p.reload(ctx, t, longer)
 	}
 	return nil
 }
 
-const loopMajor = 7
+// reload gives the pool another table. When it is resumed it looks how long its
+// devices are. Where it refuses the table it gets the one it had.
+func (p *Pool) reload(ctx context.Context, have, want poolTable) error {
+	load := func(ctx context.Context, t poolTable) error {
+		return p.kernel.dm.Load(ctx, p.name, []dm.Target{t.target()}, false)
+	}
+	if err := load(ctx, want); err != nil {
+		return err
+	}
+	err := p.kernel.suspended(ctx, []string{p.name}, func(context.Context) error { return nil })
+	if err == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(err, load(ctx, have), p.kernel.ResumeDevice(ctx, p.name))
+}
 
-// growDevice makes the file of a loop device longer, and gives how long a device
-// is then.
+// growDevice makes the file of a loop device longer, and gives how many bytes the
+// device has then.
 func growDevice(number uint64, bytes int64) (int64, error) {
 	if unix.Major(number) != loopMajor {
 		if bytes != 0 {
@@ -59,11 +93,7 @@ func growDevice(number uint64, bytes int64) (int64, error) {
 	}
 	defer l.Close()
 	if bytes != 0 {
-		b, err := l.Backing()
-		if err != nil {
-			return 0, err
-		}
-		if err := growFile(b.Path, bytes); err != nil {
+		if err := growFile(l, bytes); err != nil {
 			return 0, err
 		}
 	}
@@ -71,6 +101,34 @@ func growDevice(number uint64, bytes int64) (int64, error) {
 		return 0, err
 	}
 	return l.SizeBytes()
+}
+
+// growFile makes the file of a loop device longer. It is an error where it is
+// longer already.
+func growFile(l *loop.Device, bytes int64) error {
+	b, err := l.Backing()
+	if err != nil {
+		return err
+	}
+	if b.Path == "" {
+		return fmt.Errorf("%s: its file is deleted, or cannot be seen from here", l.Path())
+	}
+	f, err := os.OpenFile(b.Path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Dev != b.Dev || st.Ino != b.Ino:
+		return fmt.Errorf("%s: another file took its place", b.Path)
+	case st.Size > bytes:
+		return fmt.Errorf("%s: it has %d bytes, and can only become longer, not %d", b.Path, st.Size, bytes)
+	}
+	return errors.Join(f.Truncate(bytes), f.Sync())
 }
 
 func lengthOfDevice(number uint64) (int64, error) {

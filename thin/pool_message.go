@@ -14,11 +14,25 @@ func (p *Pool) message(ctx context.Context, meanings map[unix.Errno]error, forma
 	text := fmt.Sprintf(format, args...)
 	_, err := p.kernel.dm.Message(ctx, p.name, 0, text)
 	if err == nil {
+		// The kernel does not tell whether it could write it down.
+		err = p.writable(context.WithoutCancel(ctx))
+	}
+	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("pool %s: %s: %w", p.name, text, p.explain(ctx, err, meanings))
 }
 
+// writable is a *[PoolModeError] where the pool's metadata cannot be changed.
+func (p *Pool) writable(ctx context.Context) error {
+	s, err := p.Status(ctx)
+	if err == nil && (s.NeedsCheck || s.Mode != ModeReadWrite && s.Mode != ModeOutOfDataSpace) {
+		err = &PoolModeError{p.name, s.Mode, s.NeedsCheck}
+	}
+	return err
+}
+
+// explain says what an errno means.
 func (p *Pool) explain(ctx context.Context, err error, meanings map[unix.Errno]error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {

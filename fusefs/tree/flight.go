@@ -11,13 +11,19 @@ type flight[T any] struct {
 }
 
 func fly[T any](ctx context.Context, read func(context.Context) (T, error)) *flight[T] {
-	f := &flight[T]{done: make(chan struct{})}
+	f := newFlight[T]()
+	f.start(ctx, read)
+	return f
+}
+
+func newFlight[T any]() *flight[T] { return &flight[T]{done: make(chan struct{})} }
+
+func (f *flight[T]) start(ctx context.Context, read func(context.Context) (T, error)) {
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		f.value, f.err = read(ctx)
 		close(f.done)
 	}()
-	return f
 }
 
 func (f *flight[T]) wait(ctx context.Context) (T, error) {

@@ -35,7 +35,9 @@ type VolumeInfo struct {
 	TransactionID   uint64 `json:"transaction_id"`
 	CreationTime    uint32 `json:"creation_time"`
 	SnapshottedTime uint32 `json:"snapshotted_time"`
-	Engine          string `json:"engine"`
+	// Engine is what would read the volume's filesystem, and EngineWhy why that.
+	Engine    Engine `json:"engine"`
+	EngineWhy string `json:"engine_why"`
 	// Live says that the pool is active, so somebody may be writing.
 	Live       bool            `json:"live"`
 	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
@@ -63,7 +65,6 @@ type PoolInfo struct {
 	Name     string `json:"name"`
 	Metadata string `json:"metadata"`
 	Data     string `json:"data"`
-	Engine   string `json:"engine"`
 	// Mode is "offline" or "live": nobody or somebody has the pool active.
 	Mode string `json:"mode"`
 	// LiveBy is the device through which it is active.
@@ -104,8 +105,15 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		Parent: v.record().Parent, Root: v.record().Root, Record: v.record().Record, SizeBytes: p.sizeBytes,
 		MappedBytes:   int64(d.MappedBlocks) * v.pool.reader.BlockBytes(),
 		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
-		Engine: "direct", Live: r.live(), Holds: holds(p.found), Found: p.found,
+		Live: r.live(), Holds: holds(p.found), Found: p.found,
 	}
+	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
+	if p.found.Kind == probe.KindFilesystem {
+		if by, err = t.engine(ctx, v, p.found.Signatures[0].Type); err != nil {
+			return VolumeInfo{}, err
+		}
+	}
+	i.Engine, i.EngineWhy = by.engine, by.why
 	u := t.view.Load().users[v]
 	i.Containers, i.Images = u.containers, u.images
 	switch {
@@ -140,7 +148,7 @@ func (t *Tree) poolInfo(p *pool) PoolInfo {
 	u := p.reader.Usage()
 	l := p.listing.Load()
 	i := PoolInfo{
-		Name: p.name, Metadata: p.record.Metadata, Data: p.record.Data, Engine: "direct", Mode: "offline",
+		Name: p.name, Metadata: p.record.Metadata, Data: p.record.Data, Mode: "offline",
 		LiveBy: p.reader.LiveBy(), HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
 		TransactionID: u.TransactionID, DataBlockBytes: p.reader.BlockBytes(),
 		DataTotalBytes: u.DataTotalBytes, DataUsedBytes: u.DataUsedBytes,

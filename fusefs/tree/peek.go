@@ -80,7 +80,7 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 	f := r.peeks.now
 	if f == nil {
 		f = fly(ctx, func(ctx context.Context) (*peek, error) {
-			p, err := takePeek(ctx, r)
+			p, err := t.takePeek(ctx, r)
 			if err == nil {
 				r.peeks.last.Store(p)
 			}
@@ -95,7 +95,7 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 	return f.wait(ctx)
 }
 
-func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
+func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	p := &peek{at: time.Now()}
 	c, err := readContent(ctx, r.vol)
 	if err != nil {
@@ -103,6 +103,12 @@ func takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 		return p, nil
 	}
 	defer c.Close()
+	c.engine = func(ctx context.Context, fstype string) (choice, error) {
+		if readsDirectly(fstype) {
+			return choice{engine: EngineDirect}, nil // a few blocks are not worth a mount
+		}
+		return t.engine(ctx, r.vol, fstype)
+	}
 	at, err := c.bytes(r.part)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ type pool struct {
 	record meta.Pool
 	index  int // among all pools, in the order of the sources; -1 before it has one
 	reader *thin.PoolReader
+	kernel kernelPool
 
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
@@ -38,7 +39,7 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
+	p := &pool{name: rec.Name, record: rec, index: -1, reader: r, kernel: kernelPool{kernel: o.Kernel}}
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

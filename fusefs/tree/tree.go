@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"thintree/meta"
+	"thintree/thin"
 )
 
 // Tree is all that a set of sources names. All its methods may be called
@@ -42,6 +43,10 @@ type Options struct {
 	OpenTimeout time.Duration
 	// HeldRoot reads the pools as of their metadata snapshots.
 	HeldRoot bool
+	// Engine says what reads the filesystems; "" is EngineDirect. Kernel is for the
+	// kernel engine; nil where there is none. It is closed with the tree.
+	Engine Engine
+	Kernel *thin.Kernel
 	// Log is where it is said what happens; not nil.
 	Log *slog.Logger
 }
@@ -61,8 +66,16 @@ type source struct {
 // are warned about in the log; it is an error when a source cannot be read at
 // all, or none of its pools.
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
+	if o.HeldRoot || o.Engine == "" {
+		o.Engine = EngineDirect // the kernel has no older state to show
+	}
 	t := &Tree{opts: o, log: o.Log, began: time.Now()}
 	t.leases = newLeases(o, t.openContent)
+	if o.Kernel != nil {
+		if err := o.Kernel.SweepLent(ctx); err != nil {
+			o.Log.Warn("what a process that was killed has left active stays", "error", err)
+		}
+	}
 	for i, s := range sources {
 		folder := ""
 		if len(sources) > 1 {
@@ -104,6 +117,9 @@ func (t *Tree) Close() error {
 		for _, p := range s.pools {
 			errs = append(errs, p.close())
 		}
+	}
+	if t.opts.Kernel != nil {
+		errs = append(errs, t.opts.Kernel.Close())
 	}
 	return errors.Join(errs...)
 }

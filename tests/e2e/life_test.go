@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,14 +110,92 @@ func TestTerminationUnmounts(t *testing.T) {
 	}
 }
 
-func TestKilledDaemonIsCleanedUpAfter(t *testing.T) {
+func TestWatchdogClearsTheMountOfAKilledDaemon(t *testing.T) {
+	t.Parallel()
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprint("with an open file: ", open), func(t *testing.T) {
+			t.Parallel()
+			mnt := mount(t, "docker:"+pools.Docker(t))
+			pid := daemonOf(t, mnt)
+			if open {
+				f, err := os.Open(filepath.Join(mnt, "volumes/base/lost+found"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the mount is gone", func() bool { return !mounted(mnt) })
+		})
+	}
+}
+
+func TestWatchdogLeavesWhatIsMountedOverTheTree(t *testing.T) {
+	t.Parallel()
+	needs(t, root)
+	mnt := mount(t, "docker:"+pools.Docker(t))
+	pid := daemonOf(t, mnt)
+	if err := syscall.Mount("none", mnt, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if mounted(mnt) {
+			syscall.Unmount(mnt, syscall.MNT_DETACH)
+		}
+	})
+	watchdog := childrenOf(t, pid)[0]
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the watchdog ends", func() bool { return !alive(watchdog) })
+	if text := sh(t, "/", "grep -c ' "+mnt+" .* tmpfs ' /proc/self/mountinfo"); text != "1\n" {
+		t.Errorf("%s mounts of the tmpfs are there", text)
+	}
+	if err := syscall.Unmount(mnt, 0); err != nil {
+		t.Fatal(err)
+	}
+	thintree(t, "umount", mnt).must(t)
+}
+
+// childrenOf lists the processes that a process has started.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for word := range strings.FieldsSeq(string(text)) {
+			child, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, child)
+		}
+	}
+	if len(pids) == 0 {
+		t.Fatalf("process %d has no child", pid)
+	}
+	return pids
+}
+
+func TestDaemonThatIsKilledWithItsWatchdogIsCleanedUpAfter(t *testing.T) {
 	t.Parallel()
 	kill := func(t *testing.T) string {
 		mnt := mount(t, "docker:"+pools.Docker(t))
 		sh(t, mnt, "ls containers/ran/")
 		pid := daemonOf(t, mnt)
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
+		for _, victim := range append(childrenOf(t, pid), pid) {
+			if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
 		}
 		eventually(t, "the daemon ends", func() bool { return !alive(pid) })
 		if !mounted(mnt) {

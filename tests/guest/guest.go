@@ -33,8 +33,29 @@ func Run(t *testing.T, body func(*testing.T)) {
 		body(t)
 		return
 	}
+	output := rerun(t, "-test.run", pattern(t.Name()))
+	if why := skipped(t.Name(), output); why != "" {
+		t.Skip(why)
+	}
+	t.Logf("in the guest:\n%s", output)
+}
+
+// Bench runs the body of a benchmark once in a guest. It is to be all that the
+// function does.
+func Bench(b *testing.B, body func(*testing.B)) {
+	b.Helper()
+	if os.Getenv(job.Inside) != "" {
+		body(b)
+		return
+	}
+	b.Log(rerun(b, "-test.run", "^$", "-test.bench", pattern(b.Name()), "-test.benchtime", "1x"))
+}
+
+// rerun runs the test binary in a guest, and gives what it prints.
+func rerun(t testing.TB, args ...string) (output string) {
+	t.Helper()
 	dir := t.TempDir()
-	prepare(t, dir)
+	prepare(t, dir, args)
 	console, err := boot(t, dir)
 	output, status, statusErr := job.Result(dir)
 	if statusErr != nil {
@@ -43,14 +64,11 @@ func Run(t *testing.T, body func(*testing.T)) {
 	if status != 0 {
 		t.Fatalf("in the guest: exit status %d\n%s", status, output)
 	}
-	if why := skipped(t.Name(), output); why != "" {
-		t.Skip(why)
-	}
-	t.Logf("in the guest:\n%s", output)
+	return output
 }
 
 // prepare puts all that a guest needs in a folder.
-func prepare(t *testing.T, dir string) {
+func prepare(t testing.TB, dir string, args []string) {
 	t.Helper()
 	for _, program := range []string{kernel, "modprobe"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -76,7 +94,7 @@ func prepare(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	err = job.Job{
-		Args: []string{binary, "-test.v", "-test.run", pattern(t.Name()), "-test.timeout", timeLimit.String()},
+		Args: append([]string{binary, "-test.v", "-test.timeout", timeLimit.String()}, args...),
 		Dir:  cwd,
 		Path: os.Getenv("PATH") + ":/usr/sbin:/sbin",
 	}.Write(dir)
@@ -85,7 +103,7 @@ func prepare(t *testing.T, dir string) {
 	}
 }
 
-func build(t *testing.T, args ...string) {
+func build(t testing.TB, args ...string) {
 	t.Helper()
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -104,7 +122,7 @@ func pattern(name string) string {
 }
 
 // boot runs the guest to its end and gives what its console said.
-func boot(t *testing.T, dir string) (console string, err error) {
+func boot(t testing.TB, dir string) (console string, err error) {
 	ctx, cancel := context.WithTimeout(t.Context(), timeLimit+30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, kernel,

@@ -31,6 +31,10 @@ func InUse(path string) (string, error) {
 	return host{sys: "/sys", dev: "/dev"}.inUse(identify(st))
 }
 
+// LentPrefix begins the names of device-mapper devices through which thintree
+// itself reads, and nobody writes: they do not count.
+const LentPrefix = "thintree-lent-"
+
 // host is where sysfs and the device nodes are.
 type host struct{ sys, dev string }
 
@@ -49,8 +53,10 @@ func (h host) holder(rdev uint64) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if len(found) > 0 {
-			return h.describe(filepath.Base(found[0])), nil
+		for _, f := range found {
+			if name := filepath.Base(f); !strings.HasPrefix(h.dmName(name), LentPrefix) {
+				return h.describe(name), nil
+			}
 		}
 	}
 	return "", nil
@@ -98,9 +104,16 @@ func (h host) readOnly(name string) bool {
 
 // describe adds the name that device-mapper has for a device.
 func (h host) describe(name string) string {
+	if dm := h.dmName(name); dm != "" {
+		return name + " (" + dm + ")"
+	}
+	return name
+}
+
+func (h host) dmName(name string) string {
 	text, err := os.ReadFile(filepath.Join(h.sys, "block", name, "dm/name"))
 	if err != nil {
-		return name
+		return ""
 	}
-	return name + " (" + strings.TrimSpace(string(text)) + ")"
+	return strings.TrimSpace(string(text))
 }

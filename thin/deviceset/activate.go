@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"thintree/thin"
@@ -17,38 +16,48 @@ const removalPatience = 20 * time.Second
 // activate activates a device, or finds it active. The caller has its lock.
 func (s *DeviceSet) activate(ctx context.Context, d *device, kept bool) (thin.Device, error) {
 	name := s.name(d.hash)
-	id := uuid(name)
+	a := thin.Activation{Name: name, UUID: uuid(name), ID: d.rec.ID, SizeBytes: d.rec.SizeBytes, Udev: dm.Hidden}
 	if kept {
-		id = uuid(keptPrefix + name)
+		a.UUID = uuid(keptPrefix + name)
 	}
-	return s.pool.ActivateDevice(ctx, thin.Activation{
-		Name: name, UUID: id, ID: d.rec.ID, SizeBytes: d.rec.SizeBytes, Udev: dm.Hidden,
-	})
+	for tries := 3; ; tries-- {
+		active, err := s.pool.ActivateDevice(ctx, a)
+		if tries > 1 && errors.Is(err, dm.ErrNotFound) {
+			continue // it was active, and its last user let go of it just now
+		}
+		return active, err
+	}
 }
 
-// deactivate deactivates a device, or has it go with its last user.
+// deactivate deactivates a device, or is dm.ErrInUse.
 func (s *DeviceSet) deactivate(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalPatience)
 	defer cancel()
-	_, err := s.kernel.RemoveDevice(ctx, name, s.opts.DeferredRemoval, dm.Hidden)
+	_, err := s.kernel.RemoveDevice(ctx, name, false, dm.Hidden)
 	return err
 }
 
-// keptPrefix marks the UUID of a device that was activated by itself, and not for
-// a mount.
-const keptPrefix = "kept-"
-
-func isKept(info dm.Info) bool { return strings.HasPrefix(info.UUID, uuid(keptPrefix)) }
+// letGo deactivates a device or, with deferred removal, has it go with its last
+// user.
+func (s *DeviceSet) letGo(ctx context.Context, name string) error {
+	if !s.opts.DeferredRemoval {
+		return s.deactivate(ctx, name)
+	}
+	_, err := s.kernel.RemoveDevice(ctx, name, true, dm.Hidden)
+	return err
+}
 
 // while runs what needs a device's block device, and deactivates it where it was
 // not active before. The caller has its lock.
 func (s *DeviceSet) while(ctx context.Context, d *device, readOnly bool, run func(path string) error) (err error) {
 	name := s.name(d.hash)
 	info, err := s.kernel.DM().Info(ctx, name)
-	if err == nil && info.Active {
+	switch {
+	case err == nil && info.Suspended:
+		return ErrSuspended
+	case err == nil && info.Active:
 		return run(dm.NodePath(info.Number))
-	}
-	if err != nil && !errors.Is(err, dm.ErrNotFound) {
+	case err != nil && !errors.Is(err, dm.ErrNotFound):
 		return err
 	}
 	a, err := s.pool.ActivateDevice(ctx, thin.Activation{
@@ -62,7 +71,8 @@ func (s *DeviceSet) while(ctx context.Context, d *device, readOnly bool, run fun
 }
 
 // ActivateDevice makes a block device of a device, which stays until
-// DeactivateDevice, and gives its path.
+// DeactivateDevice, and gives its path. One that is mounted already goes with its
+// last mount all the same.
 func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path string, err error) {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -79,15 +89,19 @@ func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path strin
 	return a.Path(), nil
 }
 
-// DeactivateDevice ends what ActivateDevice began. A device that is in use is
-// dm.ErrInUse, one that is not active no error.
+// DeactivateDevice ends what ActivateDevice began. A device that is mounted is
+// dm.ErrInUse, as is one that somebody uses unless removal is deferred. One that is
+// not active is no error.
 func (s *DeviceSet) DeactivateDevice(ctx context.Context, hash string) error {
 	d, err := s.find(ctx, hash)
 	if err != nil {
 		return err
 	}
 	defer d.lock.release()
-	return s.idle(ctx, d)
+	if err := s.unmounted(ctx, d); err != nil {
+		return fmt.Errorf("deactivate %q: %w", hash, err)
+	}
+	return s.letGo(ctx, s.name(hash))
 }
 
 // SuspendDevice stops the I/O of an active device, its filesystem frozen, until

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"thintree/meta/record"
+	"thintree/thin"
 	"thintree/thin/dm"
 )
 
@@ -21,19 +25,21 @@ func (s *DeviceSet) AddDevice(ctx context.Context, hash, base string, sizeBytes 
 }
 
 func (s *DeviceSet) addDevice(ctx context.Context, hash, base string, sizeBytes int64) error {
-	if err := errors.Join(record.CheckHash(hash), dm.CheckName(s.name(hash))); err != nil {
+	if err := s.checkHash(hash); err != nil {
 		return err
 	}
-	if hash == "" {
+	if hash == "" || s.HasDevice(hash) {
 		return &ExistsError{hash}
 	}
 	origin, err := s.find(ctx, base)
 	if err != nil {
 		return err
 	}
-	rec := record.Device{SizeBytes: origin.rec.SizeBytes}
 	defer origin.lock.release()
+	rec := record.Device{SizeBytes: origin.rec.SizeBytes}
 	switch {
+	case base == "" && !origin.rec.Initialized:
+		return fmt.Errorf("the base device was never made whole: open the store with its creation")
 	case origin.rec.Deleted:
 		return fmt.Errorf("%q: %w", base, ErrDeleted)
 	case sizeBytes%sectorBytes != 0:
@@ -46,21 +52,42 @@ func (s *DeviceSet) addDevice(ctx context.Context, hash, base string, sizeBytes 
 	if err := s.enough(ctx); err != nil {
 		return err
 	}
-	id := origin.rec.ID
-	err = s.create(ctx, hash, rec, func(ctx context.Context, new uint32) error {
-		return s.pool.CreateSnapDevice(ctx, new, id)
-	})
-	if err != nil || rec.SizeBytes == origin.rec.SizeBytes {
-		return err
+	finish := asItIs
+	if rec.SizeBytes != origin.rec.SizeBytes {
+		finish = s.grow
 	}
-	if err := s.grow(ctx, hash); err != nil {
-		return errors.Join(err, s.DeleteDevice(context.WithoutCancel(ctx), hash))
-	}
-	return nil
+	return s.create(ctx, hash, rec, func(ctx context.Context, id uint32) error {
+		return s.snapshot(ctx, id, origin)
+	}, finish)
 }
 
-// create makes a device in the pool by make, and its record.
-func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device, make func(context.Context, uint32) error) (err error) {
+// snapshot makes a snapshot in the pool. A frozenError says that its origin may
+// not run any more.
+func (s *DeviceSet) snapshot(ctx context.Context, id uint32, origin *device) error {
+	name := s.name(origin.hash)
+	before, _ := s.kernel.DM().Info(ctx, name)
+	err := s.pool.CreateSnapDevice(ctx, id, origin.rec.ID)
+	if err == nil || before.Suspended {
+		return err
+	}
+	after, e := s.kernel.DM().Info(ctx, name)
+	if e != nil && !errors.Is(e, dm.ErrNotFound) || after.Suspended {
+		return frozenError{err}
+	}
+	return err
+}
+
+type frozenError struct{ error }
+
+func (e frozenError) Unwrap() error { return e.error }
+
+// asItIs finishes a device that is whole already.
+func asItIs(context.Context, *device) error { return nil }
+
+// create makes a device in the pool by make, finishes it, and makes its record.
+func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device,
+	make func(ctx context.Context, id uint32) error, finish func(context.Context, *device) error,
+) (err error) {
 	d := &device{hash: hash, lock: newLock()}
 	d.lock.acquire(ctx) // nobody else knows it
 	defer d.lock.release()
@@ -78,29 +105,45 @@ func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device, 
 			s.forget(d)
 		}
 	}()
-	if err := s.turn.acquire(ctx); err != nil {
+	if err := s.takeTurn(ctx); err != nil {
 		return err
 	}
 	defer s.turn.release()
+	path := filepath.Join(s.records, record.File(hash))
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%w, by a record that is damaged: %s", &ExistsError{hash}, path))
+	}
 	if rec.ID, err = s.freeID(ctx); err != nil {
 		return err
 	}
 	rec.TransactionID = s.transactionID + 1
-	err = s.transact(ctx, hash, rec.ID, func(ctx context.Context) error {
+	s.setRecord(d, rec)
+	err = s.transact(ctx, hash, rec.ID, func(ctx context.Context) (touched bool, err error) {
 		if err := make(ctx, rec.ID); err != nil {
-			return err
+			return s.mayBeThere(ctx, rec.ID, err), err
 		}
-		if err := record.WriteDevice(s.records, hash, rec); err != nil {
-			return errors.Join(err, record.RemoveDevice(s.records, hash), s.pool.DeleteDevice(ctx, rec.ID))
+		if err := finish(ctx, d); err != nil {
+			return true, err
 		}
-		return nil
+		return true, record.WriteDevice(s.records, hash, rec)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.used[rec.ID] = struct{}{}
 	}
-	s.used[rec.ID] = struct{}{}
-	d.rec = rec
-	return nil
+	return err
+}
+
+// mayBeThere tells whether a device whose creation failed may be there all the
+// same, or something else is left of it.
+func (s *DeviceSet) mayBeThere(ctx context.Context, id uint32, failure error) bool {
+	if errors.Is(failure, thin.ErrIDInUse) {
+		return false // it is somebody else's
+	}
+	if _, frozen := errors.AsType[frozenError](failure); frozen {
+		return true
+	}
+	has, err := s.pool.HasDevice(ctx, id)
+	return has || err != nil
 }
 
 // forget takes a device off the list. The caller has its lock.

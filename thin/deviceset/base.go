@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"thintree/meta/record"
+	"thintree/thin"
 )
 
 // openBase checks that the base device is the recorded one, or with doInit makes
@@ -32,7 +33,12 @@ func (s *DeviceSet) checkBase(ctx context.Context, d *device) error {
 	}
 	_, id, err := s.identify(ctx, d)
 	if err != nil {
-		return fmt.Errorf("the base device: %w", err)
+		err = fmt.Errorf("the base device: %w", err)
+		if st, e := s.pool.Status(ctx); e == nil && st.Mode != thin.ModeReadWrite || errors.Is(err, ErrSuspended) {
+			s.problem(err) // what is left of the store can be looked at, and unmounted
+			return nil
+		}
+		return err
 	}
 	if id != s.set.BaseDeviceUUID {
 		return &BaseError{Recorded: s.set.BaseDeviceUUID, Found: id}
@@ -52,7 +58,7 @@ func (s *DeviceSet) identify(ctx context.Context, d *device) (fs, uuid string, e
 // makeBase makes the base device, and a filesystem on it. It counts once its
 // record says that it is initialized.
 func (s *DeviceSet) makeBase(ctx context.Context) (err error) {
-	if err := s.create(ctx, "", record.Device{SizeBytes: s.opts.BaseBytes}, s.pool.CreateDevice); err != nil {
+	if err := s.create(ctx, "", record.Device{SizeBytes: s.opts.BaseBytes}, s.pool.CreateDevice, asItIs); err != nil {
 		return err
 	}
 	d := s.devices[""]
@@ -81,6 +87,6 @@ func (s *DeviceSet) makeBase(ctx context.Context) (err error) {
 	if err := record.WriteDevice(s.records, "", rec); err != nil {
 		return err
 	}
-	d.rec = rec
+	s.setRecord(d, rec)
 	return nil
 }

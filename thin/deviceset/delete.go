@@ -23,18 +23,33 @@ func (s *DeviceSet) DeleteDevice(ctx context.Context, hash string) error {
 		return fmt.Errorf("delete: %w", err)
 	}
 	defer d.lock.release()
-	err = s.delete(ctx, d)
+	patience := removalPatience
+	if s.opts.DeferredDeletion {
+		patience = 0
+	}
+	err = s.delete(ctx, d, patience)
 	if errors.Is(err, dm.ErrInUse) && s.opts.DeferredDeletion {
-		rec := d.rec
-		rec.Deleted = true
-		if err = record.WriteDevice(s.records, hash, rec); err == nil {
-			d.rec = rec
-		}
+		err = s.markDeleted(ctx, d)
 	}
 	if err != nil {
 		return fmt.Errorf("delete %q: %w", hash, err)
 	}
 	return nil
+}
+
+// markDeleted has a device deleted once nobody uses it.
+func (s *DeviceSet) markDeleted(ctx context.Context, d *device) error {
+	rec := d.rec
+	rec.Deleted = true
+	if err := record.WriteDevice(s.records, d.hash, rec); err != nil {
+		return err
+	}
+	s.setRecord(d, rec)
+	select {
+	case s.marked <- struct{}{}:
+	default: // that is known
+	}
+	return s.letGo(ctx, s.name(d.hash))
 }
 
 // deleteNow deletes a device that is not in use.
@@ -43,38 +58,58 @@ func (s *DeviceSet) deleteNow(ctx context.Context, d *device) error {
 		return err
 	}
 	defer d.lock.release()
-	return s.delete(ctx, d)
+	return s.delete(ctx, d, removalPatience)
 }
 
-// delete deletes a device whose lock the caller has.
-func (s *DeviceSet) delete(ctx context.Context, d *device) error {
-	if err := s.idle(ctx, d); err != nil {
+// delete deletes a device that nobody uses, or nobody any more before patience
+// ends; otherwise it is dm.ErrInUse. The caller has its lock.
+func (s *DeviceSet) delete(ctx context.Context, d *device, patience time.Duration) error {
+	if err := errors.Join(s.writable(ctx), s.unmounted(ctx, d)); err != nil {
 		return err
 	}
-	if err := s.turn.acquire(ctx); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := s.kernel.RemoveDevice(waiting, s.name(d.hash), false, dm.Hidden); err != nil {
+		return err
+	}
+	if err := s.takeTurn(ctx); err != nil {
 		return err
 	}
 	defer s.turn.release()
-	err := s.transact(ctx, d.hash, d.rec.ID, func(ctx context.Context) error {
+	gone := false
+	err := s.transact(ctx, d.hash, d.rec.ID, func(ctx context.Context) (touched bool, err error) {
 		if s.opts.Discard {
 			s.discard(ctx, d)
 		}
-		var missing *thin.NoDeviceError
-		if err := s.pool.DeleteDevice(ctx, d.rec.ID); err != nil && !errors.As(err, &missing) {
-			return err
+		err = s.pool.DeleteDevice(ctx, d.rec.ID)
+		if errors.Is(err, thin.ErrActive) { // under a name that is not ours
+			return false, fmt.Errorf("%w: %w", dm.ErrInUse, err)
 		}
-		return record.RemoveDevice(s.records, d.hash)
+		if err != nil && !isMissing(err) {
+			switch has, e := s.pool.HasDevice(ctx, d.rec.ID); {
+			case e != nil: // nobody knows: it is ended later
+				gone = true
+				return true, err
+			case has:
+				return false, err
+			}
+		}
+		gone = true
+		return true, record.RemoveDevice(s.records, d.hash)
 	})
-	if err != nil {
+	if !gone {
+		return err
+	}
+	s.forget(d)
+	if s.unsettled != nil {
 		return err
 	}
 	delete(s.used, d.rec.ID)
-	s.forget(d)
 	return nil
 }
 
-// idle deactivates a device that nobody uses, so that it can be deleted.
-func (s *DeviceSet) idle(ctx context.Context, d *device) error {
+// unmounted is dm.ErrInUse where a device is mounted.
+func (s *DeviceSet) unmounted(ctx context.Context, d *device) error {
 	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
 	if errors.Is(err, dm.ErrNotFound) {
 		return nil
@@ -83,13 +118,10 @@ func (s *DeviceSet) idle(ctx context.Context, d *device) error {
 		return err
 	}
 	mounts, err := s.fs.mounts(info.Number)
-	if err != nil {
-		return err
+	if err == nil && len(mounts) > 0 {
+		err = fmt.Errorf("%w: it is mounted at %s", dm.ErrInUse, mounts[0])
 	}
-	if len(mounts) > 0 {
-		return fmt.Errorf("%w: it is mounted at %s", dm.ErrInUse, mounts[0])
-	}
-	return s.deactivate(ctx, s.name(d.hash))
+	return err
 }
 
 // discard gives the device's blocks back to what the data lie on. Where that
@@ -100,14 +132,18 @@ func (s *DeviceSet) discard(ctx context.Context, d *device) {
 		err = errors.Join(active.Discard(), s.deactivate(ctx, active.Name))
 	}
 	if err != nil {
-		s.log.Warn("the blocks of a device that is deleted were not given back", "hash", d.hash, "err", err)
+		s.log.Warn("the blocks of a device that is deleted were not given back", "name", d.hash, "err", err)
 	}
 }
 
-// deletionPause is how often it is tried to delete what was busy.
-const deletionPause = 30 * time.Second
+// What was to be deleted and is in use is looked at again after firstPause, then
+// less and less often.
+const (
+	firstPause   = time.Second
+	longestPause = 30 * time.Second
+)
 
-// deleteLater deletes what was to be deleted and was in use then, now and again.
+// deleteLater deletes what is to be deleted and was in use.
 func (s *DeviceSet) deleteLater() {
 	if !s.opts.DeferredDeletion {
 		return
@@ -120,11 +156,14 @@ func (s *DeviceSet) deleteLater() {
 	}
 	go func() {
 		defer close(done)
-		for ctx.Err() == nil {
+		for pause := firstPause; ctx.Err() == nil; {
 			s.deleteMarked(ctx)
 			select {
 			case <-ctx.Done():
-			case <-time.After(deletionPause):
+			case <-s.marked:
+				pause = firstPause
+			case <-time.After(pause):
+				pause = min(2*pause, longestPause)
 			}
 		}
 	}()
@@ -132,14 +171,15 @@ func (s *DeviceSet) deleteLater() {
 
 func (s *DeviceSet) deleteMarked(ctx context.Context) {
 	for _, hash := range s.List() {
+		if rec, ok := s.recordOf(hash); !ok || !rec.Deleted {
+			continue
+		}
 		d, err := s.find(ctx, hash)
 		if err != nil {
 			continue
 		}
-		if d.rec.Deleted {
-			if err := s.delete(ctx, d); err != nil && !errors.Is(err, dm.ErrInUse) {
-				s.log.Warn("a device cannot be deleted", "hash", hash, "err", err)
-			}
+		if err := s.delete(ctx, d, 0); err != nil && !errors.Is(err, dm.ErrInUse) {
+			s.log.Warn("a device cannot be deleted", "name", hash, "err", err)
 		}
 		d.lock.release()
 	}

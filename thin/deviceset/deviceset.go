@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -28,30 +27,33 @@ type DeviceSet struct {
 	opts    Options
 	log     *slog.Logger
 
-	folder  *os.File // locked
-	kernel  *thin.Kernel
-	fs      filesystems
-	pool    *thin.Pool
-	ownPool bool // and not somebody else's
+	folder *os.File // locked
+	kernel *thin.Kernel
+	fs     filesystems
+	pool   *thin.Pool
+	own    *thin.PoolConfig // of the pool where it is the store's own, nil otherwise
 
-	// turn is whose turn it is to change the pool. What a device's own lock guards
-	// is taken before it.
+	// turn is whose turn it is to change the pool. A device's own lock is taken
+	// before it.
 	turn          lock
 	transactionID uint64              // guarded by turn: the pool's
+	unsettled     error               // guarded by turn: why a transaction cannot be ended
 	set           record.DeviceSet    // guarded by turn
 	used          map[uint32]struct{} // guarded by turn: the ids that records name
 
-	mu      sync.Mutex
-	devices map[string]*device // guarded by mu
-	damaged []error            // the records that could not be read
-	stop    func()             // ends what deletes devices later
+	mu       sync.Mutex
+	devices  map[string]*device // guarded by mu
+	problems []error            // of the records, found when the store was opened
+
+	marked chan struct{} // a device is to be deleted later
+	stop   func()        // ends what does that
 }
 
 // device is one of the store's devices.
 type device struct {
 	hash string
 	lock lock
-	rec  record.Device // guarded by lock
+	rec  record.Device // changed with lock and mu held, read with either
 	gone bool          // guarded by lock: it was deleted, or could not be made
 }
 
@@ -62,67 +64,6 @@ const (
 	mountsDir  = "mnt"
 )
 
-// NewDeviceSet opens a store, the folder root, which for Docker is
-// /var/lib/docker/devicemapper. With doInit it makes what is not there: the pool
-// and the base device. A pool that is not active is activated. What a process that
-// was killed has left half done is ended or undone first.
-//
-// Errors are [ErrLocked], an *[OptionError], a *[BaseError], and those of
-// thin.Kernel's CreatePool and ActivatePool. After an error all is as it was.
-func NewDeviceSet(ctx context.Context, root string, doInit bool, options []string) (*DeviceSet, error) {
-	o, err := ParseOptions(options)
-	if err != nil {
-		return nil, err
-	}
-	kernel, err := thin.OpenKernel()
-	if err != nil {
-		return nil, err
-	}
-	s, err := open(ctx, root, doInit, o, kernel, host{})
-	if err != nil {
-		return nil, errors.Join(err, kernel.Close())
-	}
-	return s, nil
-}
-
-func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin.Kernel, fs filesystems) (_ *DeviceSet, err error) {
-	root, err = filepath.Abs(root)
-	if err != nil {
-		return nil, err
-	}
-	s := &DeviceSet{
-		root: root, records: filepath.Join(root, recordsDir), opts: o, log: slog.Default().With("store", root),
-		kernel: kernel, fs: fs, turn: newLock(), used: map[uint32]struct{}{}, devices: map[string]*device{}, stop: func() {},
-	}
-	if doInit {
-		if err := os.MkdirAll(s.records, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	if s.folder, err = lockFolder(s.records); err != nil {
-		return nil, fmt.Errorf("store %s: %w", root, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("store %s: %w", root, err), s.closePool(context.WithoutCancel(ctx)), s.folder.Close())
-		}
-	}()
-	if s.prefix, err = prefix(root); err != nil {
-		return nil, err
-	}
-	if err := s.openPool(ctx, doInit); err != nil {
-		return nil, err
-	}
-	if err := s.recover(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.openBase(ctx, doInit); err != nil {
-		return nil, err
-	}
-	s.deleteLater()
-	return s, nil
-}
-
 // prefix is what a store's device-mapper names begin with, as Docker's do with
 // docker-: the device and inode number of its folder, which its copy has not.
 func prefix(root string) (string, error) {
@@ -132,6 +73,18 @@ func prefix(root string) (string, error) {
 	}
 	return fmt.Sprintf("thintree-%d:%d-%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino), nil
 }
+
+// checkHash tells whether a device can have a name.
+func (s *DeviceSet) checkHash(hash string) error {
+	name := s.name(hash)
+	if name == s.poolName() {
+		return &record.NameError{Hash: hash, Why: "is that of the pool among the devices"}
+	}
+	return errors.Join(record.CheckHash(hash), dm.CheckName(uuid(keptPrefix+name)))
+}
+
+// poolName is the device-mapper name of a pool of the store's own.
+func (s *DeviceSet) poolName() string { return s.prefix + "-pool" }
 
 // name is a device's device-mapper name.
 func (s *DeviceSet) name(hash string) string { return s.prefix + "-" + record.File(hash) }
@@ -154,6 +107,24 @@ func (s *DeviceSet) find(ctx context.Context, hash string) (*device, error) {
 	return d, nil
 }
 
+// recordOf is a device's record just now. It waits for nobody.
+func (s *DeviceSet) recordOf(hash string) (rec record.Device, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[hash]
+	if d == nil {
+		return record.Device{}, false
+	}
+	return d.rec, true
+}
+
+// setRecord changes what is known of a device. The caller has its lock.
+func (s *DeviceSet) setRecord(d *device, rec record.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.rec = rec
+}
+
 // List gives the hashes of all devices, sorted. The base device's is "".
 func (s *DeviceSet) List() []string {
 	s.mu.Lock()
@@ -170,48 +141,3 @@ func (s *DeviceSet) HasDevice(hash string) bool {
 
 // Pool is the pool that the devices are in.
 func (s *DeviceSet) Pool() *thin.Pool { return s.pool }
-
-// Close closes the store. Devices that are active stay so; where none is, the
-// pool is deactivated, unless it is somebody else's.
-func (s *DeviceSet) Close(ctx context.Context) error {
-	s.stop()
-	return errors.Join(s.saveNextID(ctx), s.closePool(ctx), s.kernel.Close(), s.folder.Close())
-}
-
-// closePool deactivates the pool where nothing in it is active.
-func (s *DeviceSet) closePool(ctx context.Context) error {
-	if s.pool == nil || !s.ownPool {
-		return nil
-	}
-	info, err := s.kernel.DM().Info(ctx, s.pool.Name())
-	if err != nil || info.OpenCount > 0 {
-		return err
-	}
-	return s.pool.Deactivate(ctx)
-}
-
-// Shutdown unmounts and deactivates all devices, and closes the store.
-func (s *DeviceSet) Shutdown(ctx context.Context) error {
-	s.stop()
-	var errs []error
-	active, err := s.active(ctx)
-	errs = append(errs, err)
-	for _, name := range slices.Sorted(maps.Keys(active)) {
-		errs = append(errs, s.retire(ctx, name, active[name]))
-	}
-	return errors.Join(append(errs, s.Close(ctx))...)
-}
-
-// retire unmounts a device wherever it is mounted, and deactivates it.
-func (s *DeviceSet) retire(ctx context.Context, name string, info dm.Info) error {
-	mounts, err := s.fs.mounts(info.Number)
-	if err != nil {
-		return err
-	}
-	for _, dir := range mounts {
-		if err := s.fs.unmount(dir, s.opts.DeferredRemoval); err != nil {
-			return err
-		}
-	}
-	return s.deactivate(ctx, name)
-}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Driver gives out the store's devices as mounted folders, as a container engine
@@ -21,8 +22,10 @@ type Driver struct {
 
 // use is how often a device was given out.
 type use struct {
-	lock  lock
-	count int // guarded by lock
+	lock    lock
+	count   int  // guarded by lock
+	unsure  bool // guarded by lock: whether it is mounted
+	callers int  // guarded by Driver.mu: those that have the lock or wait for it
 }
 
 // What a volume holds beside the files: they are in rootfsDir; idFile holds the
@@ -44,14 +47,18 @@ func NewDriver(ctx context.Context, s *DeviceSet) (*Driver, error) {
 		return nil, err
 	}
 	for _, e := range left {
-		if !s.HasDevice(e.Name()) {
-			continue
-		}
 		dir := filepath.Join(d.mounts, e.Name())
-		if err := s.UnmountDevice(ctx, e.Name(), dir); err != nil {
-			return nil, err
+		if s.HasDevice(e.Name()) {
+			err := s.UnmountDevice(ctx, e.Name(), dir)
+			if errors.Is(err, syscall.EBUSY) {
+				s.log.Warn("a volume is still in use: it stays mounted", "name", e.Name(), "err", err)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		os.Remove(dir)
+		os.Remove(dir) // where it is a folder of anything else, it stays
 	}
 	return d, nil
 }
@@ -64,17 +71,18 @@ func (d *Driver) Create(ctx context.Context, id, parent string) error {
 // Get mounts a volume, where it is not yet, and gives the folder with its files.
 // Put gives it back, once for each Get. label is an SELinux context, or "".
 func (d *Driver) Get(ctx context.Context, id, label string) (path string, err error) {
-	u, err := d.use(ctx, id)
+	u, done, err := d.use(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	defer u.lock.release()
+	defer done()
 	dir := filepath.Join(d.mounts, id)
-	if u.count == 0 {
+	if u.count == 0 || u.unsure {
 		if err := d.mount(ctx, id, dir, label); err != nil {
 			return "", err
 		}
 	}
+	u.unsure = false
 	u.count++
 	return filepath.Join(dir, rootfsDir), nil
 }
@@ -112,13 +120,14 @@ func furnish(dir, id string) error {
 	return os.WriteFile(path, []byte(id), 0o600)
 }
 
-// Put gives a volume back. With the last one it is unmounted and deactivated.
+// Put gives a volume back. With the last one it is unmounted and deactivated;
+// where that fails, it is still given out.
 func (d *Driver) Put(ctx context.Context, id string) error {
-	u, err := d.use(ctx, id)
+	u, done, err := d.use(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer u.lock.release()
+	defer done()
 	switch {
 	case u.count == 0:
 		return fmt.Errorf("put %q: it was not given out", id)
@@ -128,6 +137,7 @@ func (d *Driver) Put(ctx context.Context, id string) error {
 	}
 	dir := filepath.Join(d.mounts, id)
 	if err := d.set.UnmountDevice(ctx, id, dir); err != nil {
+		u.unsure = true
 		return err
 	}
 	u.count = 0
@@ -135,22 +145,21 @@ func (d *Driver) Put(ctx context.Context, id string) error {
 	return nil
 }
 
-// Remove deletes a volume. One that was given out is in use.
+// Remove deletes a volume. One that was given out is in use; one that is not there
+// is deleted already.
 func (d *Driver) Remove(ctx context.Context, id string) error {
-	u, err := d.use(ctx, id)
+	u, done, err := d.use(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer u.lock.release()
+	defer done()
 	if u.count > 0 {
 		return fmt.Errorf("remove %q: it was given out %d times, and not given back: %w", id, u.count, ErrInUse)
 	}
-	if err := d.set.DeleteDevice(ctx, id); err != nil {
+	var missing *NoDeviceError
+	if err := d.set.DeleteDevice(ctx, id); !errors.As(err, &missing) {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.states, id)
 	return nil
 }
 
@@ -163,14 +172,26 @@ func (d *Driver) Status(ctx context.Context) (Status, error) { return d.set.Stat
 // Cleanup unmounts all volumes, and closes the store.
 func (d *Driver) Cleanup(ctx context.Context) error { return d.set.Shutdown(ctx) }
 
-// use is what is known about a volume's use. The caller has its lock.
-func (d *Driver) use(ctx context.Context, id string) (*use, error) {
+// use is what is known about a volume's use. The caller has its lock until it calls
+// done.
+func (d *Driver) use(ctx context.Context, id string) (u *use, done func(), err error) {
 	d.mu.Lock()
-	u := d.states[id]
-	if u == nil {
+	if u = d.states[id]; u == nil {
 		u = &use{lock: newLock()}
 		d.states[id] = u
 	}
+	u.callers++
 	d.mu.Unlock()
-	return u, u.lock.acquire(ctx)
+	leave := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if u.callers--; u.callers == 0 && u.count == 0 {
+			delete(d.states, id)
+		}
+	}
+	if err := u.lock.acquire(ctx); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return u, func() { u.lock.release(); leave() }, nil
 }

@@ -13,6 +13,8 @@ var (
 	ErrLocked = errors.New("another process has this store open: wait until it is done")
 	// ErrDeleted says that a device is to be deleted as soon as it is free.
 	ErrDeleted = errors.New("it is to be deleted as soon as nobody uses it")
+	// ErrSuspended says that whoever reads a device would wait for its resume.
+	ErrSuspended = errors.New("it is suspended: resume it first")
 	// ErrInUse says that a volume was given out and not given back.
 	ErrInUse = errors.New("the volume is in use")
 )

@@ -103,26 +103,22 @@ func (host) mounts(number uint64) ([]string, error) {
 	return dirs, err
 }
 
-// grow makes a new device's filesystem as long as the device.
-func (s *DeviceSet) grow(ctx context.Context, hash string) error {
-	return s.mounted(ctx, hash, func(device, fs, dir string) error {
+// grow makes a device's filesystem as long as the device. The caller has its lock.
+func (s *DeviceSet) grow(ctx context.Context, d *device) error {
+	return s.mounted(ctx, d, func(device, fs, dir string) error {
 		return s.fs.grow(ctx, fs, device, dir)
 	})
 }
 
-// mounted runs what needs a device's filesystem mounted, anywhere.
-func (s *DeviceSet) mounted(ctx context.Context, hash string, run func(device, fs, dir string) error) error {
-	d, err := s.find(ctx, hash)
-	if err != nil {
-		return err
-	}
-	defer d.lock.release()
+// mounted runs what needs a device's filesystem mounted, anywhere. The caller has
+// its lock.
+func (s *DeviceSet) mounted(ctx context.Context, d *device, run func(device, fs, dir string) error) error {
 	return s.while(ctx, d, false, func(device string) (err error) {
 		fs, _, err := s.fs.identify(ctx, device)
 		if err != nil {
 			return err
 		}
-		dir, err := os.MkdirTemp(s.root, ".mounted-")
+		dir, err := os.MkdirTemp(s.root, mountPrefix+"*")
 		if err != nil {
 			return err
 		}

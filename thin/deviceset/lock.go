@@ -2,8 +2,8 @@ package deviceset
 
 import (
 	"context"
-	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,15 +29,25 @@ func (l lock) acquire(ctx context.Context) error {
 
 func (l lock) release() { <-l }
 
+// lockPatience is how long another process may have a store open: one that was
+// killed while it started a program has it until that program runs.
+const lockPatience = 2 * time.Second
+
 // lockFolder keeps other processes away. It leaves nothing in the folder, and
 // goes with the process.
-func lockFolder(dir string) (*os.File, error) {
+func lockFolder(ctx context.Context, dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	for deadline := time.Now().Add(lockPatience); ; {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(deadline) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(lockPatience / 100)
+	}
+	if err == unix.EWOULDBLOCK {
 		err = ErrLocked
 	}
 	if err != nil {

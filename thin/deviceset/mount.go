@@ -33,25 +33,37 @@ func (s *DeviceSet) mount(ctx context.Context, d *device, path, label string) (e
 	if path, err = realPath(path); err != nil {
 		return err
 	}
+	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
+	switch {
+	case errors.Is(err, dm.ErrNotFound):
+	case err != nil:
+		return err
+	case info.Suspended:
+		return ErrSuspended // it would wait for the resume
+	}
 	active, err := s.activate(ctx, d, false)
 	if err != nil {
 		return err
 	}
 	mounts, err := s.fs.mounts(active.Number)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(mounts, path) {
-		return nil
-	}
-	fs, _, err := s.fs.identify(ctx, active.Path())
 	if err == nil {
-		err = s.fs.mount(active.Path(), path, fs, mountOptions(fs, s.opts.MountOptions, label))
+		if slices.Contains(mounts, path) {
+			return nil
+		}
+		err = s.mountAt(ctx, active.Path(), path, label)
 	}
 	if err != nil && len(mounts) == 0 {
 		err = errors.Join(err, s.release(context.WithoutCancel(ctx), d))
 	}
 	return err
+}
+
+func (s *DeviceSet) mountAt(ctx context.Context, device, path, label string) error {
+	fs, _, err := s.fs.identify(ctx, device)
+	if err != nil {
+		return err
+	}
+	return s.fs.mount(device, path, fs, mountOptions(fs, s.opts.MountOptions, label))
 }
 
 // realPath is a path as the mount table has it.
@@ -125,5 +137,5 @@ func (s *DeviceSet) release(ctx context.Context, d *device) error {
 	if err != nil {
 		return err
 	}
-	return s.deactivate(ctx, s.name(d.hash))
+	return s.letGo(ctx, s.name(d.hash))
 }

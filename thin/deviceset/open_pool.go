@@ -3,60 +3,125 @@ package deviceset
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"thintree/meta/record"
 	"thintree/thin"
+	"thintree/thin/dm"
 )
 
 // openPool opens the store's pool: somebody else's that is active, or one on
 // devices or files of its own, which is activated or, with doInit, created.
-func (s *DeviceSet) openPool(ctx context.Context, doInit bool) (err error) {
+func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (err error) {
 	if s.opts.Pool != "" {
 		s.pool, err = s.kernel.OpenPool(ctx, s.opts.Pool)
 		return err
 	}
-	s.ownPool = true
+	name := s.poolName()
 	c := thin.PoolConfig{
-		Name: s.prefix + "-pool", UUID: uuid(s.prefix + "-pool"),
-		Metadata: s.opts.Metadata, Data: s.opts.Data,
+		Name: name, UUID: uuid(name), Metadata: s.opts.Metadata, Data: s.opts.Data,
 		Features: thin.Features{SkipBlockZeroing: true},
 	}
-	if c.Data == "" {
+	inFiles := c.Data == ""
+	if inFiles {
 		dir := filepath.Join(s.root, poolDir)
 		c.Metadata, c.Data = filepath.Join(dir, "metadata"), filepath.Join(dir, "data")
-		if doInit {
-			if err := os.MkdirAll(dir, 0o700); err != nil {
-				return err
-			}
-		}
 	}
-	made, err := hasPool(ctx, c)
+	active, err := s.wakePool(ctx, name)
 	if err != nil {
 		return err
 	}
-	if doInit && !made {
+	create := false
+	if doInit && !active {
+		create, err = s.lacksPool(ctx, c, inFiles, undo)
+		if err != nil {
+			return err
+		}
+	}
+	if create {
 		c.BlockSectors = s.opts.BlockSectors
 		s.pool, err = s.kernel.CreatePool(ctx, thin.NewPool{
 			PoolConfig: c, MetadataBytes: s.opts.MetadataBytes, DataBytes: s.opts.DataBytes,
 		})
+		c.BlockSectors = 0
+	} else {
+		s.pool, err = s.kernel.ActivatePool(ctx, c)
+	}
+	if err != nil {
 		return err
 	}
-	s.pool, err = s.kernel.ActivatePool(ctx, c)
-	return err
+	s.own = &c
+	if create && inFiles {
+		undo.add(func(context.Context) error {
+			s.unsettled, s.devices = nil, nil // they have gone with the pool
+			return errors.Join(os.Remove(c.Metadata), os.Remove(c.Data))
+		})
+	}
+	if !active {
+		undo.add(func(ctx context.Context) error { return s.deactivate(ctx, c.Name) })
+	}
+	return nil
 }
 
-// hasPool tells whether the pool was created: where its creation was cut short
-// the metadata are zero, or not there.
-func hasPool(ctx context.Context, c thin.PoolConfig) (bool, error) {
+// wakePool tells whether the pool is active, and has it stay so and run, whatever
+// a process that was killed was about to do with it.
+func (s *DeviceSet) wakePool(ctx context.Context, name string) (active bool, err error) {
+	info, err := s.kernel.DM().Info(ctx, name)
+	switch {
+	case errors.Is(err, dm.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !info.Active: // it never got as far
+		return false, s.deactivate(ctx, name)
+	}
+	if info.DeferredRemoval {
+		err = s.kernel.DM().CancelDeferred(ctx, name)
+	}
+	if err == nil && info.Suspended {
+		err = s.kernel.ResumeDevice(ctx, name)
+	}
+	return true, err
+}
+
+// lacksPool tells whether the pool was never created, or its creation was cut
+// short: then the metadata are zero, or not there.
+func (s *DeviceSet) lacksPool(ctx context.Context, c thin.PoolConfig, inFiles bool, undo *undoList) (bool, error) {
+	complete := true
 	for _, path := range []string{c.Metadata, c.Data} {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return false, nil
+		st, err := os.Stat(path)
+		if err == nil && inFiles && st.Size() == 0 {
+			err = fs.ErrNotExist // it was made, and did not get its length
+			if e := os.Remove(path); e != nil {
+				return false, e
+			}
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			complete = false
+		case err != nil:
+			return false, err
 		}
 	}
-	empty, err := thin.Blank(ctx, c.Metadata)
-	return !empty, err
+	if complete {
+		if blank, err := thin.Blank(ctx, c.Metadata); err != nil || !blank {
+			return false, err
+		}
+	}
+	devices, damaged, err := record.ReadDir(ctx, s.records)
+	if err != nil {
+		return false, err
+	}
+	if n := len(devices) + len(damaged); n > 0 {
+		return false, fmt.Errorf("there are records of %d devices, but no pool at %s: is it elsewhere (dm.thinpooldev, dm.datadev and dm.metadatadev)?", n, c.Metadata)
+	}
+	if inFiles {
+		err = undo.makeFolder(filepath.Dir(c.Data))
+	}
+	return true, err
 }
 
 // uuid is the device-mapper UUID of a device of ours: its prefix tells whose it

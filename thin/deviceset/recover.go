@@ -5,34 +5,70 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/meta/record"
-	"thintree/thin"
 	"thintree/thin/dm"
 )
 
 // recover reads the records, and puts right what a process that was killed has
 // left half done.
 func (s *DeviceSet) recover(ctx context.Context) error {
-	if err := s.resumeAll(ctx); err != nil {
-		return err
-	}
-	status, err := s.pool.Status(ctx)
-	if err != nil {
-		return err
-	}
-	s.transactionID = status.TransactionID
 	if err := record.Sweep(s.records); err != nil {
-		return err
+		s.problem(err)
 	}
-	if err := s.rollBack(ctx); err != nil {
-		return err
+	s.sweepMounts()
+	if err := s.settle(ctx); err != nil {
+		s.log.Warn("nothing can be changed in the store", "err", err)
 	}
 	if err := s.load(ctx); err != nil {
 		return err
 	}
-	return s.sweep(ctx)
+	s.sweep(ctx)
+	return nil
+}
+
+// problem is something that is wrong, and does not keep the rest from working.
+func (s *DeviceSet) problem(err error) {
+	s.log.Warn("something is wrong in the store", "err", err)
+	s.problems = append(s.problems, err)
+}
+
+// load reads the records. One that is damaged loses its device only; the id that
+// it named is not given to another, as the pool has it.
+func (s *DeviceSet) load(ctx context.Context) error {
+	devices, damaged, err := record.ReadDir(ctx, s.records)
+	if err != nil {
+		return err
+	}
+	for _, err := range damaged {
+		s.problem(err)
+	}
+	named := map[uint32][]string{}
+	for hash, rec := range devices {
+		s.used[rec.ID] = struct{}{}
+		named[rec.ID] = append(named[rec.ID], hash)
+	}
+	var half *halfError
+	errors.As(s.unsettled, &half)
+	for hash, rec := range devices {
+		switch {
+		case len(named[rec.ID]) > 1:
+			s.problem(fmt.Errorf("%s: other records name device id %d too: %q", filepath.Join(s.records, record.File(hash)), rec.ID, named[rec.ID]))
+		case half != nil && half.open.Hash == hash && half.open.DeviceID == rec.ID: // it is no more
+		default:
+			s.devices[hash] = &device{hash: hash, lock: newLock(), rec: rec}
+		}
+	}
+	s.set, err = record.ReadDeviceSet(s.records)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.problem(err)
+	}
+	return nil
 }
 
 // resumeAll resumes what was left suspended. A guard does that, unless it was
@@ -43,85 +79,55 @@ func (s *DeviceSet) resumeAll(ctx context.Context) error {
 		return err
 	}
 	for name, info := range active {
-		if info.Suspended {
-			if err := s.kernel.ResumeDevice(ctx, name); err != nil {
-				return err
-			}
+		if !info.Suspended {
+			continue
 		}
-	}
-	return nil
-}
-
-// rollBack ends the deletion or undoes the creation that was under way: either
-// way the device is not there afterwards.
-func (s *DeviceSet) rollBack(ctx context.Context) error {
-	t, err := record.ReadTransaction(s.records)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("%w: what was under way when the store was used last cannot be told; "+
-			"with that file gone, a device of the pool may stay that no record names", err)
-	}
-	if t.OpenID <= s.transactionID {
-		return nil
-	}
-	s.log.Info("a transaction was under way: the device is deleted", "hash", t.Hash, "device_id", t.DeviceID)
-	if err := s.deactivate(ctx, s.name(t.Hash)); err != nil {
-		return err
-	}
-	var missing *thin.NoDeviceError
-	if err := s.pool.DeleteDevice(ctx, t.DeviceID); err != nil && !errors.As(err, &missing) {
-		return err
-	}
-	devices, _, err := record.ReadDir(ctx, s.records)
-	if err != nil {
-		return err
-	}
-	if d, ok := devices[t.Hash]; ok && d.ID == t.DeviceID {
-		if err := record.RemoveDevice(s.records, t.Hash); err != nil {
+		if err := s.kernel.ResumeDevice(ctx, name); err != nil && !errors.Is(err, dm.ErrNotFound) {
 			return err
 		}
 	}
-	return s.abort(t)
-}
-
-// load reads the records. One that is damaged loses its device only; the id that
-// it named is not given to another, as the pool has it.
-func (s *DeviceSet) load(ctx context.Context) error {
-	devices, damaged, err := record.ReadDir(ctx, s.records)
-	if err != nil {
-		return err
-	}
-	s.damaged = damaged
-	for _, err := range damaged {
-		s.log.Warn("a record is damaged: its device is left alone", "err", err)
-	}
-	for hash, rec := range devices {
-		s.devices[hash] = &device{hash: hash, lock: newLock(), rec: rec}
-		s.used[rec.ID] = struct{}{}
-	}
-	s.set, err = record.ReadDeviceSet(s.records)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return err
+	return nil
 }
 
 // sweep deactivates what was activated for a mount that is not there.
-func (s *DeviceSet) sweep(ctx context.Context) error {
+func (s *DeviceSet) sweep(ctx context.Context) {
 	active, err := s.active(ctx)
 	if err != nil {
-		return err
+		s.problem(err)
 	}
 	for name, info := range active {
-		if info.OpenCount == 0 && !isKept(info) {
-			if err := s.deactivate(ctx, name); err != nil {
-				return err
-			}
+		if info.OpenCount > 0 || info.Active && isKept(info) {
+			continue
+		}
+		if err := s.deactivate(ctx, name); err != nil {
+			s.problem(err)
 		}
 	}
-	return nil
+}
+
+// mountPrefix begins the names of folders in the store where a device is mounted
+// for a moment.
+const mountPrefix = ".mounted-"
+
+// sweepMounts unmounts what was mounted for a moment.
+func (s *DeviceSet) sweepMounts() {
+	entries, err := os.ReadDir(s.root)
+	if err != nil {
+		s.problem(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), mountPrefix) {
+			continue
+		}
+		dir := filepath.Join(s.root, e.Name())
+		if err := s.fs.unmount(dir, true); err != nil && !errors.Is(err, unix.EINVAL) {
+			s.problem(err)
+			continue
+		}
+		if err := os.Remove(dir); err != nil {
+			s.problem(err)
+		}
+	}
 }
 
 // active gives the store's devices that are active, by device-mapper name.
@@ -132,7 +138,7 @@ func (s *DeviceSet) active(ctx context.Context) (map[string]dm.Info, error) {
 	}
 	found := map[string]dm.Info{}
 	for _, d := range list {
-		if !strings.HasPrefix(d.Name, s.prefix+"-") || s.pool != nil && d.Name == s.pool.Name() {
+		if !strings.HasPrefix(d.Name, s.prefix+"-") || d.Name == s.poolName() {
 			continue
 		}
 		info, err := s.kernel.DM().Info(ctx, d.Name)

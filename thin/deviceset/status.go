@@ -23,7 +23,8 @@ type Status struct {
 	DeferredRemoval   bool            `json:"deferred_removal"`
 	DeferredDeletion  bool            `json:"deferred_deletion"`
 	MinFreeDataBlocks uint64          `json:"min_free_data_blocks"`
-	// Problems are records that could not be read.
+	// Problems are records that could not be read, and what keeps the store from
+	// being changed.
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -38,25 +39,27 @@ func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 		DeferredRemoval: s.opts.DeferredRemoval, DeferredDeletion: s.opts.DeferredDeletion,
 		MinFreeDataBlocks: pool.DataTotalBlocks * s.opts.MinFreePercent / 100,
 	}
-	for _, err := range s.damaged {
+	for _, err := range s.problems {
 		st.Problems = append(st.Problems, err.Error())
 	}
 	for _, hash := range s.List() {
-		d, err := s.find(ctx, hash)
-		if err != nil {
+		rec, ok := s.recordOf(hash)
+		if !ok {
 			continue // it was deleted meanwhile
 		}
 		st.Devices++
-		if d.rec.Deleted {
+		if rec.Deleted {
 			st.DeletedDevices++
 		}
 		if hash == "" {
-			st.BaseBytes = d.rec.SizeBytes
+			st.BaseBytes = rec.SizeBytes
 		}
-		d.lock.release()
 	}
 	if err := s.turn.acquire(ctx); err != nil {
 		return Status{}, err
+	}
+	if s.unsettled != nil {
+		st.Problems = append(st.Problems, s.unsettled.Error())
 	}
 	st.BaseUUID, st.BaseFilesystem = s.set.BaseDeviceUUID, s.set.BaseDeviceFilesystem
 	s.turn.release()
@@ -81,12 +84,10 @@ type DeviceStatus struct {
 
 // DeviceStatus asks the kernel and the records of a device.
 func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus, error) {
-	d, err := s.find(ctx, hash)
-	if err != nil {
-		return DeviceStatus{}, err
+	rec, ok := s.recordOf(hash)
+	if !ok {
+		return DeviceStatus{}, &NoDeviceError{hash}
 	}
-	rec := d.rec
-	d.lock.release()
 	st := DeviceStatus{
 		Hash: hash, DeviceID: rec.ID, SizeBytes: rec.SizeBytes, TransactionID: rec.TransactionID, Deleted: rec.Deleted,
 	}

@@ -4,36 +4,162 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"thintree/meta/record"
 	"thintree/thin"
 )
 
+// takeTurn waits for the turn, and ends what an earlier one could not.
+func (s *DeviceSet) takeTurn(ctx context.Context) error {
+	if err := s.turn.acquire(ctx); err != nil {
+		return err
+	}
+	if s.unsettled == nil {
+		return nil
+	}
+	err := s.settle(context.WithoutCancel(ctx))
+	if err != nil {
+		s.turn.release()
+	}
+	return err
+}
+
 // transact runs a transaction about a device, which run creates or deletes in the
-// pool and in the records. Where run fails it has to undo what it did. The caller
-// has the turn.
-func (s *DeviceSet) transact(ctx context.Context, hash string, id uint32, run func(ctx context.Context) error) error {
+// pool and in the records; touched tells whether it did any of that. Where it
+// fails, or its end cannot be recorded, the device is not there afterwards. The
+// caller has the turn.
+func (s *DeviceSet) transact(ctx context.Context, hash string, id uint32, run func(ctx context.Context) (touched bool, err error)) error {
 	open := record.Transaction{OpenID: s.transactionID + 1, Hash: hash, DeviceID: id}
 	if err := record.WriteTransaction(s.records, open); err != nil {
-		return err
+		// It may be there all the same.
+		return errors.Join(err, s.abort(open))
 	}
 	// From here on it is ended, one way or the other.
 	ctx = context.WithoutCancel(ctx)
-	if err := run(ctx); err != nil {
+	touched, err := run(ctx)
+	if err == nil {
+		err = s.pool.SetTransactionID(ctx, s.transactionID, open.OpenID)
+	}
+	switch {
+	case err == nil:
+		s.transactionID = open.OpenID
+		return nil
+	case !touched:
 		return errors.Join(err, s.abort(open))
 	}
-	if err := s.pool.SetTransactionID(ctx, s.transactionID, open.OpenID); err != nil {
-		return fmt.Errorf("%w: the store is opened anew to put it right", err)
+	if e := s.settle(ctx); e != nil {
+		return fmt.Errorf("%w; what was begun is undone later, as now: %w", err, e)
 	}
-	s.transactionID = open.OpenID
-	return nil
+	if s.transactionID == open.OpenID {
+		return nil // it had come to its end
+	}
+	return err
 }
 
-// abort records that the transaction is not under way any more. Otherwise the
-// device would be deleted when the store is opened next.
+// abort records that a transaction is not under way any more. Otherwise its device
+// would be deleted when the store is opened next.
 func (s *DeviceSet) abort(t record.Transaction) error {
 	t.OpenID = s.transactionID
 	return record.WriteTransaction(s.records, t)
+}
+
+// settle ends the deletion or undoes the creation that was under way when the
+// store was used last: either way the device is not there afterwards. The caller
+// has the turn.
+func (s *DeviceSet) settle(ctx context.Context) (err error) {
+	defer func() { s.unsettled = err }()
+	status, err := s.pool.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Mode == thin.ModeFailed || status.Mode == thin.ModeError {
+		return &thin.PoolModeError{Pool: s.pool.Name(), Mode: status.Mode, NeedsCheck: status.NeedsCheck}
+	}
+	s.transactionID = status.TransactionID
+	t, err := record.ReadTransaction(s.records)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("what was under way when the store was used last cannot be told: %w; "+
+			"where nothing was, remove that file; otherwise a device of the pool may stay that no record names", err)
+	}
+	if t.OpenID < s.transactionID {
+		s.log.Warn("the pool is ahead of the records: has somebody else changed it?",
+			"pool_transaction_id", s.transactionID, "transaction_id", t.OpenID)
+	}
+	if t.OpenID <= s.transactionID {
+		return nil
+	}
+	if err := s.rollBack(ctx, t); err != nil {
+		return &halfError{t, err}
+	}
+	return nil
+}
+
+// halfError says that a device was half created or deleted, and stays so for now.
+type halfError struct {
+	open record.Transaction
+	why  error
+}
+
+func (e *halfError) Error() string {
+	return fmt.Sprintf("device %q (id %d) was half created or deleted when the store was used last, and cannot be deleted now: %v", e.open.Hash, e.open.DeviceID, e.why)
+}
+
+func (e *halfError) Unwrap() error { return e.why }
+
+func (s *DeviceSet) rollBack(ctx context.Context, t record.Transaction) error {
+	s.log.Info("a transaction was under way: the device is deleted", "name", t.Hash, "device_id", t.DeviceID)
+	if err := s.checkHash(t.Hash); err != nil {
+		return err
+	}
+	devices, _, err := record.ReadDir(ctx, s.records)
+	if err != nil {
+		return err
+	}
+	for hash, d := range devices {
+		if d.ID == t.DeviceID && hash != t.Hash {
+			s.log.Warn("a record names a device as its own that another one's transaction was about: it stays", "name", hash, "device_id", d.ID)
+			return s.abort(t)
+		}
+	}
+	// A snapshot may have been under way, its origin suspended.
+	if err := s.resumeAll(ctx); err != nil {
+		return err
+	}
+	rec, recorded := devices[t.Hash]
+	same := recorded && rec.ID == t.DeviceID
+	if same || !recorded {
+		if err := s.deactivate(ctx, s.name(t.Hash)); err != nil {
+			return err
+		}
+	}
+	if err := s.pool.DeleteDevice(ctx, t.DeviceID); err != nil && !isMissing(err) {
+		return err
+	}
+	if same {
+		if err := record.RemoveDevice(s.records, t.Hash); err != nil {
+			return err
+		}
+	}
+	return s.abort(t)
+}
+
+// isMissing tells whether an error is that the pool has no such device.
+func isMissing(err error) bool {
+	var missing *thin.NoDeviceError
+	return errors.As(err, &missing)
+}
+
+// writable is a thin.PoolModeError where the pool cannot be changed.
+func (s *DeviceSet) writable(ctx context.Context) error {
+	st, err := s.pool.Status(ctx)
+	if err == nil && (st.NeedsCheck || st.Mode != thin.ModeReadWrite && st.Mode != thin.ModeOutOfDataSpace) {
+		err = &thin.PoolModeError{Pool: s.pool.Name(), Mode: st.Mode, NeedsCheck: st.NeedsCheck}
+	}
+	return err
 }
 
 // freeID finds an id that no record names and that the pool has not. The caller

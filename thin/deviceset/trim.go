@@ -11,7 +11,12 @@ import (
 // TrimDevice has a device's filesystem give back the blocks that it does not
 // use, and tells how many bytes it gave back.
 func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, err error) {
-	err = s.mounted(ctx, hash, func(_, _, dir string) error {
+	d, err := s.find(ctx, hash)
+	if err != nil {
+		return 0, fmt.Errorf("trim: %w", err)
+	}
+	defer d.lock.release()
+	err = s.mounted(ctx, d, func(_, _, dir string) error {
 		f, err := os.Open(dir)
 		if err != nil {
 			return err

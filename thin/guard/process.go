@@ -45,7 +45,7 @@ func watch(r io.Reader, resume func(name string)) {
 		case holds:
 			held[name]++
 		case releases:
-			if held[name]--; held[name] == 0 {
+			if held[name]--; held[name] <= 0 {
 				delete(held, name)
 			}
 		}

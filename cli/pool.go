@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/thin"
+	"thintree/thin/deviceset"
+	"thintree/thin/dm"
+)
+
+const poolHelp = `POOL is one of
+   store:DIR         a store of thintree's own: a pool, and a record of each of
+                     its volumes; Docker's is store:/var/lib/docker/devicemapper
+   NAME, dm:NAME     a pool that is active, by its device-mapper name
+Sizes are in bytes, or like 512K, 64M, 10G, 2T: powers of 1024.`
+
+func poolCommand() *cli.Command {
+	return group("pool", "make, activate, watch, grow and check pools",
+		"As root, by the kernel's device-mapper.\n\n"+poolHelp,
+		poolCreateCommand(), poolActivateCommand(), poolDeactivateCommand(),
+		poolStatusCommand(), poolGrowCommand(), poolCheckCommand())
+}
+
+// poolArg is what an argument POOL means: a store's folder, or the device-mapper
+// name of a pool. One of the two is "".
+type poolArg struct{ store, name string }
+
+func parsePool(arg string) (poolArg, error) {
+	if dir, ok := strings.CutPrefix(arg, "store:"); ok {
+		if dir == "" {
+			return poolArg{}, wrongUse("store: names no folder: store:/var/lib/thintree")
+		}
+		dir, err := filepath.Abs(dir)
+		return poolArg{store: dir}, err
+	}
+	name, marked := strings.CutPrefix(strings.TrimPrefix(arg, "/dev/mapper/"), "dm:")
+	kind, dir, _ := strings.Cut(arg, ":")
+	switch {
+	case name == "":
+		return poolArg{}, wrongUse("%q names no pool: store:DIR, or the device-mapper name of one", arg)
+	case marked:
+	case kind == "docker":
+		return poolArg{}, wrongUse("%s: the pool of a Docker root is that of store:%s", arg, filepath.Join(dir, "devicemapper"))
+	case kind == "pool":
+		return poolArg{}, wrongUse("%s: a pool is changed while it is active: thintree pool activate NAME META DATA", arg)
+	case strings.Contains(name, "/"):
+		return poolArg{}, wrongUse("%s: a path is no pool: store:DIR, or the device-mapper name of one", arg)
+	}
+	return poolArg{name: name}, nil
+}
+
+func (p poolArg) String() string {
+	if p.store != "" {
+		return "store:" + p.store
+	}
+	return p.name
+}
+
+func optFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "opt", Usage: "how a store is made and used, as dockerd --storage-opt: `dm.NAME=VALUE`"}
+}
+
+// onPool runs a command on the pool that an argument POOL means: of a store by
+// inStore, of another by inPool.
+func onPool(c *cli.Context, arg string,
+	inStore func(k *thin.Kernel, s *deviceset.DeviceSet) error,
+	inPool func(k *thin.Kernel, p *thin.Pool) error,
+) error {
+	where, err := parsePool(arg)
+	if err != nil {
+		return err
+	}
+	if where.store != "" {
+		return withStore(c, where.store, nil, inStore)
+	}
+	if err := onlyFor(c, storePool, "opt"); err != nil {
+		return err
+	}
+	return withKernel(func(k *thin.Kernel) error {
+		p, err := k.OpenPool(c.Context, where.name)
+		switch {
+		case errors.Is(err, dm.ErrNotFound), errors.Is(err, thin.ErrNoPool):
+			return adviceError{err, "thintree pool status shows the pools that are active, thintree pool activate activates one"}
+		case err != nil:
+			return err
+		}
+		return inPool(k, p)
+	})
+}
+
+// withKernel runs what needs this host's device-mapper.
+func withKernel(run func(k *thin.Kernel) error) error {
+	k, err := thin.OpenKernel()
+	if err != nil {
+		return err
+	}
+	return errors.Join(run(k), k.Close())
+}
+
+// withStore runs a command in a store that exists, with options more than those
+// of the command line.
+func withStore(c *cli.Context, dir string, more []string, run func(k *thin.Kernel, s *deviceset.DeviceSet) error) error {
+	return withKernel(func(k *thin.Kernel) error {
+		s, err := openSet(c, dir, false, more)
+		if err != nil {
+			return err
+		}
+		err = run(k, s)
+		var missing *deviceset.NoDeviceError
+		if errors.As(err, &missing) {
+			err = adviceError{err, "thintree volume ls store:" + dir + " shows which there are"}
+		}
+		return errors.Join(err, s.Close(context.WithoutCancel(c.Context)))
+	})
+}
+
+// openSet opens a store, and tells what is wrong in it.
+func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset.DeviceSet, error) {
+	slog.SetDefault(commandLog()) // to which it tells the same
+	s, err := deviceset.NewDeviceSet(c.Context, dir, doInit, append(c.StringSlice("opt"), more...))
+	if err != nil {
+		return nil, adviseStore(err, dir)
+	}
+	st, err := s.Status(c.Context)
+	if err != nil {
+		return nil, errors.Join(err, s.Close(context.WithoutCancel(c.Context)))
+	}
+	for _, problem := range st.Problems {
+		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(problem))
+	}
+	return s, nil
+}
+
+// until makes a command end in order when it is told to: what has begun is ended
+// or undone. Who does not want to wait for that tells it again.
+func until(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		context.AfterFunc(ctx, stop)
+		c.Context = ctx
+		return action(c)
+	}
+}
+
+// adviseStore says more of why a store cannot be opened.
+func adviseStore(err error, dir string) error {
+	var option *deviceset.OptionError
+	switch {
+	case errors.As(err, &option):
+		return wrongUse("--opt: %v", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return adviceError{err, "is this a store? thintree pool create store:" + dir + " makes one"}
+	}
+	return err
+}
+
+// adviceError is an error and what to do about it.
+type adviceError struct {
+	err    error
+	advice string
+}
+
+func (e adviceError) Error() string { return e.err.Error() + ": " + e.advice }
+func (e adviceError) Unwrap() error { return e.err }

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/thin"
+	"thintree/thin/deviceset"
+	"thintree/thin/dm"
+)
+
+func poolActivateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "activate",
+		Usage:     "activate a pool that was made before",
+		ArgsUsage: "NAME METADATA DATA | store:DIR",
+		Description: `METADATA and DATA are the block devices or files that it was made on. A pool that
+is active already under that name, on these, is left as it is. The pool of a store
+is active while something in it is; activated by itself, it stays so until pool
+deactivate, which makes the commands on it faster.`,
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "read-only", Usage: "let nothing in the pool be changed"}, optFlag(),
+		}, featureFlags()...),
+		Action: until(poolActivate),
+	}
+}
+
+func poolActivate(c *cli.Context) error {
+	where, err := parsePool(c.Args().First())
+	switch {
+	case err != nil:
+		return err
+	case where.store != "":
+		return storeActivate(c, where.store)
+	case c.NArg() != 3:
+		return wrongUse("pool activate takes NAME METADATA DATA, or store:DIR: thintree pool activate vault /dev/sdb1 /dev/sdb2")
+	}
+	if err := onlyFor(c, storePool, "opt"); err != nil {
+		return err
+	}
+	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2)}
+	blockBytes := int64(defaultBlockBytes)
+	if c.IsSet("low-water") {
+		r, err := thin.OpenPoolReader(c.Context, config.Metadata, config.Data, thin.ReaderOptions{})
+		if err != nil {
+			return err
+		}
+		blockBytes = r.BlockBytes()
+		r.Close()
+	}
+	if config.Features, err = features(c, blockBytes); err != nil {
+		return err
+	}
+	return withKernel(func(k *thin.Kernel) error {
+		p, err := k.ActivatePool(c.Context, config)
+		if err != nil {
+			return err
+		}
+		r, err := reportPool(c.Context, k, p)
+		if err != nil {
+			return err
+		}
+		return r.show(c)
+	})
+}
+
+func storeActivate(c *cli.Context, dir string) error {
+	if err := onlyFor(c, rawPool, append(featureNames, "read-only")...); err != nil {
+		return err
+	}
+	if c.NArg() != 1 {
+		return wrongUse("pool activate takes nothing after store:DIR")
+	}
+	return withStore(c, dir, nil, func(k *thin.Kernel, s *deviceset.DeviceSet) error {
+		if err := s.KeepPool(c.Context); err != nil {
+			return err
+		}
+		r, err := reportStore(c.Context, k, s)
+		if err != nil {
+			return err
+		}
+		return r.show(c)
+	})
+}
+
+func poolDeactivateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "deactivate",
+		Usage:     "deactivate a pool; what is in it stays as it is",
+		ArgsUsage: "POOL",
+		Description: `A pool is deactivated when none of its devices is active. Of a store all volumes
+are unmounted and deactivated first: where one is mounted, it asks.
+
+` + poolHelp,
+		Flags:        []cli.Flag{yesFlag(), optFlag()},
+		BashComplete: completePools,
+		Action:       until(poolDeactivate),
+	}
+}
+
+// patience is how long something may stay in use.
+const patience = 5 * time.Second
+
+func poolDeactivate(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return wrongUse("pool deactivate takes one POOL")
+	}
+	where, err := parsePool(c.Args().First())
+	if err != nil {
+		return err
+	}
+	if where.store != "" {
+		return storeDeactivate(c, where.store)
+	}
+	return onPool(c, c.Args().First(), nil, func(k *thin.Kernel, p *thin.Pool) error {
+		ctx, cancel := context.WithTimeout(c.Context, patience)
+		defer cancel()
+		err := p.Deactivate(ctx)
+		if !errors.Is(err, dm.ErrInUse) {
+			return err
+		}
+		info, infoErr := k.DM().Info(c.Context, p.Name())
+		active, activeErr := activeDevices(c.Context, k, info.Number)
+		if infoErr != nil || activeErr != nil || len(active) == 0 {
+			return err
+		}
+		var names []string
+		for _, a := range active {
+			names = append(names, a.Name)
+		}
+		return fmt.Errorf("pool %s: %w: these devices are active: %s", p.Name(), dm.ErrInUse, strings.Join(names, " "))
+	})
+}
+
+func storeDeactivate(c *cli.Context, dir string) error {
+	s, err := openSet(c, dir, false, nil)
+	if err != nil {
+		return err
+	}
+	mounted, err := mountedVolumes(c.Context, s)
+	if err == nil && len(mounted) > 0 {
+		err = confirm(c, fmt.Sprintf("store:%s: these volumes are mounted, and will be unmounted: %s", dir, strings.Join(mounted, " ")))
+	}
+	if err != nil {
+		return errors.Join(err, s.Close(context.WithoutCancel(c.Context)))
+	}
+	return s.Shutdown(c.Context)
+}
+
+func mountedVolumes(ctx context.Context, s *deviceset.DeviceSet) ([]string, error) {
+	var mounted []string
+	for _, hash := range s.List() {
+		st, err := s.DeviceStatus(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		if len(st.Mounts) > 0 {
+			mounted = append(mounted, printable(volumeName(hash)))
+		}
+	}
+	return mounted, nil
+}

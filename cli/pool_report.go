@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"thintree/thin"
+	"thintree/thin/deviceset"
+	"thintree/thin/dm"
+)
+
+// poolReport is what is told of an active pool. Its JSON is documented in
+// docs/json.md.
+type poolReport struct {
+	Name                  string        `json:"name"`
+	Store                 string        `json:"store,omitempty"`
+	Mode                  thin.PoolMode `json:"mode"`
+	NeedsCheck            bool          `json:"needs_check"`
+	TransactionID         uint64        `json:"transaction_id"`
+	HeldRootBlock         uint64        `json:"held_root_block"`
+	Metadata              string        `json:"metadata"`
+	MetadataUsedBytes     int64         `json:"metadata_used_bytes"`
+	MetadataTotalBytes    int64         `json:"metadata_total_bytes"`
+	MetadataLowWaterBytes int64         `json:"metadata_low_water_bytes"`
+	Data                  string        `json:"data"`
+	DataUsedBytes         int64         `json:"data_used_bytes"`
+	DataTotalBytes        int64         `json:"data_total_bytes"`
+	DataLowWaterBytes     int64         `json:"data_low_water_bytes"`
+	DataBlockBytes        int64         `json:"data_block_bytes"`
+	SkipBlockZeroing      bool          `json:"skip_block_zeroing"`
+	ErrorIfNoSpace        bool          `json:"error_if_no_space"`
+	Discard               string        `json:"discard"`
+	ActiveDevices         int           `json:"active_devices"`
+	*storeReport
+}
+
+// storeReport is what is told besides of a store's pool.
+type storeReport struct {
+	Volumes        int      `json:"volumes"`
+	DeletedVolumes int      `json:"deleted_volumes"`
+	BaseSizeBytes  int64    `json:"base_size_bytes"`
+	BaseFilesystem string   `json:"base_filesystem"`
+	BaseUUID       string   `json:"base_uuid"`
+	MinFreeBytes   int64    `json:"min_free_bytes"`
+	Problems       []string `json:"problems,omitempty"`
+}
+
+func reportPool(ctx context.Context, k *thin.Kernel, p *thin.Pool) (poolReport, error) {
+	st, err := p.Status(ctx)
+	if err != nil {
+		return poolReport{}, err
+	}
+	t, err := tableOf(ctx, k, p.Name())
+	if err != nil {
+		return poolReport{}, err
+	}
+	active, err := activeDevices(ctx, k, t.number)
+	if err != nil {
+		return poolReport{}, err
+	}
+	block := p.BlockBytes()
+	return poolReport{
+		Name: p.Name(), Mode: st.Mode, NeedsCheck: st.NeedsCheck,
+		TransactionID: st.TransactionID, HeldRootBlock: st.HeldRoot,
+		Metadata:          t.metadata,
+		MetadataUsedBytes: st.MetadataUsedBytes(), MetadataTotalBytes: st.MetadataTotalBytes(),
+		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * metadataBlockBytes,
+		Data:                  t.data,
+		DataUsedBytes:         int64(st.DataUsedBlocks) * block, DataTotalBytes: int64(st.DataTotalBlocks) * block,
+		DataLowWaterBytes: int64(t.lowWaterBlocks) * block, DataBlockBytes: block,
+		SkipBlockZeroing: t.skipBlockZeroing, ErrorIfNoSpace: st.ErrorIfNoSpace, Discard: st.Discard,
+		ActiveDevices: len(active),
+	}, nil
+}
+
+const metadataBlockBytes = 4096
+
+func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (poolReport, error) {
+	r, err := reportPool(ctx, k, s.Pool())
+	if err != nil {
+		return poolReport{}, err
+	}
+	st, err := s.Status(ctx)
+	if err != nil {
+		return poolReport{}, err
+	}
+	r.Store = st.Store
+	r.storeReport = &storeReport{
+		Volumes: st.Devices, DeletedVolumes: st.DeletedDevices,
+		BaseSizeBytes: st.BaseBytes, BaseFilesystem: st.BaseFilesystem, BaseUUID: st.BaseUUID,
+		MinFreeBytes: int64(st.MinFreeDataBlocks) * st.DataBlockBytes, Problems: st.Problems,
+	}
+	return r, nil
+}
+
+func (r poolReport) print() {
+	mode := string(r.Mode)
+	if r.NeedsCheck {
+		mode += ", needs_check is set: thintree pool deactivate, and have thin_check or thin_repair look at the metadata"
+	}
+	heldRoot := "none"
+	if r.HeldRootBlock != 0 {
+		heldRoot = fmt.Sprint("metadata block ", r.HeldRootBlock)
+	}
+	lines := [][2]string{
+		{"pool", r.Name},
+		{"store", r.Store},
+		{"mode", mode},
+		{"data", used(r.Data, r.DataUsedBytes, r.DataTotalBytes)},
+		{"metadata", used(r.Metadata, r.MetadataUsedBytes, r.MetadataTotalBytes)},
+		{"data block", bytes(r.DataBlockBytes)},
+		{"transaction id", fmt.Sprint(r.TransactionID)},
+		{"held root", heldRoot},
+		{"active devices", fmt.Sprint(r.ActiveDevices)},
+	}
+	if s := r.storeReport; s != nil {
+		volumes := fmt.Sprint(s.Volumes)
+		if s.DeletedVolumes > 0 {
+			volumes += fmt.Sprintf(", %d of them to be deleted", s.DeletedVolumes)
+		}
+		base := "none"
+		if s.BaseFilesystem != "" {
+			base = fmt.Sprintf("%s, %s, UUID %s", bytes(s.BaseSizeBytes), s.BaseFilesystem, s.BaseUUID)
+		}
+		lines = append(lines, [2]string{"volumes", volumes}, [2]string{"base", base})
+	}
+	table(lines...)
+}
+
+func used(where string, part, whole int64) string {
+	if whole == 0 {
+		return where
+	}
+	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", where, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
+}
+
+// poolTable is what the kernel's table tells of a pool besides its status.
+type poolTable struct {
+	number           uint64 // of the pool's device
+	metadata, data   string // paths of block devices
+	lowWaterBlocks   uint64
+	skipBlockZeroing bool
+}
+
+func tableOf(ctx context.Context, k *thin.Kernel, name string) (poolTable, error) {
+	info, table, err := k.DM().Table(ctx, name)
+	if err != nil {
+		return poolTable{}, err
+	}
+	t := poolTable{number: info.Number}
+	if len(table) != 1 {
+		return t, thin.ErrNoPool
+	}
+	words := strings.Fields(table[0].Params)
+	if len(words) < 4 {
+		return t, fmt.Errorf("%s: table %q: not understood", name, table[0].Params)
+	}
+	var errs [3]error
+	t.metadata, errs[0] = blockDevice(words[0])
+	t.data, errs[1] = blockDevice(words[1])
+	t.lowWaterBlocks, errs[2] = strconv.ParseUint(words[3], 10, 64)
+	for _, w := range words[4:] {
+		t.skipBlockZeroing = t.skipBlockZeroing || w == "skip_block_zeroing"
+	}
+	return t, errors.Join(errs[:]...)
+}
+
+// poolNames lists the thin pools of this host.
+func poolNames(ctx context.Context, client *dm.Client) ([]string, error) {
+	list, err := client.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, d := range list {
+		_, table, err := client.Table(ctx, d.Name)
+		if errors.Is(err, dm.ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(table) == 1 && table[0].Type == "thin-pool" {
+			names = append(names, d.Name)
+		}
+	}
+	return names, nil
+}

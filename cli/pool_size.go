@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+const sectorBytes = 512
+
+var sizePattern = regexp.MustCompile(`^(?i)([0-9]+)(?:([kmgtpe])(?:i?b)?|b)?$`)
+
+// parseSize reads a length in bytes: a number, or one with a unit K, M, G, T, P
+// or E, powers of 1024.
+func parseSize(text string) (int64, error) {
+	bad := fmt.Errorf("%q is no size: it is in bytes, or like 512K, 64M, 10G", text)
+	words := sizePattern.FindStringSubmatch(text)
+	if words == nil {
+		return 0, bad
+	}
+	shift := 0
+	if words[2] != "" {
+		shift = 10 * (1 + strings.Index("kmgtpe", strings.ToLower(words[2])))
+	}
+	n, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil || n == 0 || n > math.MaxInt64>>shift {
+		return 0, bad
+	}
+	if n <<= shift; n%sectorBytes != 0 {
+		return 0, fmt.Errorf("%q is no multiple of %d bytes", text, sectorBytes)
+	}
+	return n, nil
+}
+
+// sizeOf is the value of a flag that is a size, 0 where it is not given.
+func sizeOf(c *cli.Context, flag string) (int64, error) {
+	if !c.IsSet(flag) {
+		return 0, nil
+	}
+	n, err := parseSize(c.String(flag))
+	if err != nil {
+		return 0, wrongUse("--%s: %v", flag, err)
+	}
+	return n, nil
+}
+
+// grownSize is the value of a flag that says how long something is to become, or
+// after a + how much longer than it is, 0 where it is not given.
+func grownSize(c *cli.Context, flag string, now int64) (int64, error) {
+	text, added := strings.CutPrefix(c.String(flag), "+")
+	if !c.IsSet(flag) {
+		return 0, nil
+	}
+	n, err := parseSize(text)
+	if err == nil && added && n > math.MaxInt64-now {
+		err = fmt.Errorf("%q is too much", text)
+	}
+	if err != nil {
+		return 0, wrongUse("--%s: %v", flag, err)
+	}
+	if added {
+		n += now
+	}
+	return n, nil
+}

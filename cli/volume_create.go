@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/thin"
+	"thintree/thin/deviceset"
+)
+
+const rawPool, storePool = "a pool that is no store's", "a store: store:DIR"
+
+func volumeCreateCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "create",
+		Usage:     "make a volume",
+		ArgsUsage: "POOL NAME|ID",
+		Description: `In a store it holds what its parent holds now, as long or, with --size, longer: its
+filesystem is grown then. In another pool it is empty, and as long as it is said to
+be when it is activated.
+
+` + volumeHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "parent", Value: baseName, Usage: "the `VOLUME` of the store that it begins as"},
+			&cli.StringFlag{Name: "size", Usage: "how long it is, if longer than its parent: `SIZE`"},
+			jsonFlag(), optFlag(),
+		},
+		BashComplete: completePools,
+		Action:       until(volumeCreate),
+	}
+}
+
+func volumeCreate(c *cli.Context) error {
+	if err := takes(c, 2, 2, "a POOL and the NAME or ID of a new volume", "store:/var/lib/thintree web"); err != nil {
+		return err
+	}
+	size, err := sizeOf(c, "size")
+	if err != nil {
+		return err
+	}
+	name := c.Args().Get(1)
+	return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
+		return addVolume(c, s, name, c.String("parent"), size)
+	}, func(_ *thin.Kernel, p *thin.Pool) error {
+		if err := onlyFor(c, storePool, "parent"); err != nil {
+			return err
+		}
+		if c.IsSet("size") {
+			return wrongUse("--size: a pool does not keep it: give it to thintree volume activate")
+		}
+		ids, err := parseIDs(c)
+		if err != nil {
+			return err
+		}
+		if err := p.CreateDevice(c.Context, ids[0]); err != nil {
+			return err
+		}
+		return volumeReport{DeviceID: ids[0]}.show(c)
+	})
+}
+
+func addVolume(c *cli.Context, s *deviceset.DeviceSet, name, parent string, size int64) error {
+	if name == baseName {
+		return &deviceset.ExistsError{Hash: name}
+	}
+	if err := s.AddDevice(c.Context, hashOf(name), hashOf(parent), size); err != nil {
+		return err
+	}
+	v, err := reportVolume(c.Context, s, hashOf(name))
+	if err != nil {
+		return err
+	}
+	return v.show(c)
+}
+
+func volumeSnapshotCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "snapshot",
+		Usage:     "make a volume that holds what another one holds now",
+		ArgsUsage: "POOL ORIGIN NEW",
+		Description: `ORIGIN may be mounted and written to: its filesystem is frozen for that moment.
+
+` + volumeHelp,
+		Flags:        []cli.Flag{jsonFlag(), optFlag()},
+		BashComplete: completeStoreVolumes,
+		Action:       until(volumeSnapshot),
+	}
+}
+
+func volumeSnapshot(c *cli.Context) error {
+	if err := takes(c, 3, 3, "a POOL, the ORIGIN and the NEW volume", "store:/var/lib/thintree web web-before-upgrade"); err != nil {
+		return err
+	}
+	return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
+		return addVolume(c, s, c.Args().Get(2), c.Args().Get(1), 0)
+	}, func(_ *thin.Kernel, p *thin.Pool) error {
+		ids, err := parseIDs(c)
+		if err != nil {
+			return err
+		}
+		if err := p.CreateSnapDevice(c.Context, ids[1], ids[0]); err != nil {
+			return err
+		}
+		return volumeReport{DeviceID: ids[1]}.show(c)
+	})
+}
+
+func volumeDeleteCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "delete",
+		Usage:     "delete a volume, and what only it holds",
+		ArgsUsage: "POOL NAME|ID",
+		Description: `It asks first. A volume that is active or mounted stays; in a store with --opt
+dm.use_deferred_removal=true --opt dm.use_deferred_deletion=true it is deleted once
+nobody uses it.
+
+` + volumeHelp,
+		Flags:        []cli.Flag{yesFlag(), optFlag()},
+		BashComplete: completeStoreVolumes,
+		Action:       until(volumeDelete),
+	}
+}
+
+func volumeDelete(c *cli.Context) error {
+	if err := takes(c, 2, 2, "a POOL and the NAME or ID of a volume", "store:/var/lib/thintree web"); err != nil {
+		return err
+	}
+	name := c.Args().Get(1)
+	return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
+		v, err := reportVolume(c.Context, s, hashOf(name))
+		if err != nil {
+			return err
+		}
+		if err := confirm(c, fmt.Sprintf("volume %s of %s (%s): what only it holds is lost", printable(name), c.Args().First(), bytes(v.SizeBytes))); err != nil {
+			return err
+		}
+		return s.DeleteDevice(c.Context, hashOf(name))
+	}, func(k *thin.Kernel, p *thin.Pool) error {
+		ids, err := parseIDs(c)
+		if err != nil {
+			return err
+		}
+		return deleteRaw(c, k, p, ids[0])
+	})
+}
+
+func deleteRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool, id uint32) error {
+	if has, err := p.HasDevice(c.Context, id); err != nil || !has {
+		return errors.Join(err, p.DeleteDevice(c.Context, id))
+	}
+	if err := confirm(c, fmt.Sprintf("volume %d of pool %s: what only it holds is lost", id, p.Name())); err != nil {
+		return err
+	}
+	err := p.DeleteDevice(c.Context, id)
+	if !errors.Is(err, thin.ErrActive) {
+		return err
+	}
+	names := namesOf(c.Context, k, p, id)
+	return fmt.Errorf("%w: thintree volume deactivate %s %s", err, p.Name(), strings.Join(names, " "))
+}

@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/thin"
+	"thintree/thin/deviceset"
+	"thintree/thin/dm"
+)
+
+// volumeReport is what is told of a volume of a pool. Its JSON is documented in
+// docs/json.md.
+type volumeReport struct {
+	// Name is the volume's in a store, otherwise that of its device, and Path is
+	// where that is.
+	Name          string   `json:"name,omitempty"`
+	DeviceID      uint32   `json:"device_id"`
+	SizeBytes     int64    `json:"size_bytes,omitempty"`
+	MappedBytes   int64    `json:"mapped_bytes"`
+	TransactionID uint64   `json:"transaction_id"`
+	Deleted       bool     `json:"deleted"`
+	Active        bool     `json:"active"`
+	Suspended     bool     `json:"suspended"`
+	ReadOnly      bool     `json:"read_only"`
+	Path          string   `json:"path,omitempty"`
+	Origin        string   `json:"origin,omitempty"`
+	Mounts        []string `json:"mounts,omitempty"`
+}
+
+// reportVolume tells of a store's volume.
+func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (volumeReport, error) {
+	st, err := s.DeviceStatus(ctx, hash)
+	if err != nil {
+		return volumeReport{}, err
+	}
+	return volumeReport{
+		Name: volumeName(hash), DeviceID: st.DeviceID, SizeBytes: st.SizeBytes, MappedBytes: st.MappedBytes,
+		TransactionID: st.TransactionID, Deleted: st.Deleted,
+		Active: st.Active, Suspended: st.Suspended, Path: st.Path, Mounts: st.Mounts,
+	}, nil
+}
+
+// reportActive tells of a device that is active.
+func reportActive(ctx context.Context, k *thin.Kernel, a activeDevice) (volumeReport, error) {
+	_, targets, err := k.DM().Status(ctx, a.Name)
+	if err != nil {
+		return volumeReport{}, err
+	}
+	v := volumeReport{
+		Name: a.Name, DeviceID: a.id, SizeBytes: a.sizeBytes,
+		Active: true, Suspended: a.Suspended, ReadOnly: a.ReadOnly, Path: dm.NodePath(a.Number), Origin: a.origin,
+	}
+	if len(targets) == 1 {
+		st, err := thin.ParseDeviceStatus(targets[0].Params)
+		if err != nil {
+			return volumeReport{}, fmt.Errorf("%s: %w", a.Name, err)
+		}
+		v.MappedBytes = int64(st.MappedSectors) * sectorBytes
+	}
+	v.Mounts, err = mountsOf(a.Number)
+	return v, err
+}
+
+// state says in a few words how a volume is.
+func (v volumeReport) state() string {
+	var words []string
+	for _, w := range []struct {
+		is   bool
+		text string
+	}{
+		{v.Suspended, "suspended"},
+		{v.Active && !v.Suspended, "active"},
+		{v.ReadOnly, "read-only"},
+		{v.Deleted, "to be deleted"},
+	} {
+		if w.is {
+			words = append(words, w.text)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// show prints the one volume that a command was about.
+func (v volumeReport) show(c *cli.Context) error {
+	if c.Bool("json") {
+		return printJSON(v)
+	}
+	size := ""
+	if v.SizeBytes > 0 {
+		size = bytes(v.SizeBytes)
+	}
+	name := ""
+	if v.Name != "" {
+		name = printable(v.Name)
+	}
+	table(
+		[2]string{"volume", name},
+		[2]string{"device id", fmt.Sprint(v.DeviceID)},
+		[2]string{"size", size},
+		[2]string{"state", v.state()},
+		[2]string{"block device", v.Path},
+	)
+	return nil
+}
+
+func volumeListCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "ls",
+		Usage:        "list the volumes of a pool",
+		ArgsUsage:    "POOL",
+		Description:  volumeHelp,
+		Flags:        []cli.Flag{jsonFlag(), optFlag()},
+		BashComplete: completePools,
+		Action:       until(volumeList),
+	}
+}
+
+func volumeList(c *cli.Context) error {
+	if err := takes(c, 1, 1, "one POOL", "store:/var/lib/thintree"); err != nil {
+		return err
+	}
+	list := []volumeReport{}
+	partial := false
+	err := onPool(c, c.Args().First(), func(k *thin.Kernel, s *deviceset.DeviceSet) error {
+		st, err := s.Status(c.Context)
+		if err != nil {
+			return err
+		}
+		partial = len(st.Problems) > 0
+		all, err := detailsOf(c.Context, k, s.Pool())
+		if err != nil {
+			return err
+		}
+		for _, hash := range s.List() {
+			v, err := reportVolume(c.Context, s, hash)
+			if err != nil {
+				return err
+			}
+			if !v.Active {
+				v.MappedBytes = all[v.DeviceID].mappedBytes
+			}
+			list = append(list, v)
+		}
+		return nil
+	}, func(k *thin.Kernel, p *thin.Pool) error {
+		var err error
+		list, err = rawVolumes(c.Context, k, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = printJSON(list)
+	} else {
+		err = printVolumes(list)
+	}
+	if err == nil && partial {
+		return errPartial
+	}
+	return err
+}
+
+func printVolumes(list []volumeReport) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tSTATE\tDEVICE\tMOUNTED AT")
+	for _, v := range list {
+		name, size := "-", "-"
+		if v.Name != "" {
+			name = printable(shorten(v.Name))
+		}
+		if v.SizeBytes > 0 {
+			size = bytes(v.SizeBytes)
+		}
+		var mounts []string
+		for _, m := range v.Mounts {
+			mounts = append(mounts, printable(m))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", name, v.DeviceID, size, bytes(v.MappedBytes), v.state(), v.Path, strings.Join(mounts, " "))
+	}
+	return w.Flush()
+}
+
+// details is what a pool keeps of a device.
+type details struct {
+	mappedBytes   int64
+	transactionID uint64
+}
+
+// detailsOf reads what an active pool keeps of its devices, by id.
+func detailsOf(ctx context.Context, k *thin.Kernel, p *thin.Pool) (map[uint32]details, error) {
+	t, err := tableOf(ctx, k, p.Name())
+	if err != nil {
+		return nil, err
+	}
+	r, err := thin.OpenPoolReader(ctx, t.metadata, t.data, thin.ReaderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	all := map[uint32]details{}
+	for d, err := range r.Devices(ctx) {
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", t.metadata, err), r.Close())
+		}
+		all[d.ID] = details{int64(d.MappedBlocks) * p.BlockBytes(), d.TransactionID}
+	}
+	return all, r.Close()
+}
+
+// rawVolumes lists the devices of a pool by id. One that is active under several
+// names is there with each.
+func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeReport, error) {
+	all, err := detailsOf(ctx, k, p)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := k.DM().Info(ctx, p.Name())
+	if err != nil {
+		return nil, err
+	}
+	active, err := activeDevices(ctx, k, pool.Number)
+	if err != nil {
+		return nil, err
+	}
+	list := []volumeReport{}
+	idle := maps.Clone(all)
+	for _, a := range active {
+		v, err := reportActive(ctx, k, a)
+		if errors.Is(err, dm.ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.TransactionID = all[a.id].transactionID
+		delete(idle, a.id)
+		list = append(list, v)
+	}
+	for id, d := range idle {
+		list = append(list, volumeReport{DeviceID: id, MappedBytes: d.mappedBytes, TransactionID: d.transactionID})
+	}
+	slices.SortFunc(list, func(a, b volumeReport) int {
+		return cmp.Or(cmp.Compare(a.DeviceID, b.DeviceID), cmp.Compare(a.Name, b.Name))
+	})
+	return list, nil
+}

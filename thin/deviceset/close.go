@@ -1,0 +1,100 @@
+package deviceset
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"thintree/thin/dm"
+)
+
+// Close closes the store. Devices that are active stay so; where none is, the
+// pool is deactivated, unless it is somebody else's or was told to stay by
+// [DeviceSet.KeepPool].
+func (s *DeviceSet) Close(ctx context.Context) error {
+	s.stop()
+	return errors.Join(s.saveNextID(ctx), s.closePool(ctx), s.kernel.Close(), s.folder.Close())
+}
+
+// closePool deactivates the pool where nothing in it is active.
+func (s *DeviceSet) closePool(ctx context.Context) error {
+	if s.own == nil {
+		return nil
+	}
+	info, err := s.kernel.DM().Info(ctx, s.own.Name)
+	switch {
+	case errors.Is(err, dm.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case info.OpenCount > 0, isKept(info):
+		return nil
+	}
+	return s.deactivate(ctx, s.own.Name)
+}
+
+// KeepPool has the pool stay active when the store is closed, by this process and
+// by those that open it later, until it is shut down or its pool is deactivated.
+// Where devices are active already the pool still goes with the last of them. It
+// may not be called concurrently with any other method.
+func (s *DeviceSet) KeepPool(ctx context.Context) error {
+	if s.own == nil {
+		return nil
+	}
+	info, err := s.kernel.DM().Info(ctx, s.own.Name)
+	if err != nil {
+		return err
+	}
+	if isKept(info) || info.OpenCount > 0 {
+		return nil
+	}
+	// The mark is in the UUID, which a device has for life.
+	if err := s.deactivate(ctx, s.own.Name); err != nil {
+		return err
+	}
+	s.own.UUID = uuid(keptPrefix + s.own.Name)
+	s.pool, err = s.kernel.ActivatePool(context.WithoutCancel(ctx), *s.own)
+	return err
+}
+
+// keptPrefix marks the UUID of what was activated by itself, and not for a mount.
+const keptPrefix = "kept-"
+
+func isKept(info dm.Info) bool { return strings.HasPrefix(info.UUID, uuid(keptPrefix)) }
+
+// Shutdown unmounts and deactivates all devices and the pool, unless that is
+// somebody else's, and closes the store. With deferred removal what is in use
+// goes with its last user.
+func (s *DeviceSet) Shutdown(ctx context.Context) error {
+	s.stop()
+	active, err := s.active(ctx)
+	errs := []error{err}
+	for _, name := range slices.Sorted(maps.Keys(active)) {
+		errs = append(errs, s.retire(ctx, name, active[name]))
+	}
+	if err := errors.Join(errs...); err == nil && s.own != nil {
+		errs = append(errs, s.letGo(ctx, s.own.Name))
+	}
+	return errors.Join(append(errs, s.Close(ctx))...)
+}
+
+// retire unmounts a device wherever it is mounted, and deactivates it.
+func (s *DeviceSet) retire(ctx context.Context, name string, info dm.Info) error {
+	if info.Suspended {
+		if err := s.kernel.ResumeDevice(ctx, name); err != nil {
+			return err
+		}
+	}
+	mounts, err := s.fs.mounts(info.Number)
+	if err != nil {
+		return err
+	}
+	for _, dir := range mounts {
+		if err := s.fs.unmount(dir, s.opts.DeferredRemoval); err != nil {
+			return err
+		}
+	}
+	return s.letGo(ctx, name)
+}

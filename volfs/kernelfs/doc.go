@@ -1,0 +1,16 @@
+// Package kernelfs is a filesystem as this host's kernel reads it.
+//
+// It is mounted read-only and never attached: no mount table shows it, nothing
+// can be mounted on it or pin it, and it goes with its last open file, also when
+// this process is killed. Nothing on the device is written, whatever state it is
+// in: the options say so for each filesystem, and the device is opened for
+// reading only.
+//
+// A file is found by its inode number alone, through the handle that the kernel
+// makes for NFS servers (open_by_handle_at(2)), so nothing is kept of the files
+// that somebody has looked at. What is known of a filesystem's handles is in
+// handle.go; one whose handles cannot be made of inode numbers is not opened.
+//
+// It takes root, as mounting does. A system call that waits for the disk cannot
+// be interrupted: contexts are looked at before each.
+package kernelfs

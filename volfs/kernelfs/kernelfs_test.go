@@ -1,0 +1,109 @@
+package kernelfs_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"thintree/tests/manifest"
+	"thintree/thin/loop"
+	"thintree/volfs"
+	"thintree/volfs/kernelfs"
+)
+
+// kinds are filesystems that this package reads, with what makes one and the
+// options that the kernel's own mount has beside it.
+var kinds = []struct{ fs, mkfs, options string }{
+	{"ext2", "mkfs.ext2 -q", "ro"},
+	{"ext3", "mkfs.ext3 -q", "ro,noload"},
+	{"ext4", "mkfs.ext4 -q", "ro,noload"},
+	{"xfs", "mkfs.xfs -q", "ro,norecovery,nouuid"},
+	{"btrfs", "mkfs.btrfs -q", "ro,rescue=nologreplay"},
+}
+
+const fill = `
+mkdir -p dir/deep/er many; echo hello > dir/file; ln dir/file hard; ln -s dir/file link; ln -s /none dangling
+mknod fifo p; mknod null c 1 3; mknod sda b 8 0; chmod 4755 dir/file; chown 1000:1001 dir/deep
+setfattr -n user.a -v value dir/file; setfattr -n trusted.b -v secret dir; setfattr -h -n trusted.c -v x link
+setfacl -m u:1234:rwx dir/file 2>/dev/null || true
+truncate -s 100M sparse; printf data | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
+head -c 3000000 /dev/urandom > big
+touch -d @1234567890.123456789 old
+for i in $(seq 1500); do echo $i > many/$i; done
+printf x > "$(printf 'odd\nname\xff')"
+`
+
+func TestTreeIsThatOfTheKernelsOwnMount(t *testing.T) {
+	t.Parallel()
+	for _, k := range kinds {
+		t.Run(k.fs, func(t *testing.T) {
+			t.Parallel()
+			device := image(t, k.mkfs)
+			mnt := mount(t, device, k.fs, k.options)
+			want, err := manifest.OfDir(mnt, manifest.Options{More: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sh(t, "umount "+mnt)
+			fs := open(t, device, k.fs)
+			got, err := manifest.OfFS(t.Context(), fs, manifest.Options{More: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := manifest.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func open(t *testing.T, device, fs string) *kernelfs.FS {
+	t.Helper()
+	f, err := os.Open(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	k, err := kernelfs.Open(f, volfs.Info{Type: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+// image is a block device with a filled filesystem.
+func image(t *testing.T, mkfs string) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	path := filepath.Join(t.TempDir(), "image")
+	sh(t, fmt.Sprintf("truncate -s 320M %s && %s %s", path, mkfs, path))
+	l, err := loop.Attach(t.Context(), path, loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	mnt := mount(t, l.Path(), "auto", "rw")
+	sh(t, "cd "+mnt+"\n"+fill)
+	sh(t, "umount "+mnt)
+	return l.Path()
+}
+
+func mount(t *testing.T, device, fs, options string) string {
+	t.Helper()
+	mnt := t.TempDir()
+	sh(t, fmt.Sprintf("mount -t %s -o %s %s %s", fs, options, device, mnt))
+	t.Cleanup(func() { exec.Command("umount", mnt).Run() })
+	return mnt
+}
+
+func sh(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.Command("bash", "-ec", command).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+}

@@ -1,0 +1,90 @@
+package kernelfs
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/volfs"
+)
+
+// detached mounts the filesystem on a block device, and gives its root folder.
+func detached(device *os.File, fstype string) (*os.File, error) {
+	opts, ok := options[fstype]
+	if !ok {
+		return nil, &volfs.UnsupportedError{FS: fstype, What: "reading it through the kernel"}
+	}
+	conf, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
+	if err == unix.ENODEV {
+		return nil, &volfs.UnsupportedError{FS: fstype, What: "a filesystem that this kernel has not (modprobe " + fstype + "?)"}
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fsopen "+fstype, err)
+	}
+	defer unix.Close(conf)
+	if err := configure(conf, device, opts); err != nil {
+		return nil, fmt.Errorf("mount %s: %w%s", device.Name(), err, messages(conf))
+	}
+	const attrs = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOATIME
+	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, attrs)
+	if err != nil {
+		return nil, os.NewSyscallError("fsmount", err)
+	}
+	defer unix.Close(mount)
+	// Handles are opened through a folder that is open; the mount is only a path.
+	root, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	return os.NewFile(uintptr(root), device.Name()+":/"), nil
+}
+
+func configure(conf int, device *os.File, opts []option) error {
+	conn, err := device.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	// Not by its name: another device could have it by now.
+	if err := conn.Control(func(fd uintptr) {
+		failed = unix.FsconfigSetString(conf, "source", fmt.Sprintf("/proc/self/fd/%d", fd))
+		if failed == nil {
+			failed = unix.FsconfigSetFlag(conf, "ro")
+		}
+		for _, o := range opts {
+			if failed != nil {
+				break
+			}
+			if o.value == "" {
+				failed = unix.FsconfigSetFlag(conf, o.key)
+			} else {
+				failed = unix.FsconfigSetString(conf, o.key, o.value)
+			}
+		}
+		if failed == nil {
+			failed = unix.FsconfigCreate(conf)
+		}
+	}); err != nil {
+		return err
+	}
+	return failed
+}
+
+// messages are what the kernel says of a mount that failed, where it does.
+func messages(conf int) string {
+	var all []string
+	buf := make([]byte, 4096)
+	for range 16 {
+		n, err := unix.Read(conf, buf)
+		if err != nil || n == 0 {
+			break
+		}
+		all = append(all, strings.TrimSpace(string(buf[:n])))
+	}
+	if all == nil {
+		return ""
+	}
+	return ": " + strings.Join(all, "; ")
+}

@@ -1,0 +1,59 @@
+package kernelfs
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/volfs"
+)
+
+// direntBytes is how much of a folder is read at once.
+const direntBytes = 32 << 10
+
+// ReadDir lists a folder. Cookies are the kernel's own positions in it.
+func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry) bool) error {
+	fd, err := f.open(ctx, dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if cookie != 0 {
+		if _, err := unix.Seek(fd, int64(cookie), unix.SEEK_SET); err != nil {
+			return err
+		}
+	}
+	for buf := make([]byte, direntBytes); ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := unix.Getdents(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		for b := buf[:n]; len(b) > 0; {
+			var e volfs.DirEntry
+			if e, b = dirent(b); !emit(e) {
+				return nil
+			}
+		}
+	}
+}
+
+// dirent reads one struct linux_dirent64.
+func dirent(b []byte) (e volfs.DirEntry, rest []byte) {
+	const nameAt = 19
+	length := binary.NativeEndian.Uint16(b[16:])
+	name, _, _ := bytes.Cut(b[nameAt:length], []byte{0})
+	return volfs.DirEntry{
+		Name:   string(name),
+		Ino:    volfs.Ino(binary.NativeEndian.Uint64(b)),
+		Type:   uint32(b[18]) << 12, // DT_ values are those of S_IFMT, shifted
+		Cookie: binary.NativeEndian.Uint64(b[8:]),
+	}, b[length:]
+}
