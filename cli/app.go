@@ -88,10 +88,12 @@ func newApp() *cli.App {
 		Description:          sourceHelp,
 		HideVersion:          true,
 		EnableBashCompletion: true,
-		Writer:               os.Stdout,
-		ErrWriter:            io.Discard,
-		ExitErrHandler:       func(*cli.Context, error) {},
-		OnUsageError:         onUsageError,
+		// A value may have commas in it.
+		DisableSliceFlagSeparator: true,
+		Writer:                    os.Stdout,
+		ErrWriter:                 io.Discard,
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
 			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(),
 			poolCommand(), volumeCommand(), completionCommand(),

@@ -90,7 +90,7 @@ func completePools(c *cli.Context) {
 		return
 	}
 	withKernel(func(k *thin.Kernel) error {
-		names, err := poolNames(c.Context, k.DM())
+		names, err := k.Pools(c.Context)
 		for _, name := range names {
 			if name == printable(name) {
 				fmt.Fprintln(c.App.Writer, name)
@@ -103,9 +103,21 @@ func completePools(c *cli.Context) {
 // completeStoreVolumes completes the arguments of a command that takes a POOL and
 // a volume.
 func completeStoreVolumes(c *cli.Context) {
-	if c.NArg() == 1 && strings.HasPrefix(c.Args().First(), "store:") {
-		completeVolumes(c)
+	if c.NArg() != 1 || !strings.HasPrefix(c.Args().First(), "store:") {
+		completePools(c)
 		return
 	}
-	completePools(c)
+	s, err := openSource(c, c.Args().First())
+	if err != nil {
+		return
+	}
+	catalog, err := s.Load(c.Context)
+	if err != nil {
+		return
+	}
+	for _, v := range catalog.Volumes {
+		if v.Name == printable(v.Name) {
+			fmt.Fprintln(c.App.Writer, v.Name)
+		}
+	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"thintree/meta/store"
 	"thintree/thin"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
@@ -58,13 +59,6 @@ func parsePool(arg string) (poolArg, error) {
 		return poolArg{}, wrongUse("%s: a path is no pool: store:DIR, or the device-mapper name of one", arg)
 	}
 	return poolArg{name: name}, nil
-}
-
-func (p poolArg) String() string {
-	if p.store != "" {
-		return "store:" + p.store
-	}
-	return p.name
 }
 
 func optFlag() cli.Flag {
@@ -157,10 +151,11 @@ func until(action cli.ActionFunc) cli.ActionFunc {
 // adviseStore says more of why a store cannot be opened.
 func adviseStore(err error, dir string) error {
 	var option *deviceset.OptionError
+	var missing *fs.PathError
 	switch {
 	case errors.As(err, &option):
 		return wrongUse("--opt: %v", err)
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) && missing.Path == filepath.Join(dir, store.RecordsDir):
 		return adviceError{err, "is this a store? thintree pool create store:" + dir + " makes one"}
 	}
 	return err

@@ -61,7 +61,7 @@ func poolActivate(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := reportPool(c.Context, k, p)
+		r, err := reportPool(c.Context, p)
 		if err != nil {
 			return err
 		}
@@ -124,9 +124,8 @@ func poolDeactivate(c *cli.Context) error {
 		if !errors.Is(err, dm.ErrInUse) {
 			return err
 		}
-		info, infoErr := k.DM().Info(c.Context, p.Name())
-		active, activeErr := activeDevices(c.Context, k, info.Number)
-		if infoErr != nil || activeErr != nil || len(active) == 0 {
+		active, activeErr := p.Active(c.Context)
+		if activeErr != nil || len(active) == 0 {
 			return err
 		}
 		var names []string

@@ -91,7 +91,7 @@ func poolCreate(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := reportPool(c.Context, k, p)
+		r, err := reportPool(c.Context, p)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"thintree/meta/store"
 	"thintree/thin"
 	"thintree/thin/deviceset"
 )
@@ -63,7 +64,7 @@ func poolGrow(c *cli.Context) error {
 		if err := grow(p); err != nil {
 			return err
 		}
-		r, err := reportPool(c.Context, k, p)
+		r, err := reportPool(c.Context, p)
 		if err != nil {
 			return err
 		}
@@ -116,5 +117,5 @@ func metadataOf(c *cli.Context, arg string) (string, error) {
 	case o.Metadata != "":
 		return o.Metadata, nil
 	}
-	return filepath.Join(where.store, "devicemapper/metadata"), nil
+	return filepath.Join(where.store, store.PoolDir, "metadata"), nil
 }

@@ -2,14 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"thintree/thin"
 	"thintree/thin/deviceset"
-	"thintree/thin/dm"
 )
 
 // poolReport is what is told of an active pool. Its JSON is documented in
@@ -48,16 +44,16 @@ type storeReport struct {
 	Problems       []string `json:"problems,omitempty"`
 }
 
-func reportPool(ctx context.Context, k *thin.Kernel, p *thin.Pool) (poolReport, error) {
+func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 	st, err := p.Status(ctx)
 	if err != nil {
 		return poolReport{}, err
 	}
-	t, err := tableOf(ctx, k, p.Name())
+	l, err := p.Layout(ctx)
 	if err != nil {
 		return poolReport{}, err
 	}
-	active, err := activeDevices(ctx, k, t.number)
+	active, err := p.Active(ctx)
 	if err != nil {
 		return poolReport{}, err
 	}
@@ -65,13 +61,13 @@ func reportPool(ctx context.Context, k *thin.Kernel, p *thin.Pool) (poolReport, 
 	return poolReport{
 		Name: p.Name(), Mode: st.Mode, NeedsCheck: st.NeedsCheck,
 		TransactionID: st.TransactionID, HeldRootBlock: st.HeldRoot,
-		Metadata:          t.metadata,
+		Metadata:          l.Metadata,
 		MetadataUsedBytes: st.MetadataUsedBytes(), MetadataTotalBytes: st.MetadataTotalBytes(),
 		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * metadataBlockBytes,
-		Data:                  t.data,
+		Data:                  l.Data,
 		DataUsedBytes:         int64(st.DataUsedBlocks) * block, DataTotalBytes: int64(st.DataTotalBlocks) * block,
-		DataLowWaterBytes: int64(t.lowWaterBlocks) * block, DataBlockBytes: block,
-		SkipBlockZeroing: t.skipBlockZeroing, ErrorIfNoSpace: st.ErrorIfNoSpace, Discard: st.Discard,
+		DataLowWaterBytes: int64(l.LowWaterBlocks) * block, DataBlockBytes: block,
+		SkipBlockZeroing: l.SkipBlockZeroing, ErrorIfNoSpace: st.ErrorIfNoSpace, Discard: st.Discard,
 		ActiveDevices: len(active),
 	}, nil
 }
@@ -79,7 +75,7 @@ func reportPool(ctx context.Context, k *thin.Kernel, p *thin.Pool) (poolReport, 
 const metadataBlockBytes = 4096
 
 func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (poolReport, error) {
-	r, err := reportPool(ctx, k, s.Pool())
+	r, err := reportPool(ctx, s.Pool())
 	if err != nil {
 		return poolReport{}, err
 	}
@@ -135,57 +131,4 @@ func used(where string, part, whole int64) string {
 		return where
 	}
 	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", where, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
-}
-
-// poolTable is what the kernel's table tells of a pool besides its status.
-type poolTable struct {
-	number           uint64 // of the pool's device
-	metadata, data   string // paths of block devices
-	lowWaterBlocks   uint64
-	skipBlockZeroing bool
-}
-
-func tableOf(ctx context.Context, k *thin.Kernel, name string) (poolTable, error) {
-	info, table, err := k.DM().Table(ctx, name)
-	if err != nil {
-		return poolTable{}, err
-	}
-	t := poolTable{number: info.Number}
-	if len(table) != 1 {
-		return t, thin.ErrNoPool
-	}
-	words := strings.Fields(table[0].Params)
-	if len(words) < 4 {
-		return t, fmt.Errorf("%s: table %q: not understood", name, table[0].Params)
-	}
-	var errs [3]error
-	t.metadata, errs[0] = blockDevice(words[0])
-	t.data, errs[1] = blockDevice(words[1])
-	t.lowWaterBlocks, errs[2] = strconv.ParseUint(words[3], 10, 64)
-	for _, w := range words[4:] {
-		t.skipBlockZeroing = t.skipBlockZeroing || w == "skip_block_zeroing"
-	}
-	return t, errors.Join(errs[:]...)
-}
-
-// poolNames lists the thin pools of this host.
-func poolNames(ctx context.Context, client *dm.Client) ([]string, error) {
-	list, err := client.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, d := range list {
-		_, table, err := client.Table(ctx, d.Name)
-		if errors.Is(err, dm.ErrNotFound) {
-			continue // it went meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(table) == 1 && table[0].Type == "thin-pool" {
-			names = append(names, d.Name)
-		}
-	}
-	return names, nil
 }

@@ -29,7 +29,7 @@ func poolStatus(c *cli.Context) error {
 	args := c.Args().Slice()
 	if len(args) == 0 {
 		err := withKernel(func(k *thin.Kernel) (err error) {
-			args, err = poolNames(c.Context, k.DM())
+			args, err = k.Pools(c.Context)
 			return err
 		})
 		if err != nil {
@@ -72,7 +72,7 @@ func poolReportOf(c *cli.Context, arg string) (r poolReport, err error) {
 		r, err = reportStore(c.Context, k, s)
 		return err
 	}, func(k *thin.Kernel, p *thin.Pool) error {
-		r, err = reportPool(c.Context, k, p)
+		r, err = reportPool(c.Context, p)
 		return err
 	})
 	return r, err

@@ -5,13 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
-
-	"thintree/thin/dm"
 )
 
 func TestPoolIsAStoreOrADeviceMapperName(t *testing.T) {
@@ -142,6 +141,19 @@ func TestWrongUsesOfPoolAndVolumeAreTold(t *testing.T) {
 	}
 }
 
+func TestOptionsMayHaveCommasInThem(t *testing.T) {
+	t.Parallel()
+	err := run(t, func(c *cli.Context) error {
+		if got := c.StringSlice("opt"); !slices.Equal(got, []string{"dm.mountopt=noatime,nodiscard", "dm.fs=xfs"}) {
+			t.Errorf("%q", got)
+		}
+		return nil
+	}, "volume", "mount", "store:/x", "web", "/mnt", "--opt", "dm.mountopt=noatime,nodiscard", "--opt", "dm.fs=xfs")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEmptyNameIsNotTheBaseDevice(t *testing.T) {
 	t.Parallel()
 	err := run(t, func(c *cli.Context) error { return takes(c, 3, 3, "", "") }, "volume", "mount", "store:/x", "", "/mnt")
@@ -179,23 +191,6 @@ func TestPoolMayBeCalledHelp(t *testing.T) {
 	}, "pool", "status", "help")
 	if err != nil || !called {
 		t.Errorf("%v, called %v", err, called)
-	}
-}
-
-func TestThinTablesOfAPoolAreToldFromOthers(t *testing.T) {
-	t.Parallel()
-	const pool = 254<<8 | 3
-	thin := func(params string) []dm.Target { return []dm.Target{{Length: 2048, Type: "thin", Params: params}} }
-	a, ok := parseThin(thin("254:3 7"), pool)
-	if !ok || a.id != 7 || a.sizeBytes != 1<<20 || a.origin != "" {
-		t.Errorf("%+v, %v", a, ok)
-	}
-	for _, table := range [][]dm.Target{
-		nil, thin(""), thin("254:4 7"), thin("254:3"), thin("x"), {{Type: "linear", Params: "254:3 7"}}, append(thin("254:3 7"), thin("254:3 7")...),
-	} {
-		if a, ok := parseThin(table, pool); ok {
-			t.Errorf("%v: %+v", table, a)
-		}
 	}
 }
 

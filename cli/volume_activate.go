@@ -81,7 +81,7 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 	if err != nil {
 		return err
 	}
-	a, err := findActive(c.Context, k, p, d.Name)
+	a, err := findActive(c.Context, p, d.Name)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func volumeDeactivate(c *cli.Context) error {
 		})
 	}
 	return onPool(c, c.Args().First(), nil, func(k *thin.Kernel, p *thin.Pool) error {
-		a, err := findActive(ctx, k, p, name)
+		a, err := findActive(ctx, p, name)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func onActive(what string,
 		return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 			return inStore(s, c.Context, hashOf(name))
 		}, func(k *thin.Kernel, p *thin.Pool) error {
-			if _, err := findActive(c.Context, k, p, name); err != nil {
+			if _, err := findActive(c.Context, p, name); err != nil {
 				return err
 			}
 			return inPool(k, c.Context, name)

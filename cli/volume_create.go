@@ -158,6 +158,6 @@ func deleteRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool, id uint32) error {
 	if !errors.Is(err, thin.ErrActive) {
 		return err
 	}
-	names := namesOf(c.Context, k, p, id)
+	names := namesOf(c.Context, p, id)
 	return fmt.Errorf("%w: thintree volume deactivate %s %s", err, p.Name(), strings.Join(names, " "))
 }

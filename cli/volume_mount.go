@@ -112,9 +112,12 @@ func volumeTrim(c *cli.Context) error {
 		trimmed, err = s.TrimDevice(c.Context, hashOf(name))
 		return err
 	}, func(k *thin.Kernel, p *thin.Pool) error {
-		a, err := findActive(c.Context, k, p, name)
+		a, err := findActive(c.Context, p, name)
 		if err != nil {
 			return err
+		}
+		if a.Info.Suspended {
+			return fmt.Errorf("%s: %w", name, deviceset.ErrSuspended)
 		}
 		mounts, err := mountsOf(a.Number)
 		if err != nil {

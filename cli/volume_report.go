@@ -51,14 +51,19 @@ func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (vol
 }
 
 // reportActive tells of a device that is active.
-func reportActive(ctx context.Context, k *thin.Kernel, a activeDevice) (volumeReport, error) {
+func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (volumeReport, error) {
 	_, targets, err := k.DM().Status(ctx, a.Name)
 	if err != nil {
 		return volumeReport{}, err
 	}
 	v := volumeReport{
-		Name: a.Name, DeviceID: a.id, SizeBytes: a.sizeBytes,
-		Active: true, Suspended: a.Suspended, ReadOnly: a.ReadOnly, Path: dm.NodePath(a.Number), Origin: a.origin,
+		Name: a.Name, DeviceID: a.ID, SizeBytes: a.SizeBytes,
+		Active: true, Suspended: a.Info.Suspended, ReadOnly: a.Info.ReadOnly, Path: a.Path(),
+	}
+	if a.Origin != 0 {
+		if v.Origin, err = thin.DevicePath(a.Origin); err != nil {
+			return volumeReport{}, err
+		}
 	}
 	if len(targets) == 1 {
 		st, err := thin.ParseDeviceStatus(targets[0].Params)
@@ -137,9 +142,10 @@ func volumeList(c *cli.Context) error {
 			return err
 		}
 		partial = len(st.Problems) > 0
-		all, err := detailsOf(c.Context, k, s.Pool())
+		all, err := detailsOf(c.Context, s.Pool())
 		if err != nil {
-			return err
+			fmt.Fprintln(os.Stderr, "thintree: warning: how much is mapped:", oneLine(err.Error()))
+			partial = true
 		}
 		for _, hash := range s.List() {
 			v, err := reportVolume(c.Context, s, hash)
@@ -198,19 +204,19 @@ type details struct {
 }
 
 // detailsOf reads what an active pool keeps of its devices, by id.
-func detailsOf(ctx context.Context, k *thin.Kernel, p *thin.Pool) (map[uint32]details, error) {
-	t, err := tableOf(ctx, k, p.Name())
+func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
+	l, err := p.Layout(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r, err := thin.OpenPoolReader(ctx, t.metadata, t.data, thin.ReaderOptions{})
+	r, err := thin.OpenPoolReader(ctx, l.Metadata, l.Data, thin.ReaderOptions{})
 	if err != nil {
 		return nil, err
 	}
 	all := map[uint32]details{}
 	for d, err := range r.Devices(ctx) {
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", t.metadata, err), r.Close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", l.Metadata, err), r.Close())
 		}
 		all[d.ID] = details{int64(d.MappedBlocks) * p.BlockBytes(), d.TransactionID}
 	}
@@ -220,15 +226,11 @@ func detailsOf(ctx context.Context, k *thin.Kernel, p *thin.Pool) (map[uint32]de
 // rawVolumes lists the devices of a pool by id. One that is active under several
 // names is there with each.
 func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeReport, error) {
-	all, err := detailsOf(ctx, k, p)
+	all, err := detailsOf(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	pool, err := k.DM().Info(ctx, p.Name())
-	if err != nil {
-		return nil, err
-	}
-	active, err := activeDevices(ctx, k, pool.Number)
+	active, err := p.Active(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -242,8 +244,8 @@ func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeRepo
 		if err != nil {
 			return nil, err
 		}
-		v.TransactionID = all[a.id].transactionID
-		delete(idle, a.id)
+		v.TransactionID = all[a.ID].transactionID
+		delete(idle, a.ID)
 		list = append(list, v)
 	}
 	for id, d := range idle {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
-	"thintree/thin/dm"
 )
 
 // MaxDeviceID is the highest id that a device can have in its pool.
@@ -56,7 +54,7 @@ func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 		return err
 	}
 	defer unlock()
-	active, err := p.active(ctx, origin)
+	active, err := p.writers(ctx, origin)
 	if err != nil {
 		return err
 	}
@@ -98,25 +96,15 @@ func checkIDs(ids ...uint32) error {
 	return nil
 }
 
-// active lists the names of the devices by which an id is active, runs, and can be
-// written to.
-func (p *Pool) active(ctx context.Context, id uint32) ([]string, error) {
-	list, err := p.kernel.dm.List(ctx)
-	if err != nil {
-		return nil, err
-	}
+// writers lists the names of the devices by which an id is active, runs, and can
+// be written to.
+func (p *Pool) writers(ctx context.Context, id uint32) ([]string, error) {
+	active, err := p.Active(ctx)
 	var names []string
-	for _, d := range list {
-		info, table, err := p.kernel.dm.Table(ctx, d.Name)
-		if errors.Is(err, dm.ErrNotFound) {
-			continue // it went meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		if t, err := parseDeviceTable(table); err == nil && t.pool == p.number && t.id == id && !info.Suspended && !info.ReadOnly {
+	for _, d := range active {
+		if d.ID == id && !d.Info.Suspended && !d.Info.ReadOnly {
 			names = append(names, d.Name)
 		}
 	}
-	return names, nil
+	return names, err
 }

@@ -151,32 +151,6 @@ func lives(uuid string) bool {
 	return err == nil && strings.HasPrefix(owner, fmt.Sprintf("%d-%s-", pid, began))
 }
 
-// Active lists the devices of the pool that are active, but for those that were
-// lent.
-func (p *Pool) Active(ctx context.Context) ([]Device, error) {
-	list, err := p.kernel.dm.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found []Device
-	for _, l := range list {
-		if strings.HasPrefix(l.Name, lentPrefix) {
-			continue
-		}
-		_, table, err := p.kernel.dm.Table(ctx, l.Name)
-		if errors.Is(err, dm.ErrNotFound) {
-			continue // it went meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		if t, err := parseDeviceTable(table); err == nil && t.pool == p.number {
-			found = append(found, Device{l.Name, l.Number, t.id})
-		}
-	}
-	return found, nil
-}
-
 // ErrNotActive says that a pool is not active in the kernel.
 var ErrNotActive = errors.New("the pool is not active")
 

@@ -177,7 +177,9 @@ func (k *kernelPool) activeAs(ctx context.Context, pool *thin.Pool, id uint32) (
 		}
 		k.active, k.at = make(map[uint32]string, len(list)), at
 		for _, d := range list {
-			k.active[d.ID] = d.Name
+			if !d.Lent() {
+				k.active[d.ID] = d.Name
+			}
 		}
 	}
 	return k.active[id], nil

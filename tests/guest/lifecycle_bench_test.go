@@ -68,7 +68,7 @@ func BenchmarkLifecycle(b *testing.B) {
 			fmt.Fprintf(w, "%s\t%v\t%v\t%d\t%.2f\n", step.name, m.Round(10*time.Microsecond), o.Round(10*time.Microsecond), step.starts, float64(m)/float64(o))
 		}
 		w.Flush()
-		b.Logf("\n%s", table.String())
+		fmt.Print(table.String())
 	})
 }
 

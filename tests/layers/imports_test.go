@@ -47,7 +47,7 @@ var arrows = []struct {
 // reserved are modules of others that few packages may import.
 var reserved = map[string][]string{
 	"github.com/hanwen/go-fuse":      {"fusefs"},
-	"github.com/moby/sys/mountinfo":  {"fusefs", "thin/deviceset", "tests/..."},
+	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
 	"github.com/urfave/cli":          {"cli"},
 	"github.com/schollz/progressbar": {"cli"},

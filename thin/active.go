@@ -1,0 +1,122 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"thintree/thin/dm"
+)
+
+// ActiveDevice is a device of a pool that is active, under one of its names.
+type ActiveDevice struct {
+	Device
+	Info      dm.Info
+	SizeBytes int64
+	Origin    uint64 // the external origin's device number, 0 for none
+}
+
+// Lent tells whether it was lent to somebody, by [Pool.Lend].
+func (d ActiveDevice) Lent() bool { return strings.HasPrefix(d.Name, lentPrefix) }
+
+// ErrOtherDevice says that a device-mapper device is no thin device of the pool.
+var ErrOtherDevice = errors.New("it is no device of this pool")
+
+// Active lists the devices of the pool that are active. An id that is active
+// under several names is there with each.
+func (p *Pool) Active(ctx context.Context) ([]ActiveDevice, error) {
+	var found []ActiveDevice
+	err := p.kernel.each(ctx, func(name string, info dm.Info, table []dm.Target) {
+		if d, err := p.parseActive(name, info, table); err == nil {
+			found = append(found, d)
+		}
+	})
+	return found, err
+}
+
+// FindActive finds one by its name. Errors are [dm.ErrNotFound] and
+// [ErrOtherDevice].
+func (p *Pool) FindActive(ctx context.Context, name string) (ActiveDevice, error) {
+	info, table, err := p.kernel.dm.Table(ctx, name)
+	if err != nil {
+		return ActiveDevice{}, err
+	}
+	d, err := p.parseActive(name, info, table)
+	if err != nil {
+		return ActiveDevice{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return d, nil
+}
+
+func (p *Pool) parseActive(name string, info dm.Info, table []dm.Target) (ActiveDevice, error) {
+	t, err := parseDeviceTable(table)
+	if err != nil || t.pool != p.number {
+		return ActiveDevice{}, ErrOtherDevice
+	}
+	return ActiveDevice{
+		Device: Device{Name: name, Number: info.Number, ID: t.id},
+		Info:   info, SizeBytes: int64(t.sectors) * sectorBytes, Origin: t.origin,
+	}, nil
+}
+
+// Pools lists the names of all pools that are active.
+func (k *Kernel) Pools(ctx context.Context) ([]string, error) {
+	var names []string
+	err := k.each(ctx, func(name string, _ dm.Info, table []dm.Target) {
+		if _, err := parsePoolTable(table); err == nil {
+			names = append(names, name)
+		}
+	})
+	return names, err
+}
+
+// each calls do for each device-mapper device that has a table.
+func (k *Kernel) each(ctx context.Context, do func(name string, info dm.Info, table []dm.Target)) error {
+	list, err := k.dm.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		info, table, err := k.dm.Table(ctx, d.Name)
+		if errors.Is(err, dm.ErrNotFound) {
+			continue // it went meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		do(d.Name, info, table)
+	}
+	return nil
+}
+
+// Layout is what an active pool lies on, by the paths of block devices, and how
+// it was activated.
+type Layout struct {
+	Metadata, Data string
+	Features
+}
+
+// Layout asks the kernel.
+func (p *Pool) Layout(ctx context.Context) (Layout, error) {
+	_, t, err := p.kernel.findPool(ctx, p.name)
+	if err != nil {
+		return Layout{}, err
+	}
+	l := Layout{Features: t.Features}
+	if l.Metadata, err = DevicePath(t.metadata); err == nil {
+		l.Data, err = DevicePath(t.data)
+	}
+	return l, err
+}
+
+// DevicePath is where the block device of a number, as unix.Mkdev makes it, is.
+func DevicePath(number uint64) (string, error) {
+	to, err := os.Readlink("/sys/dev/block/" + deviceText(number))
+	if err != nil {
+		return "", fmt.Errorf("block device %s: %w", deviceText(number), err)
+	}
+	return "/dev/" + strings.ReplaceAll(filepath.Base(to), "!", "/"), nil
+}
