@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/moby/sys/mount"
 	"github.com/moby/sys/mountinfo"
@@ -53,8 +55,14 @@ func (host) grow(ctx context.Context, fs, device, dir string) error {
 	return program(ctx, "resize2fs", device)
 }
 
+// program runs one that ends with this process: it would go on to write to a
+// device that the next one has deleted, or made anew under the same number.
 func program(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	runtime.LockOSThread() // it ends with the thread that started it
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, strings.Join(strings.Fields(string(out)), " "))
 	}

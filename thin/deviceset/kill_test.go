@@ -173,6 +173,10 @@ func TestKilledStoreIsWhole(t *testing.T) {
 		t.Run("while it is used", func(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "store")
 			for i := range kills {
+				if deadline, ok := t.Deadline(); ok && time.Until(deadline) < 30*time.Second {
+					t.Logf("only %d kills: this machine is too slow for more", newStores+i)
+					break
+				}
 				if i%6 == 5 {
 					killWorker(t, root, begun, 250*time.Millisecond, random)
 				} else {

@@ -44,6 +44,7 @@ func churnOne(ctx context.Context, s *DeviceSet, dir, name string) error {
 			}
 			return nil
 		},
+		func() error { return os.WriteFile(filepath.Join(mnt, "file"), []byte(name), 0o600) },
 		func() error { return s.UnmountDevice(ctx, name, mnt) },
 		func() error { return s.DeactivateDevice(ctx, snapshot) },
 		func() error { return s.DeleteDevice(ctx, name) },
@@ -53,7 +54,7 @@ func churnOne(ctx context.Context, s *DeviceSet, dir, name string) error {
 			return err
 		}
 	}
-	return os.Remove(mnt)
+	return os.RemoveAll(mnt)
 }
 
 func TestManyDevicesAtOnce(t *testing.T) {

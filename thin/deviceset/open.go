@@ -50,6 +50,9 @@ func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("store %s: %w", root, err), undo.run(context.WithoutCancel(ctx)))
+			if s.folder != nil {
+				s.folder.Close()
+			}
 		}
 	}()
 	if doInit {
@@ -60,7 +63,6 @@ func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin
 	if s.folder, err = lockFolder(ctx, s.records); err != nil {
 		return nil, err
 	}
-	undo.add(func(context.Context) error { return s.folder.Close() })
 	if err := undo.keepEmpty(s.records); err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func ParseOptions(list []string) (Options, error) {
 		if !known {
 			return Options{}, &OptionError{option, "no such option"}
 		}
-		if !ok {
+		if !ok || strings.TrimSpace(value) == "" {
 			return Options{}, &OptionError{option, "it has no value: " + name + "=…"}
 		}
 		if err := set(&o, strings.TrimSpace(value)); err != nil {
