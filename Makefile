@@ -24,6 +24,7 @@ lint: ## gofmt, go vet, staticcheck, shellcheck
 
 bench: setup ## measure, beside the kernel's own mounts
 	@go run ./tests/bench
+	@go test ./tests/guest -run '^$$' -bench . -benchtime 1x
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@tests/fuzz $(FUZZTIME)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -131,7 +132,7 @@ func TestProcessThatIsKilledLeavesNoOriginFrozen(t *testing.T) {
 			}
 		}()
 
-		const rounds = 30
+		const rounds = 12
 		frozen, longest := 0, time.Duration(0)
 		for round := range rounds {
 			child := snapper(t, -1)
@@ -242,7 +243,8 @@ func TestGuardLivesAsLongAsItsProcess(t *testing.T) {
 		noError(t, err)
 		for _, e := range open {
 			to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", first, e.Name()))
-			if err == nil && filepath.IsAbs(to) && filepath.Dir(to) != "/dev" && filepath.Dir(to) != "/dev/mapper" {
+			its := filepath.Dir(to) == "/dev" || filepath.Dir(to) == "/dev/mapper" || strings.HasPrefix(to, "/memfd:thintree-guard")
+			if err == nil && filepath.IsAbs(to) && !its {
 				t.Errorf("it has %s open", to)
 			}
 		}

@@ -40,8 +40,8 @@ const (
 	frozen = 2   // a snapshot that stays
 	first  = 100 // of the snapshots that come and go, rising, at least one and at most two at a time
 
-	maxRounds = 20               // of a snapshot that comes and one that goes
-	maxTime   = 30 * time.Second // for them, where the guest is slow
+	maxRounds = 10               // of a snapshot that comes and one that goes
+	maxTime   = 15 * time.Second // for them, where the guest is slow
 )
 
 // readWhileItMoves reads a pool in this process while snapshots come and go and

@@ -33,7 +33,7 @@ func TestTreeOfAPoolThatMoves(t *testing.T) {
 			names += fmt.Sprintf("%d %d live-%d\n%d %d frozen-%d\n", n, volumeBytes/sectorBytes, n, snapshots+n, volumeBytes/sectorBytes, n)
 		}
 		source := []string{"--names", writeText(t, names), "pool:" + p.metadataFile + "," + p.dataFile}
-		mnt := mountTree(t, source...)
+		mnt := mountTree(t, append([]string{"--engine", "direct"}, source...)...)
 		if mode, err := poolMode(mnt); mode != "live" {
 			t.Errorf("the pool is %s, %v", mode, err)
 		}

@@ -14,7 +14,7 @@ const (
 
 	// dataBytes is how much an answer may have at first; a longer one is asked for
 	// again, up to maxDataBytes.
-	dataBytes    = 16 << 10
+	dataBytes    = 1 << 10
 	maxDataBytes = 16 << 20
 )
 

@@ -2,14 +2,15 @@ package guard
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // environment makes a program the guard. It is all that the guard's environment
@@ -20,60 +21,68 @@ const environment = "THINTREE_GUARD"
 // Its methods may be called concurrently, but for Close.
 type Guard struct {
 	mu      sync.Mutex
-	held    map[string]int // guarded by mu: how often each name is held
-	process *process       // guarded by mu; nil where it was not started
+	table   *os.File // guarded by mu: memory that the guard has too; nil before the first start
+	slots   []bool   // guarded by mu: which of the table's are taken
+	process *process // guarded by mu; nil where it was not started
 }
 
+// slotBytes is the length of a slot in the table: a name, and at least one zero.
+// It divides a page, so that a slot is written whole or not at all.
+const slotBytes = unix.DM_NAME_LEN
+
 // New makes a Guard.
-func New() *Guard { return &Guard{held: map[string]int{}} }
+func New() *Guard { return &Guard{} }
 
 // Hold has the device-mapper device of a name resumed if this process ends
 // before release is called.
 func (g *Guard) Hold(name string) (release func(), err error) {
-	if strings.Contains(name, "\n") {
-		return nil, fmt.Errorf("device name %q: a guard cannot be told of it", name)
+	if name == "" || len(name) >= slotBytes || strings.Contains(name, "\x00") {
+		return nil, fmt.Errorf("guard: %q is no device's name", name)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	err = syscall.EPIPE
-	if g.process != nil {
-		err = g.process.tell(holds, name)
-	}
-	if errors.Is(err, syscall.EPIPE) { // there is none, or somebody has ended it
-		err = g.start(name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("guard: %w", err)
-	}
-	g.held[name]++
-	return func() { g.release(name) }, nil
-}
-
-func (g *Guard) release(name string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.held[name]--; g.held[name] == 0 {
-		delete(g.held, name)
-	}
-	if g.process != nil {
-		g.process.tell(releases, name) // one that has ended resumes nothing
-	}
-}
-
-// start starts another process, and tells it what is held and a name beside.
-func (g *Guard) start(name string) error {
-	g.stop()
-	p, err := startProcess()
-	if err != nil {
-		return err
-	}
-	g.process = p
-	for held, times := range g.held {
-		for range times {
-			err = errors.Join(err, p.tell(holds, held))
+	if g.process == nil || !g.process.lives() {
+		if err := g.start(); err != nil {
+			return nil, fmt.Errorf("guard: %w", err)
 		}
 	}
-	return errors.Join(err, p.tell(holds, name))
+	slot := slices.Index(g.slots, false)
+	if slot < 0 {
+		slot = len(g.slots)
+		g.slots = append(g.slots, false)
+	}
+	if err := g.write(slot, name); err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	g.slots[slot] = true
+	return func() { g.release(slot) }, nil
+}
+
+func (g *Guard) release(slot int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.write(slot, ""); err == nil {
+		g.slots[slot] = false
+	}
+}
+
+func (g *Guard) write(slot int, name string) error {
+	_, err := g.table.WriteAt(append([]byte(name), make([]byte, slotBytes-len(name))...), int64(slot)*slotBytes)
+	return err
+}
+
+// start starts a process, which sees what is held already.
+func (g *Guard) start() (err error) {
+	g.stop()
+	if g.table == nil {
+		fd, err := unix.MemfdCreate("thintree-guard", unix.MFD_CLOEXEC)
+		if err != nil {
+			return os.NewSyscallError("memfd_create", err)
+		}
+		g.table = os.NewFile(uintptr(fd), "guard's table")
+	}
+	g.process, err = startProcess(g.table)
+	return err
 }
 
 // Close ends the guard's process, after it has resumed what is still held.
@@ -81,7 +90,10 @@ func (g *Guard) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stop()
-	return nil
+	if g.table == nil {
+		return nil
+	}
+	return g.table.Close()
 }
 
 func (g *Guard) stop() {
@@ -91,12 +103,6 @@ func (g *Guard) stop() {
 	}
 }
 
-// What a line of the pipe begins with. A name follows.
-const (
-	holds    = "+"
-	releases = "-"
-)
-
 // process is a guard that runs.
 type process struct {
 	pipe *os.File      // only this process has it: its end is this process's end
@@ -104,7 +110,7 @@ type process struct {
 }
 
 // startProcess starts one, and waits until it can do its work.
-func startProcess() (*process, error) {
+func startProcess(table *os.File) (*process, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -115,6 +121,7 @@ func startProcess() (*process, error) {
 	program.Env = []string{environment + "=1"}
 	program.Dir = "/"
 	program.Stdin = read
+	program.ExtraFiles = []*os.File{table} // tableFD
 	// Of its own session, so that what a terminal sends to its user does not reach it.
 	program.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := program.StdoutPipe()
@@ -138,11 +145,11 @@ func startProcess() (*process, error) {
 	return p, nil
 }
 
-// tell writes a line, which is short enough to be written whole or not at all.
-// The error is EPIPE where the guard has ended.
-func (p *process) tell(what, name string) error {
-	_, err := io.WriteString(p.pipe, what+name+"\n")
-	return err
+// lives tells whether the guard is there: it alone has the pipe's other end.
+func (p *process) lives() bool {
+	fds := []unix.PollFd{{Fd: int32(p.pipe.Fd())}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLERR == 0
 }
 
 func (p *process) end() {

@@ -1,7 +1,7 @@
 package guard
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -26,31 +26,25 @@ func init() {
 		os.Exit(1)
 	}
 	fmt.Print(ready)
-	watch(os.Stdin, func(name string) {
+	watch(os.Stdin, os.NewFile(tableFD, "table"), func(name string) {
 		client.Resume(context.Background(), name, dm.Unchanged)
 	})
 	os.Exit(0)
 }
 
-// watch reads what is held and released, and at the end resumes what still is
-// held.
-func watch(r io.Reader, resume func(name string)) {
-	held := map[string]int{}
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		line := lines.Text()
-		if line == "" {
-			continue
+// tableFD is where the guard has the table.
+const tableFD = 3
+
+// watch waits for the end of the pipe, and resumes what the table holds then.
+func watch(pipe io.Reader, table io.ReaderAt, resume func(name string)) {
+	io.Copy(io.Discard, pipe)
+	slot := make([]byte, slotBytes)
+	for at := int64(0); ; at += slotBytes {
+		if _, err := table.ReadAt(slot, at); err != nil {
+			return
 		}
-		switch name := line[1:]; line[:1] {
-		case holds:
-			held[name]++
-		case releases:
-			if held[name]--; held[name] <= 0 {
-				delete(held, name)
-			}
+		if name, _, _ := bytes.Cut(slot, []byte{0}); len(name) > 0 {
+			resume(string(name))
 		}
-	}
-	for name := range held {
-		resume(name)
 	}
 }
