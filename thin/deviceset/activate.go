@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"thintree/meta/record"
 	"thintree/thin"
 	"thintree/thin/dm"
 )
@@ -80,11 +81,11 @@ func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path strin
 	}
 	defer d.lock.release()
 	if d.rec.Deleted {
-		return "", fmt.Errorf("activate %q: %w", hash, ErrDeleted)
+		return "", fmt.Errorf("activate %q: %w", record.File(hash), ErrDeleted)
 	}
 	a, err := s.activate(ctx, d, true)
 	if err != nil {
-		return "", fmt.Errorf("activate %q: %w", hash, err)
+		return "", fmt.Errorf("activate %q: %w", record.File(hash), err)
 	}
 	return a.Path(), nil
 }
@@ -99,7 +100,7 @@ func (s *DeviceSet) DeactivateDevice(ctx context.Context, hash string) error {
 	}
 	defer d.lock.release()
 	if err := s.unmounted(ctx, d); err != nil {
-		return fmt.Errorf("deactivate %q: %w", hash, err)
+		return fmt.Errorf("deactivate %q: %w", record.File(hash), err)
 	}
 	return s.letGo(ctx, s.name(hash))
 }

@@ -19,7 +19,7 @@ import (
 // *[SpaceError], and a record.NameError or dm.NameError where hash is no name.
 func (s *DeviceSet) AddDevice(ctx context.Context, hash, base string, sizeBytes int64) error {
 	if err := s.addDevice(ctx, hash, base, sizeBytes); err != nil {
-		return fmt.Errorf("add %q: %w", hash, err)
+		return fmt.Errorf("add %q: %w", record.File(hash), err)
 	}
 	return nil
 }
@@ -41,11 +41,11 @@ func (s *DeviceSet) addDevice(ctx context.Context, hash, base string, sizeBytes 
 	case base == "" && !origin.rec.Initialized:
 		return fmt.Errorf("the base device was never made whole: open the store with its creation")
 	case origin.rec.Deleted:
-		return fmt.Errorf("%q: %w", base, ErrDeleted)
+		return fmt.Errorf("%q: %w", record.File(base), ErrDeleted)
 	case sizeBytes%sectorBytes != 0:
 		return fmt.Errorf("a length of %d bytes: it must be a multiple of %d", sizeBytes, sectorBytes)
 	case sizeBytes != 0 && sizeBytes < rec.SizeBytes:
-		return fmt.Errorf("a length of %d bytes: %q has %d, and its snapshot cannot be shorter", sizeBytes, base, rec.SizeBytes)
+		return fmt.Errorf("a length of %d bytes: %q has %d, and its snapshot cannot be shorter", sizeBytes, record.File(base), rec.SizeBytes)
 	case sizeBytes != 0:
 		rec.SizeBytes = sizeBytes
 	}

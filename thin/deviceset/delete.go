@@ -32,7 +32,7 @@ func (s *DeviceSet) DeleteDevice(ctx context.Context, hash string) error {
 		err = s.markDeleted(ctx, d)
 	}
 	if err != nil {
-		return fmt.Errorf("delete %q: %w", hash, err)
+		return fmt.Errorf("delete %q: %w", record.File(hash), err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package deviceset
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -80,7 +79,10 @@ func (s *DeviceSet) checkHash(hash string) error {
 	if name == s.poolName() {
 		return &record.NameError{Hash: hash, Why: "is that of the pool among the devices"}
 	}
-	return errors.Join(record.CheckHash(hash), dm.CheckName(uuid(keptPrefix+name)))
+	if err := record.CheckHash(hash); err != nil {
+		return err
+	}
+	return dm.CheckName(uuid(keptPrefix + name))
 }
 
 // poolName is the device-mapper name of a pool of the store's own.
@@ -98,7 +100,7 @@ func (s *DeviceSet) find(ctx context.Context, hash string) (*device, error) {
 		return nil, &NoDeviceError{hash}
 	}
 	if err := d.lock.acquire(ctx); err != nil {
-		return nil, fmt.Errorf("device %q: %w", hash, err)
+		return nil, fmt.Errorf("device %q: %w", record.File(hash), err)
 	}
 	if d.gone {
 		d.lock.release()

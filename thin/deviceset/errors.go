@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	"thintree/meta/record"
 )
 
 // What a caller of [DeviceSet] decides on.
@@ -23,7 +25,9 @@ var (
 // fs.ErrNotExist.
 type NoDeviceError struct{ Hash string }
 
-func (e *NoDeviceError) Error() string { return fmt.Sprintf("no device %q in this store", e.Hash) }
+func (e *NoDeviceError) Error() string {
+	return fmt.Sprintf("no device %q in this store", record.File(e.Hash))
+}
 
 // Unwrap makes errors.Is(err, fs.ErrNotExist) true.
 func (e *NoDeviceError) Unwrap() error { return fs.ErrNotExist }
@@ -33,7 +37,7 @@ func (e *NoDeviceError) Unwrap() error { return fs.ErrNotExist }
 type ExistsError struct{ Hash string }
 
 func (e *ExistsError) Error() string {
-	return fmt.Sprintf("the store has a device %q already", e.Hash)
+	return fmt.Sprintf("the store has a device %q already", record.File(e.Hash))
 }
 
 // Unwrap makes errors.Is(err, fs.ErrExist) true.

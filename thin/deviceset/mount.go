@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"thintree/meta/record"
 	"thintree/thin/dm"
 )
 
@@ -21,7 +22,7 @@ func (s *DeviceSet) MountDevice(ctx context.Context, hash, path, label string) e
 	}
 	defer d.lock.release()
 	if err := s.mount(ctx, d, path, label); err != nil {
-		return fmt.Errorf("mount %q: %w", hash, err)
+		return fmt.Errorf("mount %q: %w", record.File(hash), err)
 	}
 	return nil
 }
@@ -95,7 +96,7 @@ func (s *DeviceSet) UnmountDevice(ctx context.Context, hash, path string) error 
 	}
 	defer d.lock.release()
 	if err := s.unmount(ctx, d, path); err != nil {
-		return fmt.Errorf("unmount %q: %w", hash, err)
+		return fmt.Errorf("unmount %q: %w", record.File(hash), err)
 	}
 	return nil
 }

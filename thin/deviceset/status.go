@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"thintree/meta/record"
 	"thintree/thin"
 	"thintree/thin/dm"
 )
@@ -102,7 +103,7 @@ func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus
 	if len(targets) == 1 {
 		t, err := thin.ParseDeviceStatus(targets[0].Params)
 		if err != nil {
-			return DeviceStatus{}, fmt.Errorf("device %q: %w", hash, err)
+			return DeviceStatus{}, fmt.Errorf("device %q: %w", record.File(hash), err)
 		}
 		st.MappedBytes = int64(t.MappedSectors) * sectorBytes
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"thintree/meta/record"
 	"thintree/thin"
 )
 
@@ -26,7 +27,7 @@ func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, e
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("trim %q: %w", hash, err)
+		return 0, fmt.Errorf("trim %q: %w", record.File(hash), err)
 	}
 	return bytes, nil
 }
