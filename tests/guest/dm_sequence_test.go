@@ -28,12 +28,9 @@ func dmSequence(t *testing.T, c *dm.Client) {
 			if err != nil {
 				return nil, err
 			}
-			return func() error {
-				err := f.Close()
-				time.Sleep(dmSettle)
-				return err
-			}, nil
+			return f.Close, nil
 		},
+		Settle: func() { time.Sleep(dmSettle) },
 	}
 	for name, sectors := range map[string]int64{"M": 8192, "D": 131072, "M2": 8192} {
 		var st unix.Stat_t

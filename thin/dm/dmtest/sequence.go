@@ -32,6 +32,8 @@ type Host struct {
 	Write func(name string, first, blocks uint64) error
 	// Open opens a device until close is called.
 	Open func(name string) (close func() error, err error)
+	// Settle waits for removals that go on after a deferred one or a close is done.
+	Settle func()
 }
 
 // Run runs the commands of a sequence and gives it with what came of them.
@@ -92,6 +94,7 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 		if info, err = c.Remove(ctx, name, true, dm.Unchanged); info.DeferredRemoval {
 			answer = "deferred"
 		}
+		h.Settle()
 	case "cancel":
 		err = c.CancelDeferred(ctx, name)
 	case "message":
@@ -102,6 +105,7 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 		}
 	case "close":
 		err = opened[name]()
+		h.Settle()
 	case "write":
 		var at [2]uint64
 		for i := range at {

@@ -20,6 +20,7 @@ func TestSequenceIsAsInTheKernel(t *testing.T) {
 		Open: func(name string) (func() error, error) {
 			return func() error { return k.Close(name) }, k.Open(name)
 		},
+		Settle: func() {},
 	}
 	k.SetDisk(h.Disks["M"], 8192)
 	k.SetDisk(h.Disks["M2"], 8192)
