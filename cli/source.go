@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -19,6 +20,7 @@ import (
 	"thintree/meta/store"
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/lend"
 )
 
 const sourceHelp = `SOURCE is one of
@@ -37,6 +39,8 @@ func sourceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
 		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
+		&cli.StringFlag{Name: "live", Value: string(tree.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
+		&cli.StringFlag{Name: "journal", Value: string(tree.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
 	}
 }
 
@@ -192,25 +196,35 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 	return tree.New(c.Context, sources, o)
 }
 
-// chooseEngine reads --engine, and opens the kernel's device-mapper where it may
-// be needed and can be used.
-func chooseEngine(c *cli.Context, o *tree.Options) (err error) {
-	o.Engine = tree.Engine(c.String("engine"))
-	switch o.Engine {
-	case tree.EngineDirect:
-		return nil
-	case tree.EngineAuto, tree.EngineKernel:
-	default:
+// chooseEngine reads --engine, --live and --journal, and opens the kernel's
+// device-mapper where it may be needed and can be used.
+func chooseEngine(c *cli.Context, o *tree.Options) error {
+	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), tree.Journal(c.String("journal"))
+	switch {
+	case !slices.Contains([]tree.Engine{tree.EngineAuto, tree.EngineKernel, tree.EngineDirect}, o.Engine):
 		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
-	}
-	if o.Engine == tree.EngineKernel && o.HeldRoot {
+	case !slices.Contains([]tree.Live{tree.LiveAuto, tree.LiveBind, tree.LiveSnapshot, tree.LiveDisk, tree.LiveSkip}, o.Live):
+		return wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
+	case o.Journal != tree.JournalReplay && o.Journal != tree.JournalSkip:
+		return wrongUse("--journal %s: replay and skip are known", o.Journal)
+	case o.Engine == tree.EngineDirect && (o.Live == tree.LiveBind || o.Live == tree.LiveSnapshot):
+		return wrongUse("--live %s: only the kernel engine can", o.Live)
+	case o.Engine == tree.EngineKernel && o.HeldRoot:
 		return wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
 	}
-	o.Kernel, err = thin.OpenKernel()
-	if o.Engine == tree.EngineAuto {
-		return nil // the direct engine does without
+	needed := o.Engine == tree.EngineKernel || o.Live != tree.LiveAuto && o.Live != tree.LiveDisk
+	if o.Engine == tree.EngineDirect && !needed {
+		return nil
 	}
-	return err
+	kernel, err := thin.OpenKernel()
+	if err == nil {
+		o.Kernel = lend.New(kernel)
+		return nil
+	}
+	if needed {
+		return err
+	}
+	return nil // the direct engine does without
 }
 
 // warn tells what of the sources cannot be shown, and whether there is any.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
 )
 
@@ -19,8 +20,8 @@ type ActiveDevice struct {
 	Origin    uint64 // the external origin's device number, 0 for none
 }
 
-// Lent tells whether it was lent to somebody, by [Pool.Lend].
-func (d ActiveDevice) Lent() bool { return strings.HasPrefix(d.Name, lentPrefix) }
+// Lent tells whether it was lent to somebody, by package lend.
+func (d ActiveDevice) Lent() bool { return strings.HasPrefix(d.Name, block.LentPrefix) }
 
 // ErrOtherDevice says that a device-mapper device is no thin device of the pool.
 var ErrOtherDevice = errors.New("it is no device of this pool")

@@ -75,6 +75,21 @@ func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	})
 }
 
+// CreateTemporarySnapDevice is [Pool.CreateSnapDevice] of a device that is deleted
+// where this process ends, also killed, before release is called: as soon as
+// nobody has it active. Who has deleted it calls release.
+func (p *Pool) CreateTemporarySnapDevice(ctx context.Context, id, origin uint32) (release func(), err error) {
+	release, err = p.kernel.guard.HoldDevice(p.name, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.CreateSnapDevice(ctx, id, origin); err != nil {
+		release()
+		return nil, err
+	}
+	return release, nil
+}
+
 // DeleteDevice deletes a device from the pool; what only it held is lost. Errors
 // are [ErrActive], and a *[NoDeviceError] where there is none.
 func (p *Pool) DeleteDevice(ctx context.Context, id uint32) error {

@@ -19,10 +19,12 @@ type Kernel struct {
 	names locks
 }
 
-// resumer resumes devices that are left suspended: see package guard.
+// resumer undoes what this process leaves half done: see package guard.
 type resumer interface {
 	// Hold has a device resumed if this process ends before release is called.
 	Hold(name string) (release func(), err error)
+	// HoldDevice has a device of a pool deleted then, as soon as nobody uses it.
+	HoldDevice(pool string, id uint32) (release func(), err error)
 	Close() error
 }
 
@@ -88,5 +90,6 @@ func (k *Kernel) find(ctx context.Context, name, uuid string) (dm.Info, []dm.Tar
 
 type unguarded struct{}
 
-func (unguarded) Hold(string) (func(), error) { return func() {}, nil }
-func (unguarded) Close() error                { return nil }
+func (unguarded) Hold(string) (func(), error)               { return func() {}, nil }
+func (unguarded) HoldDevice(string, uint32) (func(), error) { return func() {}, nil }
+func (unguarded) Close() error                              { return nil }

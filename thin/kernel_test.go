@@ -71,6 +71,10 @@ func (n *notes) Hold(name string) (func(), error) {
 	}, nil
 }
 
+func (n *notes) HoldDevice(pool string, id uint32) (func(), error) {
+	return n.Hold(fmt.Sprintf("%s %d", pool, id))
+}
+
 func (*notes) Close() error { return nil }
 
 // active makes devices and activates them.

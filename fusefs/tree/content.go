@@ -19,8 +19,8 @@ import (
 // content is a volume that is open: its device, and the filesystems in it that
 // somebody has asked for.
 type content struct {
+	tree   *Tree
 	device device
-	engine func(ctx context.Context, fstype string) (choice, error)
 	// found is what is on the volume, as far as it could be read, and foundErr why
 	// not all could.
 	found    probe.Result
@@ -40,17 +40,16 @@ type device interface {
 // mounted is a filesystem in an open volume.
 type mounted struct {
 	*flight[volfs.FS]
-	at     time.Time // when it was opened
-	engine Engine    // that reads it; set with the flight's value
+	at time.Time // when it was opened
+	// What lies there, and what reads it; set with the flight's value.
+	fstype string
+	by     choice
 }
 
 // openContent opens a volume and recognises what is on it. It counts as an open
 // of its pool.
 func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
-	c, err := readContent(ctx, v)
-	if err == nil {
-		c.engine = func(ctx context.Context, fstype string) (choice, error) { return t.engine(ctx, v, fstype) }
-	}
+	c, err := t.readContent(ctx, v)
 	if err != nil {
 		t.log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
 		return nil, err
@@ -60,7 +59,7 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 	return c, nil
 }
 
-func readContent(ctx context.Context, v *volume) (*content, error) {
+func (t *Tree) readContent(ctx context.Context, v *volume) (*content, error) {
 	open := func(size int64) (device, error) {
 		return v.pool.reader.OpenDevice(ctx, v.deviceID, size, nil)
 	}
@@ -90,7 +89,7 @@ func readContent(ctx context.Context, v *volume) (*content, error) {
 		d.Close()
 		return nil, ctx.Err()
 	}
-	return &content{device: d, found: found, foundErr: err, fss: make(map[int]*mounted)}, nil
+	return &content{tree: t, device: d, found: found, foundErr: err, fss: make(map[int]*mounted)}, nil
 }
 
 // fs is the filesystem at a root in the volume. What is wrong with it is its
@@ -105,12 +104,13 @@ func (c *content) fs(ctx context.Context, r *fsRoot) (volfs.FS, error) {
 	next := &mounted{at: time.Now()}
 	next.flight = newFlight[volfs.FS]()
 	c.mu.Lock()
-	if now := c.fss[r.part]; now != m { // somebody else was quicker
+	now := c.fss[r.part]
+	if now != nil && now != m { // somebody else was quicker
 		c.mu.Unlock()
 		return now.wait(ctx)
 	}
-	if m != nil {
-		c.old = append(c.old, m)
+	if now != nil {
+		c.old = append(c.old, now)
 	}
 	c.fss[r.part] = next
 	c.mu.Unlock()
@@ -122,33 +122,32 @@ func (c *content) fs(ctx context.Context, r *fsRoot) (volfs.FS, error) {
 // somebody may be writing to, what was read a while ago need not be true any
 // more; whoever still uses the filesystem read then keeps it.
 func (c *content) holds(ctx context.Context, r *fsRoot, m *mounted) bool {
-	if !r.live() {
-		return true
-	}
 	select {
 	case <-m.done:
 	default:
 		return true
 	}
-	if m.engine != EngineKernel {
+	if m.err != nil {
+		return time.Since(m.at) <= fresh // it may have a passing cause
+	}
+	if m.by.live == "" && !r.live() {
+		return true
+	}
+	if m.by.engine != EngineKernel {
 		return time.Since(m.at) <= fresh
 	}
-	now, err := c.engine(ctx, c.found.Signatures[0].Type)
-	return err == nil && now.engine == EngineKernel
+	if m.by.live == LiveSnapshot {
+		return true // a picture of that moment, until it is closed
+	}
+	now, err := c.tree.engine(ctx, r, m.fstype)
+	return err == nil && now.engine == EngineKernel && now.user == m.by.user
 }
 
 // mount begins to read the filesystem at a root.
 func (c *content) mount(ctx context.Context, r *fsRoot, m *mounted) (volfs.FS, error) {
-	at, err := c.bytes(r.part)
+	at, found, err := c.probe(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
-	}
-	found, err := c.found, c.foundErr
-	if r.part != 0 {
-		found, err = probe.Probe(ctx, at)
-	}
-	if err != nil && found.Kind != probe.KindFilesystem {
-		return nil, fmt.Errorf("%s: %w", r, err)
+		return nil, err
 	}
 	fs, err := c.openFS(ctx, r, at, found, m)
 	if err != nil {
@@ -157,17 +156,47 @@ func (c *content) mount(ctx context.Context, r *fsRoot, m *mounted) (volfs.FS, e
 	return fs, nil
 }
 
+// probe tells what filesystem lies at a root, and where.
+func (c *content) probe(ctx context.Context, r *fsRoot) (at block.Reader, found probe.Result, err error) {
+	if at, err = c.bytes(r.part); err != nil {
+		return nil, found, fmt.Errorf("%s: %w", r, err)
+	}
+	found, err = c.found, c.foundErr
+	if r.part != 0 {
+		found, err = probe.Probe(ctx, at)
+	}
+	if found.Kind == probe.KindFilesystem {
+		return at, found, nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%s, no filesystem: %w", holds(found), syscall.EMEDIUMTYPE)
+	}
+	return nil, found, fmt.Errorf("%s: %w", r, err)
+}
+
 // bytes are those of the volume (part 0) or of a partition of it.
 func (c *content) bytes(part int) (block.Reader, error) {
+	at, err := c.extent(part)
+	if err != nil {
+		return nil, err
+	}
 	if part == 0 {
 		return c.device, nil
 	}
+	return block.Section(c.device, at.offset, at.length), nil
+}
+
+// extent is where the volume (part 0) or a partition of it lies in the volume.
+func (c *content) extent(part int) (extent, error) {
+	if part == 0 {
+		return extent{0, c.device.Size()}, nil
+	}
 	for _, p := range partitions(c.found) {
 		if p.Index == part {
-			return block.Section(c.device, p.OffsetBytes, p.LengthBytes), nil
+			return extent{p.OffsetBytes, p.LengthBytes}, nil
 		}
 	}
-	return nil, fmt.Errorf("no partition %d: %w", part, syscall.ENOENT)
+	return extent{}, fmt.Errorf("no partition %d: %w", part, syscall.ENOENT)
 }
 
 // raw is the bytes of the volume or of a partition as a file.
@@ -187,21 +216,28 @@ func (image) Close() error { return nil }
 
 // openFS begins to read what was found on a volume or partition.
 func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found probe.Result, m *mounted) (volfs.FS, error) {
-	if found.Kind != probe.KindFilesystem {
-		return nil, fmt.Errorf("%s, no filesystem: %w", holds(found), syscall.EMEDIUMTYPE)
+	m.fstype = found.Signatures[0].Type
+	var err error
+	if m.by, err = c.tree.engine(ctx, r, m.fstype); err != nil {
+		return nil, err
 	}
-	fstype := found.Signatures[0].Type
-	m.engine = EngineDirect
-	if c.engine != nil && r.part == 0 {
-		by, err := c.engine(ctx, fstype)
+	if m.by.engine == EngineKernel {
+		lies, err := c.extent(r.part)
 		if err != nil {
 			return nil, err
 		}
-		if by.engine == EngineKernel {
-			m.engine = EngineKernel
-			return by.openFS(ctx, r.vol, at.Size(), found.Signatures[0])
+		var fs volfs.FS
+		fs, m.by.live, err = c.tree.openKernel(ctx, m.by, r, c.device.Size(), lies, found.Signatures[0])
+		if err != nil || m.by.live != LiveDisk {
+			return fs, err
 		}
+		m.by.engine = EngineDirect
 	}
+	return openDirect(ctx, m.fstype, at, found)
+}
+
+// openDirect has this process read it.
+func openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
 	if !readsDirectly(fstype) {
 		return nil, fmt.Errorf("%s, which is not read yet: %w", holds(found), syscall.EMEDIUMTYPE)
 	}
@@ -211,6 +247,49 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 // readsDirectly tells whether the direct engine reads a filesystem.
 func readsDirectly(fstype string) bool {
 	return fstype == "ext2" || fstype == "ext3" || fstype == "ext4"
+}
+
+// drop takes a filesystem for one that does not hold any more.
+func (c *content) drop(part int, fs volfs.FS) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m := c.fss[part]; m != nil && m.value == fs {
+		c.old = append(c.old, m)
+		delete(c.fss, part)
+	}
+}
+
+// shared tells whether a filesystem of it is lent from a pool that somebody else
+// has active. While it is, they cannot delete the volume, nor deactivate the pool.
+func (c *content) shared() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.fss {
+		select {
+		case <-m.done:
+			if m.by.engine == EngineKernel && m.by.shared && m.by.live != LiveBind {
+				return true
+			}
+		default:
+		}
+	}
+	return false
+}
+
+// shown is how the volume is shown where somebody uses it, if that is known.
+func (c *content) shown() (Live, bool) {
+	c.mu.Lock()
+	m := c.fss[0]
+	c.mu.Unlock()
+	if m == nil {
+		return "", false
+	}
+	select {
+	case <-m.done:
+		return m.by.live, m.err == nil
+	default:
+		return "", false
+	}
 }
 
 // Close closes the filesystems and the device.

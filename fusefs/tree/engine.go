@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
-	"time"
+	"os"
+	"syscall"
 
 	"thintree/thin"
-	"thintree/volfs"
+	"thintree/thin/lend"
 	"thintree/volfs/kernelfs"
-	"thintree/volfs/probe"
 )
 
 // Engine is what reads the filesystems in volumes: this process (direct), or the
@@ -27,160 +25,93 @@ const (
 	EngineDirect Engine = "direct"
 )
 
-// kernelPool is a pool as the kernel engine has it.
-type kernelPool struct {
-	kernel *thin.Kernel // nil where the kernel cannot be asked
+// Live says what is shown of a volume that somebody has active and open, so that
+// they may be writing to it.
+type Live string
 
-	mu     sync.Mutex
-	found  *thin.Pool        // guarded by mu; nil where the pool is not active
-	epoch  int               // of the reader when found was looked for; guarded by mu
-	looked bool              // found was looked for; guarded by mu
-	active map[uint32]string // the ids that somebody has active, and the names; guarded by mu
-	at     time.Time         // when active was read; guarded by mu
+// What can be shown of it. LiveAuto is LiveBind where that can be had, otherwise
+// LiveSnapshot, otherwise LiveDisk.
+const (
+	LiveAuto     Live = "auto"
+	LiveBind     Live = "bind"     // what they see, through their mount
+	LiveSnapshot Live = "snapshot" // as of when it was opened, by a temporary snapshot in the pool
+	LiveDisk     Live = "disk"     // what lies on the disk, which may be amid a change
+	LiveSkip     Live = "skip"     // nothing: an error
+)
 
-	lent     *thin.Pool // that was activated here, as nobody had it active; guarded by mu
-	lentFile io.Closer  // keeps it active; guarded by mu
-	users    int        // of lent; guarded by mu
+// Kernel has the kernel activate devices of pools. A *[lend.Lender] is one.
+type Kernel interface {
+	// Users tells who has which device of a pool active.
+	Users(ctx context.Context, metadata string) (map[uint32]lend.User, error)
+	// Watch calls changed whenever that may have changed, until ctx is done.
+	Watch(ctx context.Context, changed func()) error
+	// Lend activates a device read-only, LendSnapshot a temporary snapshot of it.
+	Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (*os.File, error)
+	LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
+	// Part activates a part of a device that was lent, Scratch one over it that can
+	// be written to, and loses it.
+	Part(ctx context.Context, device *os.File, offset, length int64) (*os.File, error)
+	Scratch(ctx context.Context, device *os.File) (*os.File, error)
+	// Sweep removes what processes that were killed have left.
+	Sweep(ctx context.Context) error
+	Close() error
 }
 
-// choice is which engine serves a volume, and why that one.
+// choice is which engine serves a volume or partition, and why that one.
 type choice struct {
 	engine Engine
 	why    string
-	pool   *thin.Pool // for the kernel engine; nil where the pool is to be activated
+	live   Live      // "" where nobody may be writing
+	user   lend.User // who has it active
+	shared bool      // somebody else has the pool active
 }
 
-// engine chooses for a volume with a filesystem of a type, by blkid's name.
-func (t *Tree) engine(ctx context.Context, v *volume, fstype string) (choice, error) {
-	direct := func(format string, args ...any) (choice, error) {
-		return choice{engine: EngineDirect, why: fmt.Sprintf(format, args...)}, nil
+// engine chooses for a filesystem of a type, by blkid's name.
+func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, error) {
+	if t.opts.HeldRoot {
+		return choice{engine: EngineDirect, why: "the kernel shows no metadata snapshot"}, nil
 	}
-	k := &v.pool.kernel
+	if t.opts.Kernel == nil {
+		why := "asked for"
+		if t.opts.Engine != EngineDirect {
+			why = "the kernel's device-mapper cannot be used"
+		}
+		return choice{engine: EngineDirect, why: why}, nil
+	}
+	users, err := t.opts.Kernel.Users(ctx, r.vol.pool.record.Metadata)
+	active := err == nil
+	if err != nil && !errors.Is(err, thin.ErrNotActive) {
+		return choice{}, err
+	}
+	c := choice{engine: EngineDirect, user: users[r.vol.deviceID], shared: active}
+	if c.user.Writing() {
+		c.live = t.opts.Live
+		if t.opts.Engine == EngineDirect && c.live != LiveSkip {
+			c.live = LiveDisk
+		}
+	}
 	switch {
+	case c.live == LiveSkip:
+		return c, fmt.Errorf("it is in use as %s, and --live skip leaves that out: %w", c.user.Name, syscall.EBUSY)
 	case t.opts.Engine == EngineDirect:
-		return direct("asked for")
-	case k.kernel == nil:
-		return direct("the kernel's device-mapper cannot be used")
+		c.why = "asked for"
 	case !kernelfs.Reads(fstype):
-		return direct("%s is not read through the kernel", fstype)
+		c.why = fstype + " is not read through the kernel"
+	case c.live == LiveDisk:
+		c.why = "it is in use as " + c.user.Name
+	case c.live != "":
+		c.engine, c.why = EngineKernel, "it is in use as "+c.user.Name
+	case active && c.user.Name != "":
+		c.engine, c.why = EngineKernel, "the pool is active, and nobody has "+c.user.Name+" open to write to it"
+	case active:
+		c.engine, c.why = EngineKernel, "the pool is active"
+	case t.opts.Engine == EngineKernel:
+		c.engine, c.why = EngineKernel, "asked for; the pool is activated for it"
+	default:
+		c.why = "the pool is not active"
 	}
-	pool, err := k.find(ctx, v.pool)
-	if errors.Is(err, thin.ErrNotActive) {
-		if t.opts.Engine == EngineKernel {
-			return choice{engine: EngineKernel, why: "asked for; the pool is activated for it"}, nil
-		}
-		return direct("the pool is not active")
+	if c.engine == EngineDirect && c.live != "" {
+		c.live = LiveDisk
 	}
-	if err != nil {
-		return choice{}, err
-	}
-	name, err := k.activeAs(ctx, pool, v.deviceID)
-	if err != nil {
-		return choice{}, err
-	}
-	if name != "" {
-		// Two activations of a device do not see what the other one writes.
-		return direct("it is active as %s", name)
-	}
-	return choice{EngineKernel, "the pool is active", pool}, nil
-}
-
-// openFS has the kernel mount the filesystem on a volume.
-func (c choice) openFS(ctx context.Context, v *volume, sizeBytes int64, found probe.Signature) (volfs.FS, error) {
-	pool, release := c.pool, func() {}
-	if pool == nil {
-		var err error
-		if pool, err = v.pool.kernel.borrow(ctx, v.pool); err != nil {
-			return nil, err
-		}
-		release = v.pool.kernel.giveBack
-	}
-	fs, err := mountLent(ctx, pool, v.deviceID, sizeBytes, found)
-	if err != nil {
-		release()
-		return nil, err
-	}
-	return kernelFS{fs, release}, nil
-}
-
-func mountLent(ctx context.Context, pool *thin.Pool, id uint32, sizeBytes int64, found probe.Signature) (volfs.FS, error) {
-	device, err := pool.Lend(ctx, id, sizeBytes)
-	if err != nil {
-		return nil, err
-	}
-	defer device.Close()
-	return kernelfs.Open(device, volfs.Info{Type: found.Type, Label: found.Label, UUID: found.UUID, SizeBytes: found.SizeBytes})
-}
-
-// kernelFS gives its pool back when it is closed.
-type kernelFS struct {
-	volfs.FS
-	release func()
-}
-
-func (f kernelFS) Close() error {
-	defer f.release()
-	return f.FS.Close()
-}
-
-// borrow activates the pool, for as long as somebody uses it.
-func (k *kernelPool) borrow(ctx context.Context, p *pool) (*thin.Pool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.users == 0 {
-		var err error
-		if k.lent, k.lentFile, err = k.kernel.LendPool(ctx, p.record.Metadata, p.record.Data); err != nil {
-			return nil, err
-		}
-	}
-	k.users++
-	return k.lent, nil
-}
-
-func (k *kernelPool) giveBack() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.users--; k.users == 0 {
-		k.lentFile.Close()
-	}
-}
-
-// find finds the pool in the kernel. What was found holds until the pool's
-// reader sees that somebody else has it, or nobody.
-func (k *kernelPool) find(ctx context.Context, p *pool) (*thin.Pool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	epoch := p.reader.Epoch()
-	if !k.looked || k.epoch != epoch {
-		found, err := k.kernel.FindPool(ctx, p.record.Metadata)
-		if err != nil && !errors.Is(err, thin.ErrNotActive) {
-			return nil, err
-		}
-		k.found, k.epoch, k.looked, k.active = found, epoch, true, nil
-	}
-	if k.found == nil {
-		return nil, thin.ErrNotActive
-	}
-	return k.found, nil
-}
-
-// activeAs is the name by which somebody has a device active, "" where nobody
-// has.
-func (k *kernelPool) activeAs(ctx context.Context, pool *thin.Pool, id uint32) (string, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.active == nil || time.Since(k.at) > fresh {
-		at := time.Now()
-		list, err := pool.Active(ctx)
-		if err != nil {
-			return "", err
-		}
-		k.active, k.at = make(map[uint32]string, len(list)), at
-		for _, d := range list {
-			if !d.Lent() {
-				k.active[d.ID] = d.Name
-			}
-		}
-	}
-	return k.active[id], nil
+	return c, nil
 }

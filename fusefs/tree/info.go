@@ -38,8 +38,13 @@ type VolumeInfo struct {
 	// Engine is what would read the volume's filesystem, and EngineWhy why that.
 	Engine    Engine `json:"engine"`
 	EngineWhy string `json:"engine_why"`
-	// Live says that the pool is active, so somebody may be writing.
+	// Live says that somebody may be writing to the volume. InUseAs is the
+	// device-mapper device by which somebody has it active, LiveShown what is shown
+	// of it then: bind, snapshot or disk, or auto where that is not known before it
+	// is opened.
 	Live       bool            `json:"live"`
+	InUseAs    string          `json:"in_use_as,omitempty"`
+	LiveShown  Live            `json:"live_shown,omitempty"`
 	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
 	// Holds says what is on the volume, Found all that was recognised there.
 	Holds string       `json:"holds"`
@@ -109,11 +114,15 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
 	if p.found.Kind == probe.KindFilesystem {
-		if by, err = t.engine(ctx, v, p.found.Signatures[0].Type); err != nil {
+		by, err = t.engine(ctx, v.root, p.found.Signatures[0].Type)
+		if err != nil && by.live != LiveSkip {
 			return VolumeInfo{}, err
 		}
 	}
-	i.Engine, i.EngineWhy = by.engine, by.why
+	i.Engine, i.EngineWhy, i.InUseAs, i.LiveShown = by.engine, by.why, by.user.Name, by.live
+	if shown, ok := t.leases.shown(v); ok {
+		i.LiveShown = shown
+	}
 	u := t.view.Load().users[v]
 	i.Containers, i.Images = u.containers, u.images
 	switch {

@@ -29,6 +29,7 @@ type leases struct {
 	unused list.List          // of *lease with refs == 0, the longest idle first
 	queue  list.List          // of chan struct{}, newcomers in turn; each gets a slot by a close of its channel
 	timer  *time.Timer        // closes what is idle; nil while nothing is
+	next   time.Time          // when timer fires
 	closed bool
 }
 
@@ -204,10 +205,35 @@ func (ls *leases) rest(l *lease) (closeNow bool) {
 	}
 	l.since = time.Now()
 	l.place = ls.unused.PushBack(l)
-	if ls.idle > 0 && ls.timer == nil {
-		ls.timer = time.AfterFunc(ls.idle, ls.expire)
+	if idle := ls.idleOf(l); idle > 0 {
+		ls.wake(idle)
 	}
 	return false
+}
+
+// sharedIdle is how long a volume stays open at most that is lent from a pool of
+// somebody else: they cannot delete it meanwhile. To open it again takes some ten
+// milliseconds.
+const sharedIdle = 3 * time.Second
+
+// idleOf is how long a volume stays open that nobody uses; ≤ 0: for ever.
+func (ls *leases) idleOf(l *lease) time.Duration {
+	if ls.idle > sharedIdle && l.content.shared() {
+		return sharedIdle
+	}
+	return ls.idle
+}
+
+// wake has expire called after some time, at the latest. Called with mu held.
+func (ls *leases) wake(after time.Duration) {
+	at := time.Now().Add(after)
+	if ls.timer != nil {
+		if !at.Before(ls.next) {
+			return
+		}
+		ls.timer.Stop()
+	}
+	ls.timer, ls.next = time.AfterFunc(after, ls.expire), at
 }
 
 // retire takes an unused lease out, to be closed by finish. Called with mu held.
@@ -235,16 +261,16 @@ func (ls *leases) expire() {
 	ls.timer = nil
 	now := time.Now()
 	var done []*lease
-	for front := ls.unused.Front(); front != nil; front = ls.unused.Front() {
-		l := front.Value.(*lease)
-		if left := ls.idle - now.Sub(l.since); left > 0 {
-			if !ls.closed {
-				ls.timer = time.AfterFunc(left, ls.expire)
-			}
-			break
+	for e := ls.unused.Front(); e != nil; {
+		l := e.Value.(*lease)
+		e = e.Next()
+		idle := ls.idleOf(l)
+		if left := idle - now.Sub(l.since); left <= 0 {
+			ls.retire(l)
+			done = append(done, l)
+		} else if !ls.closed {
+			ls.wake(left)
 		}
-		ls.retire(l)
-		done = append(done, l)
 	}
 	ls.mu.Unlock()
 	for _, l := range done {
@@ -253,7 +279,14 @@ func (ls *leases) expire() {
 	}
 }
 
-// forget closes a volume that is gone as soon as nobody uses it.
+// holds tells whether a volume is open, or about to be.
+func (ls *leases) holds(v *volume) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.held[v] != nil
+}
+
+// forget closes a volume that nobody uses.
 func (ls *leases) forget(v *volume) {
 	ls.mu.Lock()
 	l := ls.held[v]
@@ -281,6 +314,24 @@ func (ls *leases) open(p *pool) int {
 		}
 	}
 	return n
+}
+
+// shown is how a volume that is open is shown where somebody uses it.
+func (ls *leases) shown(v *volume) (Live, bool) {
+	ls.mu.Lock()
+	l := ls.held[v]
+	ls.mu.Unlock()
+	if l == nil {
+		return "", false
+	}
+	select {
+	case <-l.ready:
+		if l.err == nil {
+			return l.content.shown()
+		}
+	default:
+	}
+	return "", false
 }
 
 // shutdown closes all volumes that nobody uses, and makes the others close as

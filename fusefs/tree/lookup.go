@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"thintree/volfs"
+	"thintree/volfs/kernelfs"
 )
 
 // Entry is a node with its attributes.
@@ -158,7 +159,10 @@ func (r *fsRoot) shown(id NodeID, a volfs.Attr) volfs.Attr {
 }
 
 // live tells whether somebody may be writing to the volume.
-func (r *fsRoot) live() bool { return r.vol.pool.reader.Live() }
+func (r *fsRoot) live() bool {
+	p := r.vol.pool
+	return p.reader.Live() && p.usage.writable(r.vol.deviceID)
+}
 
 // diskIno is the inode number on the disk of a node.
 func (r *fsRoot) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
@@ -208,6 +212,15 @@ func (t *Tree) withFS(ctx context.Context, r *fsRoot, use func(volfs.FS) error) 
 	defer t.leases.release(l)
 	fs, err := l.content.fs(ctx, r)
 	if err != nil {
+		return err
+	}
+	err = use(fs)
+	if !errors.Is(err, kernelfs.ErrNotMounted) {
+		return err
+	}
+	// Who had it mounted has unmounted it.
+	l.content.drop(r.part, fs)
+	if fs, err = l.content.fs(ctx, r); err != nil {
 		return err
 	}
 	return use(fs)

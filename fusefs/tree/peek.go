@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -97,18 +98,12 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 
 func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	p := &peek{at: time.Now()}
-	c, err := readContent(ctx, r.vol)
+	c, err := t.readContent(ctx, r.vol)
 	if err != nil {
 		p.sizeBytes, p.err = r.vol.sizeBytes, err
 		return p, nil
 	}
 	defer c.Close()
-	c.engine = func(ctx context.Context, fstype string) (choice, error) {
-		if readsDirectly(fstype) {
-			return choice{engine: EngineDirect}, nil // a few blocks are not worth a mount
-		}
-		return t.engine(ctx, r.vol, fstype)
-	}
 	at, err := c.bytes(r.part)
 	if err != nil {
 		return nil, err
@@ -117,12 +112,47 @@ func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
 	if r.part == 0 && len(partitions(c.found)) > 0 {
 		return p, nil
 	}
-	fs, err := c.fs(ctx, r)
-	if err == nil {
-		p.fs, err = peekFS(ctx, fs, r.vol.record().Root)
-	}
-	p.err = err
+	p.fs, p.err = t.peekContent(ctx, c, r)
 	return p, nil
+}
+
+// peekContent reads a few blocks of a filesystem: directly where that shows what
+// an open volume does, as they are not worth a mount.
+func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (f *fsPeek, err error) {
+	at, found, err := c.probe(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	inner := r.vol.record().Root
+	sig := found.Signatures[0]
+	by, err := t.engine(ctx, r, sig.Type)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	if by.live == LiveAuto || by.live == LiveBind {
+		if fs, err := t.openMounted(ctx, by, r, infoOf(sig)); err == nil {
+			defer fs.Close()
+			return peekFS(ctx, fs, inner)
+		}
+	}
+	if by.engine == EngineDirect || readsDirectly(sig.Type) {
+		fs, err := openDirect(ctx, sig.Type, at, found)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r, err)
+		}
+		defer fs.Close()
+		if by.engine == EngineDirect || !fs.Info().Dirty {
+			return peekFS(ctx, fs, inner)
+		}
+	}
+	if !t.leases.holds(r.vol) {
+		defer t.leases.forget(r.vol) // who only looks leaves nothing open
+	}
+	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
+		f, err = peekFS(ctx, fs, inner)
+		return err
+	})
+	return f, err
 }
 
 // peekFS reads a filesystem's root, and the folder inner in it.

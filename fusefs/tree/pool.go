@@ -17,7 +17,7 @@ type pool struct {
 	record meta.Pool
 	index  int // among all pools, in the order of the sources; -1 before it has one
 	reader *thin.PoolReader
-	kernel kernelPool
+	usage  usage
 
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
@@ -39,7 +39,8 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{name: rec.Name, record: rec, index: -1, reader: r, kernel: kernelPool{kernel: o.Kernel}}
+	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
+	p.observe(ctx, o.Kernel)
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -50,10 +51,12 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 }
 
 // refresh lists the devices again where the pool has changed.
-func (p *pool) refresh(ctx context.Context) (changed bool, err error) {
+func (p *pool) refresh(ctx context.Context, k Kernel) (changed bool, err error) {
 	if changed, err = p.reader.Refresh(ctx); err != nil {
 		return false, err
 	}
+	p.observe(ctx, k)
+	changed = p.usage.moved.Swap(false) || changed
 	if !changed && !p.stale {
 		return false, nil
 	}

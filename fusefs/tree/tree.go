@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"thintree/meta"
-	"thintree/thin"
 )
 
 // Tree is all that a set of sources names. All its methods may be called
@@ -30,6 +29,9 @@ type Tree struct {
 	volumes    map[identity]*volume // of the current view; guarded by refreshing
 	pools      int                  // that have got an index; guarded by refreshing
 	complaint  string               // the last error of a refresh; guarded by refreshing
+
+	watching context.CancelFunc // ends watch
+	watched  sync.WaitGroup
 }
 
 // Options say how a tree behaves.
@@ -44,9 +46,14 @@ type Options struct {
 	// HeldRoot reads the pools as of their metadata snapshots.
 	HeldRoot bool
 	// Engine says what reads the filesystems; "" is EngineDirect. Kernel is for the
-	// kernel engine; nil where there is none. It is closed with the tree.
+	// kernel engine, and tells which volumes are in use; nil where there is none. It
+	// is closed with the tree.
 	Engine Engine
-	Kernel *thin.Kernel
+	Kernel Kernel
+	// Live says what is shown of a volume that is in use; "" is LiveAuto.
+	Live Live
+	// Journal says what the kernel engine does about journals; "" is JournalReplay.
+	Journal Journal
 	// Log is where it is said what happens; not nil.
 	Log *slog.Logger
 }
@@ -66,13 +73,16 @@ type source struct {
 // are warned about in the log; it is an error when a source cannot be read at
 // all, or none of its pools.
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
-	if o.HeldRoot || o.Engine == "" {
-		o.Engine = EngineDirect // the kernel has no older state to show
+	if o.Engine == "" {
+		o.Engine = EngineDirect
+	}
+	if o.Live == "" {
+		o.Live = LiveAuto
 	}
 	t := &Tree{opts: o, log: o.Log, began: time.Now()}
 	t.leases = newLeases(o, t.openContent)
 	if o.Kernel != nil {
-		if err := o.Kernel.SweepLent(ctx); err != nil {
+		if err := o.Kernel.Sweep(ctx); err != nil {
 			o.Log.Warn("what a process that was killed has left active stays", "error", err)
 		}
 	}
@@ -89,6 +99,11 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	t.refreshing.Unlock()
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
+	}
+	if o.Kernel != nil {
+		watching, cancel := context.WithCancel(context.Background())
+		t.watching = cancel
+		t.watched.Go(func() { t.watch(watching) })
 	}
 	return t, nil
 }
@@ -109,6 +124,10 @@ func (t *Tree) Warnings() []error {
 // Close closes every volume and pool. Nothing may be called on the tree any
 // more, and no file of it may be open.
 func (t *Tree) Close() error {
+	if t.watching != nil {
+		t.watching()
+		t.watched.Wait()
+	}
 	t.leases.shutdown()
 	t.refreshing.Lock()
 	defer t.refreshing.Unlock()

@@ -18,10 +18,10 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/tree", "fusefs/extract", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "volfs/..."}},
+	{"cli", []string{"fusefs", "fusefs/tree", "fusefs/extract", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "volfs/..."}},
 	{"fusefs", []string{"fusefs/tree", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
-	{"fusefs/tree", []string{"meta/...", "thin", "thin/block", "thin/pdata", "volfs/..."}},
+	{"fusefs/tree", []string{"meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "volfs/..."}},
 
 	{"meta", nil},
 	{"meta/record", nil},
@@ -31,6 +31,7 @@ var arrows = []struct {
 	{"thin", []string{"thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata"}},
 	{"thin/deviceset", []string{"meta/record", "thin", "thin/block", "thin/dm", "volfs/probe"}},
 	{"thin/guard", []string{"thin/dm"}},
+	{"thin/lend", []string{"thin", "thin/block", "thin/dm", "thin/loop"}},
 	{"thin/pdata", []string{"thin/block"}},
 	{"thin/block", nil},
 	{"thin/dm", nil},

@@ -34,3 +34,28 @@ func (c *Client) WaitEvent(ctx context.Context, name string, after uint32) (Info
 		}
 	}
 }
+
+// WatchAll calls changed after every event of any device, also that one was made
+// or removed, until ctx is done; several at once may be one call. It begins with a
+// call, so that nothing is missed between it and what the caller saw before.
+func (c *Client) WatchAll(ctx context.Context, changed func()) error {
+	control, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	private := &Client{control: control}
+	for {
+		r, err := newRequest("", 0, nil, 0)
+		if err != nil {
+			return err
+		}
+		if err := private.run(ctx, "arm poll", unix.DM_DEV_ARM_POLL, r); err != nil {
+			return err
+		}
+		changed()
+		if err := control.Wait(ctx); err != nil {
+			return &Error{"wait", "", err}
+		}
+	}
+}

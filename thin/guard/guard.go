@@ -26,17 +26,31 @@ type Guard struct {
 	process *process // guarded by mu; nil where it was not started
 }
 
-// slotBytes is the length of a slot in the table: a name, and at least one zero.
-// It divides a page, so that a slot is written whole or not at all.
-const slotBytes = unix.DM_NAME_LEN
+// slotBytes is the length of a slot in the table: what to do at the end, and at
+// least one zero. It divides a page, so that a slot is written whole or not at all.
+const slotBytes = 2 * unix.DM_NAME_LEN
+
+// What a slot begins with. A device's name follows, or a number and a pool's name.
+const (
+	resumes = "resume "
+	deletes = "delete "
+)
 
 // New makes a Guard.
 func New() *Guard { return &Guard{} }
 
 // Hold has the device-mapper device of a name resumed if this process ends
 // before release is called.
-func (g *Guard) Hold(name string) (release func(), err error) {
-	if name == "" || len(name) >= slotBytes || strings.Contains(name, "\x00") {
+func (g *Guard) Hold(name string) (release func(), err error) { return g.hold(resumes, name) }
+
+// HoldDevice has a device of a pool, by the name of the pool's own device, deleted
+// if this process ends before release is called: as soon as nobody has it active.
+func (g *Guard) HoldDevice(pool string, id uint32) (release func(), err error) {
+	return g.hold(fmt.Sprintf("%s%d ", deletes, id), pool)
+}
+
+func (g *Guard) hold(what, name string) (release func(), err error) {
+	if name == "" || len(name) >= unix.DM_NAME_LEN || strings.Contains(name, "\x00") {
 		return nil, fmt.Errorf("guard: %q is no device's name", name)
 	}
 	g.mu.Lock()
@@ -51,7 +65,7 @@ func (g *Guard) Hold(name string) (release func(), err error) {
 		slot = len(g.slots)
 		g.slots = append(g.slots, false)
 	}
-	if err := g.write(slot, name); err != nil {
+	if err := g.write(slot, what+name); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	g.slots[slot] = true
@@ -66,8 +80,8 @@ func (g *Guard) release(slot int) {
 	}
 }
 
-func (g *Guard) write(slot int, name string) error {
-	_, err := g.table.WriteAt(append([]byte(name), make([]byte, slotBytes-len(name))...), int64(slot)*slotBytes)
+func (g *Guard) write(slot int, text string) error {
+	_, err := g.table.WriteAt(append([]byte(text), make([]byte, slotBytes-len(text))...), int64(slot)*slotBytes)
 	return err
 }
 

@@ -3,11 +3,14 @@ package guard
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"thintree/thin/dm"
 )
@@ -26,25 +29,56 @@ func init() {
 		os.Exit(1)
 	}
 	fmt.Print(ready)
-	watch(os.Stdin, os.NewFile(tableFD, "table"), func(name string) {
-		client.Resume(context.Background(), name, dm.Unchanged)
-	})
+	io.Copy(io.Discard, os.Stdin) // to the end of the process that is guarded
+	undo(held(os.NewFile(tableFD, "table")), client)
 	os.Exit(0)
 }
 
 // tableFD is where the guard has the table.
 const tableFD = 3
 
-// watch waits for the end of the pipe, and resumes what the table holds then.
-func watch(pipe io.Reader, table io.ReaderAt, resume func(name string)) {
-	io.Copy(io.Discard, pipe)
+// held is what the table holds.
+func held(table io.ReaderAt) (texts []string) {
 	slot := make([]byte, slotBytes)
 	for at := int64(0); ; at += slotBytes {
 		if _, err := table.ReadAt(slot, at); err != nil {
-			return
+			return texts
 		}
-		if name, _, _ := bytes.Cut(slot, []byte{0}); len(name) > 0 {
-			resume(string(name))
+		if text, _, _ := bytes.Cut(slot, []byte{0}); len(text) > 0 {
+			texts = append(texts, string(text))
+		}
+	}
+}
+
+// undone is what can be done about what is held: a dm.Client.
+type undone interface {
+	Resume(ctx context.Context, name string, u dm.Udev) (dm.Info, error)
+	Message(ctx context.Context, name string, sector uint64, message string) (string, error)
+}
+
+// undo resumes devices first, as others wait for them.
+func undo(held []string, client undone) {
+	ctx := context.Background()
+	for _, text := range held {
+		if name, ok := strings.CutPrefix(text, resumes); ok {
+			client.Resume(ctx, name, dm.Unchanged)
+		}
+	}
+	for _, text := range held {
+		if what, ok := strings.CutPrefix(text, deletes); ok {
+			id, pool, _ := strings.Cut(what, " ")
+			remove(ctx, client, pool, id)
+		}
+	}
+}
+
+// remove deletes a device of a pool. What the process had of it goes with it, but
+// not at the same moment.
+func remove(ctx context.Context, client undone, pool, id string) {
+	const longest, pause = 30 * time.Second, 10 * time.Millisecond
+	for until := time.Now().Add(longest); time.Now().Before(until); time.Sleep(pause) {
+		if _, err := client.Message(ctx, pool, 0, "delete "+id); !errors.Is(err, syscall.EBUSY) {
+			return
 		}
 	}
 }

@@ -2,24 +2,53 @@ package guard
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
 )
 
-func TestWhatIsHeldAtTheEndIsResumed(t *testing.T) {
+// kernel writes down what it is asked for, and lets a device be deleted at the
+// second try.
+type kernel struct{ asked []string }
+
+func (k *kernel) Resume(_ context.Context, name string, _ dm.Udev) (dm.Info, error) {
+	k.asked = append(k.asked, "resume "+name)
+	return dm.Info{}, nil
+}
+
+func (k *kernel) Message(_ context.Context, name string, _ uint64, message string) (string, error) {
+	k.asked = append(k.asked, name+": "+message)
+	if n := len(k.asked); n < 2 || k.asked[n-2] != k.asked[n-1] {
+		return "", syscall.EBUSY
+	}
+	return "", nil
+}
+
+func TestWhatIsHeldAtTheEndIsUndone(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("n", slotBytes-1)
-	for _, names := range [][]string{nil, {"a"}, {"", "a"}, {"a", "", "b"}, {"a", "a"}, {"a b:#", long}, {"", ""}} {
+	long := strings.Repeat("n", unix.DM_NAME_LEN-1)
+	for _, test := range []struct{ slots, want []string }{
+		{},
+		{[]string{"", ""}, nil},
+		{[]string{"resume a"}, []string{"resume a"}},
+		{[]string{"", "resume a b:#", "", "resume " + long}, []string{"resume a b:#", "resume " + long}},
+		{[]string{"delete 7 my pool", "resume a"}, []string{"resume a", "my pool: delete 7", "my pool: delete 7"}},
+		{[]string{"delete 16777215 " + long}, []string{long + ": delete 16777215", long + ": delete 16777215"}},
+	} {
 		var table []byte
-		for _, name := range names {
-			table = append(table, append([]byte(name), make([]byte, slotBytes-len(name))...)...)
+		for _, text := range test.slots {
+			table = append(table, append([]byte(text), make([]byte, slotBytes-len(text))...)...)
 		}
-		var got []string
-		watch(strings.NewReader(""), bytes.NewReader(table), func(name string) { got = append(got, name) })
-		want := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
-		if !slices.Equal(got, want) {
-			t.Errorf("%.40q: %q", names, got)
+		var k kernel
+		undo(held(bytes.NewReader(table)), &k)
+		if !slices.Equal(k.asked, test.want) {
+			t.Errorf("%.60q: asked for %.60q", test.slots, k.asked)
 		}
 	}
 }
@@ -27,7 +56,7 @@ func TestWhatIsHeldAtTheEndIsResumed(t *testing.T) {
 func TestWhatIsNoNameIsNotHeld(t *testing.T) {
 	t.Parallel()
 	g := New()
-	for _, name := range []string{"", "a\x00b", strings.Repeat("n", slotBytes)} {
+	for _, name := range []string{"", "a\x00b", strings.Repeat("n", unix.DM_NAME_LEN)} {
 		if _, err := g.Hold(name); err == nil {
 			t.Errorf("%.40q is held", name)
 		}

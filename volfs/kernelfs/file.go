@@ -2,6 +2,7 @@ package kernelfs
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -11,23 +12,27 @@ import (
 )
 
 // Open opens a regular file.
-func (f *FS) Open(ctx context.Context, ino volfs.Ino) (volfs.File, error) {
-	a, err := f.Stat(ctx, ino)
-	if err != nil {
-		return nil, err
-	}
-	switch a.Mode & unix.S_IFMT {
-	case unix.S_IFREG:
-	case unix.S_IFDIR:
-		return nil, unix.EISDIR
-	default:
-		return nil, unix.EINVAL // never opened: a device or a pipe does something then
-	}
-	fd, err := f.open(ctx, ino, unix.O_RDONLY|unix.O_NOFOLLOW)
-	if err != nil {
-		return nil, err
-	}
-	return file{os.NewFile(uintptr(fd), f.root.Name())}, nil
+func (f *FS) Open(ctx context.Context, ino volfs.Ino) (opened volfs.File, err error) {
+	err = f.at(ctx, ino, func(fd int) error {
+		a, err := statx(fd, "")
+		if err != nil {
+			return err
+		}
+		switch a.Mode & unix.S_IFMT {
+		case unix.S_IFREG:
+		case unix.S_IFDIR:
+			return unix.EISDIR
+		default:
+			return unix.EINVAL // never opened: a device or a pipe does something then
+		}
+		regular, err := unix.Open(place(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		opened = file{os.NewFile(uintptr(regular), fmt.Sprintf("%s: inode %d", f.info.Type, ino))}
+		return nil
+	})
+	return opened, err
 }
 
 // file is an open regular file.

@@ -12,43 +12,72 @@ import (
 
 // FS is a mounted filesystem.
 type FS struct {
-	root      *os.File
-	ino       volfs.Ino // of root
-	dev       uint64    // st_dev of root
-	subvolume uint64    // btrfs: the id of root's
+	mount     mount
+	ino       volfs.Ino // of the root folder
+	subvolume uint64    // btrfs: the id of the root folder's
 	info      volfs.Info
 }
 
 var _ volfs.FS = (*FS)(nil)
 
+// mount is where an FS has the root folder from: one that it keeps, or somebody
+// else's, which it only borrows.
+type mount interface {
+	// borrow gives the root folder, open until giveBack.
+	borrow(ctx context.Context) (*os.File, error)
+	giveBack(root *os.File)
+	Close() error
+}
+
+// kept is a mount that is there as long as its root folder is open.
+type kept struct{ root *os.File }
+
+func (k kept) borrow(ctx context.Context) (*os.File, error) { return k.root, ctx.Err() }
+func (k kept) giveBack(*os.File)                            {}
+func (k kept) Close() error                                 { return k.root.Close() }
+
 // Open mounts the filesystem on a block device. info is what a look at its
 // superblock has told: Type says which it is, by blkid's name. The device may be
 // closed afterwards. Errors are a [volfs.UnsupportedError], and the kernel's.
-func Open(device *os.File, info volfs.Info) (_ *FS, err error) {
-	root, err := detached(device, info.Type)
+func Open(device *os.File, info volfs.Info, j Journal) (*FS, error) {
+	root, err := detached(device, info.Type, j)
 	if err != nil {
 		return nil, err
 	}
-	f := &FS{root: root, info: info}
-	defer func() {
-		if err != nil {
-			root.Close()
-		}
-	}()
-	if info.Type == "btrfs" {
+	return newFS(context.Background(), kept{root}, info)
+}
+
+// newFS looks at the root folder. It closes m where it fails.
+func newFS(ctx context.Context, m mount, info volfs.Info) (*FS, error) {
+	f := &FS{mount: m, info: info}
+	if err := f.lookAtRoot(ctx); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *FS) lookAtRoot(ctx context.Context) error {
+	root, err := f.mount.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.mount.giveBack(root)
+	if f.info.Type == "btrfs" {
 		if f.subvolume, err = subvolumeOf(root); err != nil {
-			return nil, fmt.Errorf("%s: %w", root.Name(), err)
+			return fmt.Errorf("%s: %w", root.Name(), err)
 		}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
-		return nil, os.NewSyscallError("fstat", err)
+		return os.NewSyscallError("fstat", err)
 	}
-	f.ino, f.dev = volfs.Ino(st.Ino), st.Dev
-	if _, err := f.Stat(context.Background(), f.ino); err != nil {
-		return nil, &volfs.UnsupportedError{FS: info.Type, What: fmt.Sprintf("this kernel's form of file handles (%v)", err)}
+	f.ino = volfs.Ino(st.Ino)
+	fd, err := f.openIn(root, f.ino, unix.O_PATH)
+	if err != nil {
+		return &volfs.UnsupportedError{FS: f.info.Type, What: fmt.Sprintf("this kernel's form of file handles (%v)", err)}
 	}
-	return f, nil
+	return unix.Close(fd)
 }
 
 // Root is the inode number of the root folder.
@@ -58,19 +87,25 @@ func (f *FS) Root() volfs.Ino { return f.ino }
 func (f *FS) Info() volfs.Info { return f.info }
 
 // Close unmounts it, once its files are closed.
-func (f *FS) Close() error { return f.root.Close() }
+func (f *FS) Close() error { return f.mount.Close() }
 
 // open opens an inode.
 func (f *FS) open(ctx context.Context, ino volfs.Ino, flags int) (int, error) {
-	if err := ctx.Err(); err != nil {
+	root, err := f.mount.borrow(ctx)
+	if err != nil {
 		return -1, err
 	}
-	h, err := f.handle(ino)
+	defer f.mount.giveBack(root)
+	return f.openIn(root, ino, flags)
+}
+
+func (f *FS) openIn(root *os.File, ino volfs.Ino, flags int) (int, error) {
+	h, err := f.handle(root, ino)
 	if err != nil {
 		return -1, err
 	}
 	for {
-		fd, err := unix.OpenByHandleAt(int(f.root.Fd()), h, flags|unix.O_CLOEXEC)
+		fd, err := unix.OpenByHandleAt(int(root.Fd()), h, flags|unix.O_CLOEXEC)
 		switch err {
 		case unix.EINTR:
 			continue
@@ -130,11 +165,14 @@ func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.
 		return 0, unix.ENOENT
 	}
 	err = f.at(ctx, dir, func(fd int) error {
-		var st unix.Stat_t
+		var st, of unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
 		}
-		if st.Dev != f.dev {
+		if err := unix.Fstat(fd, &of); err != nil {
+			return err
+		}
+		if st.Dev != of.Dev {
 			return fmt.Errorf("%q is another subvolume: %w", name, unix.EOPNOTSUPP)
 		}
 		ino = volfs.Ino(st.Ino)
@@ -159,12 +197,17 @@ func (f *FS) Readlink(ctx context.Context, ino volfs.Ino) (target string, err er
 
 // Statfs tells how full the filesystem is.
 func (f *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
+	root, err := f.mount.borrow(ctx)
+	if err != nil {
+		return volfs.Statfs{}, err
+	}
+	defer f.mount.giveBack(root)
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.root.Fd()), &st); err != nil {
+	if err := unix.Fstatfs(int(root.Fd()), &st); err != nil {
 		return volfs.Statfs{}, os.NewSyscallError("fstatfs", err)
 	}
 	return volfs.Statfs{
 		BlockSize: uint32(st.Bsize), Blocks: st.Blocks, BlocksFree: st.Bfree, BlocksAvail: st.Bavail,
 		Files: st.Files, FilesFree: st.Ffree, NameLen: uint32(st.Namelen),
-	}, ctx.Err()
+	}, nil
 }

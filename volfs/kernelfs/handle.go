@@ -20,18 +20,18 @@ const (
 )
 
 // handle makes the handle of an inode.
-func (f *FS) handle(ino volfs.Ino) (unix.FileHandle, error) {
+func (f *FS) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, error) {
 	le := binary.NativeEndian
 	switch f.info.Type {
 	case "xfs":
-		gen, err := xfsGeneration(f.root, ino)
+		gen, err := xfsGeneration(root, ino)
 		if err != nil {
 			return unix.FileHandle{}, err
 		}
 		b := le.AppendUint32(le.AppendUint64(nil, uint64(ino)), gen)
 		return unix.NewFileHandle(fileIDXFS64, b), nil
 	case "btrfs":
-		gen, err := btrfsGeneration(f.root, ino)
+		gen, err := btrfsGeneration(root, ino)
 		if err != nil {
 			return unix.FileHandle{}, err
 		}
@@ -78,9 +78,8 @@ func xfsGeneration(root *os.File, ino volfs.Ino) (uint32, error) {
 		}
 	}
 	req.ino, req.icount = uint64(ino), 1
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, root.Fd(), xfsBulkstat, uintptr(unsafe.Pointer(&req)))
-	if errno != 0 {
-		return 0, os.NewSyscallError("xfs bulkstat", errno)
+	if err := ioctl(root, xfsBulkstat, &req); err != nil {
+		return 0, os.NewSyscallError("xfs bulkstat", err)
 	}
 	if req.ocount == 0 || req.stat.ino != uint64(ino) {
 		return 0, unix.ENOENT
@@ -112,13 +111,20 @@ func btrfsGeneration(root *os.File, ino volfs.Ino) (uint32, error) {
 	args.maxTransID = math.MaxUint64
 	args.minType, args.maxType = btrfsInodeItem, btrfsInodeItem
 	args.items = 1
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, root.Fd(), btrfsTreeSearch, uintptr(unsafe.Pointer(&args)))
-	if errno != 0 {
-		return 0, os.NewSyscallError("btrfs tree search", errno)
+	if err := ioctl(root, btrfsTreeSearch, &args); err != nil {
+		return 0, os.NewSyscallError("btrfs tree search", err)
 	}
 	if args.items == 0 {
 		return 0, unix.ENOENT
 	}
 	// The item begins with it, on the disk's order of bytes.
 	return uint32(binary.LittleEndian.Uint64(args.results[btrfsSearchHeader:])), nil
+}
+
+// ioctl asks the filesystem of an open folder.
+func ioctl[T any](folder *os.File, request uintptr, args *T) error {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, folder.Fd(), request, uintptr(unsafe.Pointer(args))); errno != 0 {
+		return errno
+	}
+	return nil
 }

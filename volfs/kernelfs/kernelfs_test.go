@@ -66,7 +66,7 @@ func open(t *testing.T, device, fs string) *kernelfs.FS {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	k, err := kernelfs.Open(f, volfs.Info{Type: fs})
+	k, err := kernelfs.Open(f, volfs.Info{Type: fs}, kernelfs.SkipJournal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,6 +76,16 @@ func open(t *testing.T, device, fs string) *kernelfs.FS {
 
 // image is a block device with a filled filesystem.
 func image(t *testing.T, mkfs string) string {
+	t.Helper()
+	device := device(t, mkfs)
+	mnt := mount(t, device, "auto", "rw")
+	sh(t, "cd "+mnt+"\n"+fill)
+	sh(t, "umount "+mnt)
+	return device
+}
+
+// device is a block device with an empty filesystem.
+func device(t testing.TB, mkfs string) string {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount")
@@ -87,9 +97,6 @@ func image(t *testing.T, mkfs string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	mnt := mount(t, l.Path(), "auto", "rw")
-	sh(t, "cd "+mnt+"\n"+fill)
-	sh(t, "umount "+mnt)
 	return l.Path()
 }
 
@@ -101,7 +108,7 @@ func mount(t *testing.T, device, fs, options string) string {
 	return mnt
 }
 
-func sh(t *testing.T, command string) {
+func sh(t testing.TB, command string) {
 	t.Helper()
 	if out, err := exec.Command("bash", "-ec", command).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)

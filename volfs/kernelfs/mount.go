@@ -11,7 +11,7 @@ import (
 )
 
 // detached mounts the filesystem on a block device, and gives its root folder.
-func detached(device *os.File, fstype string) (*os.File, error) {
+func detached(device *os.File, fstype string, j Journal) (*os.File, error) {
 	opts, ok := options[fstype]
 	if !ok {
 		return nil, &volfs.UnsupportedError{FS: fstype, What: "reading it through the kernel"}
@@ -24,23 +24,32 @@ func detached(device *os.File, fstype string) (*os.File, error) {
 		return nil, os.NewSyscallError("fsopen "+fstype, err)
 	}
 	defer unix.Close(conf)
-	if err := configure(conf, device, opts); err != nil {
+	if err := configure(conf, device, j.options(opts)); err != nil {
 		return nil, fmt.Errorf("mount %s: %w%s", device.Name(), err, messages(conf))
 	}
-	const attrs = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOATIME
-	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, attrs)
+	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, harmless)
 	if err != nil {
 		return nil, os.NewSyscallError("fsmount", err)
 	}
+	return rootOf(mount, device.Name())
+}
+
+// harmless are the attributes of every mount made here.
+const harmless = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOATIME
+
+// rootOf opens the root folder of a mount, whose descriptor it takes over. Handles
+// are opened through a folder that is open; the mount is only a path.
+func rootOf(mount int, device string) (*os.File, error) {
 	defer unix.Close(mount)
-	// Handles are opened through a folder that is open; the mount is only a path.
 	root, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("open", err)
 	}
-	return os.NewFile(uintptr(root), device.Name()+":/"), nil
+	return os.NewFile(uintptr(root), device+":/"), nil
 }
 
+// configure has the kernel make the filesystem on a device ready to be mounted, or
+// find the one that is.
 func configure(conf int, device *os.File, opts []option) error {
 	conn, err := device.SyscallConn()
 	if err != nil {
@@ -50,9 +59,6 @@ func configure(conf int, device *os.File, opts []option) error {
 	// Not by its name: another device could have it by now.
 	if err := conn.Control(func(fd uintptr) {
 		failed = unix.FsconfigSetString(conf, "source", fmt.Sprintf("/proc/self/fd/%d", fd))
-		if failed == nil {
-			failed = unix.FsconfigSetFlag(conf, "ro")
-		}
 		for _, o := range opts {
 			if failed != nil {
 				break

@@ -1,19 +1,45 @@
 package kernelfs
 
-// options are what a filesystem is mounted with besides ro, so that nothing of
-// it is changed: no journal is replayed, and no superblock written. The kernel's
+// options are what a filesystem is mounted with besides ro. The kernel's
 // Documentation/filesystems has them.
 var options = map[string][]option{
 	"ext2":  nil,
-	"ext3":  {{"noload", ""}},
-	"ext4":  {{"noload", ""}},
-	"xfs":   {{"norecovery", ""}, {"nouuid", ""}}, // snapshots have their origin's UUID
-	"btrfs": {{"rescue", "nologreplay"}},
-	"f2fs":  {{"norecovery", ""}},
+	"ext3":  {{key: "noload", skips: true}},
+	"ext4":  {{key: "noload", skips: true}},
+	"xfs":   {{key: "norecovery", skips: true}, {key: "nouuid"}}, // snapshots have their origin's UUID
+	"btrfs": {{key: "rescue", value: "nologreplay", skips: true}},
+	"f2fs":  {{key: "norecovery", skips: true}},
 }
 
 // option is a mount option; a value of "" is none.
-type option struct{ key, value string }
+type option struct {
+	key, value string
+	skips      bool // it has the journal left as it is
+}
+
+// Journal says what a mount does with a filesystem's journal.
+type Journal int
+
+const (
+	// SkipJournal leaves it: the filesystem is shown as it lies on the disk, which
+	// may be older than its last state, or in the middle of a change.
+	SkipJournal Journal = iota
+	// ReplayJournal has it replayed where there is something in it, which writes to
+	// the device: Open fails with EROFS or EIO on one that is read-only, and
+	// nothing is written.
+	ReplayJournal
+)
+
+// options are those of a filesystem that hold for j, and ro.
+func (j Journal) options(all []option) []option {
+	opts := []option{{key: "ro"}}
+	for _, o := range all {
+		if !o.skips || j == SkipJournal {
+			opts = append(opts, o)
+		}
+	}
+	return opts
+}
 
 // Reads tells whether the kernel's reading of a filesystem, by blkid's name of
 // its type, is what this package can give.

@@ -1,0 +1,64 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/loop"
+)
+
+// ErrNotActive says that a pool is not active in the kernel.
+var ErrNotActive = errors.New("the pool is not active")
+
+// FindPool finds the active pool that has its metadata in the file or block
+// device at path, whatever its name. The error is [ErrNotActive] where there is
+// none.
+func (k *Kernel) FindPool(ctx context.Context, metadata string) (*Pool, error) {
+	devices, err := blockDevices(metadata)
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range devices {
+		holders, err := filepath.Glob("/sys/dev/block/" + deviceText(number) + "/holders/*/dm/name")
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range holders {
+			name, err := os.ReadFile(file)
+			if err != nil {
+				continue // it went meanwhile
+			}
+			p, t, err := k.findPool(ctx, strings.TrimSuffix(string(name), "\n"))
+			if err == nil && t.metadata == number {
+				return p, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
+}
+
+// blockDevices are the block device at path, or the loop devices over a file.
+func blockDevices(path string) ([]uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+		return []uint64{st.Rdev}, nil
+	}
+	over, err := loop.Over(path)
+	numbers := make([]uint64, len(over))
+	for i, l := range over {
+		numbers[i] = l.Number
+	}
+	if len(over) > 0 {
+		err = nil // of loop devices that could not be asked
+	}
+	return numbers, err
+}

@@ -1,0 +1,70 @@
+package lend
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"thintree/thin/block"
+	"thintree/thin/dm"
+)
+
+// prefix begins the names of devices that were lent, and uuidPrefix their UUIDs.
+// Behind that stands the process that has them: its id, and when it began.
+const (
+	prefix     = block.LentPrefix
+	uuidPrefix = "THINTREE-LENT-"
+)
+
+var count atomic.Uint64
+
+// named activates something under a name and a UUID that are this process's.
+func named[T any](activate func(name, uuid string) (T, error)) (T, error) {
+	var none T
+	owner, err := self()
+	if err != nil {
+		return none, err
+	}
+	for {
+		n := count.Add(1)
+		got, err := activate(fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), n), fmt.Sprintf("%s%s-%d", uuidPrefix, owner, n))
+		if !errors.Is(err, dm.ErrExists) { // a process of this id in another namespace
+			return got, err
+		}
+	}
+}
+
+// self is this process: its id, and when it began.
+func self() (string, error) {
+	began, err := beginning(os.Getpid())
+	return fmt.Sprintf("%d-%s", os.Getpid(), began), err
+}
+
+// lives tells whether the process that self named is there.
+func lives(owner string) bool {
+	var pid int
+	if _, err := fmt.Sscanf(owner, "%d-", &pid); err != nil {
+		return true // not ours to judge
+	}
+	began, err := beginning(pid)
+	return err == nil && strings.HasPrefix(owner+"-", fmt.Sprintf("%d-%s-", pid, began))
+}
+
+// beginning is when a process began, in ticks since the host did.
+func beginning(pid int) (string, error) {
+	path := fmt.Sprintf("/proc/%d/stat", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	// The program's name, in parentheses, may hold anything.
+	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+	const field = 22 - 3 // proc(5)
+	words := strings.Fields(rest)
+	if len(words) <= field {
+		return "", fmt.Errorf("%s: not understood", path)
+	}
+	return words[field], nil
+}

@@ -1,0 +1,37 @@
+package lend
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
+)
+
+const sectorBytes = 512
+
+// Part activates a part of a device that was lent: a partition. offset and length
+// are in bytes, multiples of 512. The device may be closed then.
+func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64) (*os.File, error) {
+	if offset < 0 || length <= 0 || offset%sectorBytes != 0 || length%sectorBytes != 0 {
+		return nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, sectorBytes)
+	}
+	under, err := deviceText(device)
+	if err != nil {
+		return nil, err
+	}
+	return l.stack(ctx, dm.Target{
+		Length: uint64(length) / sectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/sectorBytes),
+	}, true)
+}
+
+// deviceText is the number of an open block device as a table has it.
+func deviceText(device *os.File) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(device.Fd()), &st); err != nil {
+		return "", fmt.Errorf("%s: %w", device.Name(), err)
+	}
+	return fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)), nil
+}

@@ -1,0 +1,60 @@
+package lend
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
+	"thintree/thin/loop"
+)
+
+const (
+	// scratchBytes is how much can be written over a device. It is memory that is
+	// taken as it is written: the journal of a filesystem at most.
+	scratchBytes = 4 << 30
+	// chunkSectors is by how much is copied.
+	chunkSectors = 8
+)
+
+// Scratch activates a device over one that was lent that can be written to: what
+// is written goes to this host's memory, and is lost with it. So a filesystem can
+// replay its journal, and nothing beneath is changed. The device may be closed
+// then.
+func (l *Lender) Scratch(ctx context.Context, device *os.File) (*os.File, error) {
+	under, err := deviceText(device)
+	if err != nil {
+		return nil, err
+	}
+	length, err := device.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := memoryDisk(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("memory to replay a journal in: %w", err)
+	}
+	defer memory.Close()
+	n := memory.Number()
+	return l.stack(ctx, dm.Target{
+		Length: uint64(length) / sectorBytes, Type: "snapshot",
+		Params: fmt.Sprintf("%s %d:%d N %d", under, unix.Major(n), unix.Minor(n), chunkSectors),
+	}, false)
+}
+
+// memoryDisk is a loop device over memory.
+func memoryDisk(ctx context.Context) (*loop.Device, error) {
+	fd, err := unix.MemfdCreate("thintree-scratch", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	memory := os.NewFile(uintptr(fd), "scratch")
+	defer memory.Close()
+	if err := memory.Truncate(scratchBytes); err != nil {
+		return nil, err
+	}
+	return loop.Attach(ctx, fmt.Sprintf("/proc/self/fd/%d", fd), loop.Options{})
+}

@@ -1,0 +1,204 @@
+package lend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"thintree/thin"
+)
+
+// recordsDir is where it is written down which temporary snapshots there are, for
+// the next Lender where this process and its guard are both killed.
+const recordsDir = "/var/lib/thintree/temporary"
+
+// temporary is the record of a temporary snapshot.
+type temporary struct {
+	Owner    string `json:"owner"` // as self tells
+	Metadata string `json:"metadata"`
+	DeviceID uint32 `json:"device_id"`
+	// TransactionID is the pool's, which the device has too where it is this one.
+	TransactionID uint64 `json:"transaction_id"`
+}
+
+// LendSnapshot takes a temporary snapshot of a device that somebody writes to, with
+// the filesystem on it frozen for that moment, and lends that: a consistent
+// picture. It has an id from the top of the range, where nobody looks for a free
+// one. done deletes it, and is called when the file is closed and what was mounted
+// from it unmounted; where the process is killed its guard does, or the next
+// Lender. The error is a *[thin.PoolModeError] where nothing can be written to the
+// pool.
+func (l *Lender) LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
+	p, err := l.kernel.FindPool(ctx, metadata)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := refuse(ctx, p); err != nil {
+		return nil, nil, err
+	}
+	for snapshot := uint32(thin.MaxDeviceID); snapshot > thin.MaxDeviceID-maxSnapshots; snapshot-- {
+		remove, err := l.snapshot(ctx, p, metadata, snapshot, id)
+		if errors.Is(err, thin.ErrIDInUse) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		f, err := l.lendOf(ctx, p, snapshot, sizeBytes)
+		if err != nil {
+			return nil, nil, errors.Join(err, remove())
+		}
+		return f, remove, nil
+	}
+	return nil, nil, fmt.Errorf("pool %s: the %d highest ids are in use: %w", p.Name(), maxSnapshots, thin.ErrIDInUse)
+}
+
+// maxSnapshots is how many temporary snapshots a pool can have.
+const maxSnapshots = 1024
+
+// refuse is a *thin.PoolModeError of a pool in which no snapshot can be made.
+func refuse(ctx context.Context, p *thin.Pool) error {
+	s, err := p.Status(ctx)
+	if err == nil && (s.Mode != thin.ModeReadWrite || s.NeedsCheck) {
+		err = &thin.PoolModeError{Pool: p.Name(), Mode: s.Mode, NeedsCheck: s.NeedsCheck}
+	}
+	return err
+}
+
+// snapshot makes one, and writes down before that it will.
+func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id, origin uint32) (remove func() error, err error) {
+	if has, err := p.HasDevice(ctx, id); err != nil || has {
+		return nil, errors.Join(err, thin.ErrIDInUse)
+	}
+	s, err := p.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := writeRecord(temporary{Metadata: metadata, DeviceID: id, TransactionID: s.TransactionID})
+	if err != nil {
+		return nil, fmt.Errorf("a record of a temporary snapshot: %w", err)
+	}
+	release, err := p.CreateTemporarySnapDevice(ctx, id, origin)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(record))
+	}
+	return func() error {
+		err := deleteUnused(p, id)
+		if err == nil {
+			release()
+			err = os.Remove(record)
+		}
+		return err
+	}, nil
+}
+
+// deleteUnused deletes a device that goes just now: the kernel deactivates it by
+// itself.
+func deleteUnused(p *thin.Pool, id uint32) error {
+	const longest, pause = 5 * time.Second, 5 * time.Millisecond
+	for until := time.Now().Add(longest); ; time.Sleep(pause) {
+		err := p.DeleteDevice(context.Background(), id)
+		var missing *thin.NoDeviceError
+		if errors.As(err, &missing) {
+			return nil
+		}
+		if !errors.Is(err, thin.ErrActive) || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+func writeRecord(t temporary) (path string, err error) {
+	if t.Owner, err = self(); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(recordsDir, 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(recordsDir, "*.json")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// sweepSnapshots deletes the temporary snapshots of processes that are gone. One
+// whose pool is not active stays until it is.
+func (l *Lender) sweepSnapshots(ctx context.Context) error {
+	records, err := filepath.Glob(filepath.Join(recordsDir, "*.json"))
+	for _, record := range records {
+		var t temporary
+		text, e := os.ReadFile(record)
+		if errors.Is(e, fs.ErrNotExist) {
+			continue
+		}
+		if e == nil {
+			e = json.Unmarshal(text, &t)
+		}
+		if e != nil { // a kill while it was written, before there was a snapshot
+			err = errors.Join(err, os.Remove(record))
+			continue
+		}
+		if lives(t.Owner) {
+			continue
+		}
+		gone, e := l.sweepSnapshot(ctx, t)
+		if gone {
+			e = os.Remove(record)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+func (l *Lender) sweepSnapshot(ctx context.Context, t temporary) (gone bool, err error) {
+	p, err := l.kernel.FindPool(ctx, t.Metadata)
+	if errors.Is(err, thin.ErrNotActive) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	made, err := transactionOf(ctx, p, t.DeviceID)
+	if err != nil || made != t.TransactionID {
+		return err == nil, err
+	}
+	err = deleteUnused(p, t.DeviceID)
+	return err == nil, err
+}
+
+// transactionOf is the pool's transaction id when a device was made; the highest
+// there is where the pool has no such device.
+func transactionOf(ctx context.Context, p *thin.Pool, id uint32) (uint64, error) {
+	layout, err := p.Layout(ctx)
+	if err != nil {
+		return 0, err
+	}
+	r, err := thin.OpenPoolReader(ctx, layout.Metadata, layout.Data, thin.ReaderOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	for d, err := range r.Devices(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		if d.ID == id {
+			return d.TransactionID, nil
+		}
+	}
+	return ^uint64(0), nil
+}

@@ -1,0 +1,37 @@
+package lend
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"thintree/thin/dm"
+)
+
+func isLent(name string) bool { return strings.HasPrefix(name, prefix) }
+
+// Sweep removes what was lent to processes that have been killed before they left
+// it to go by itself, and the temporary snapshots that they have left.
+func (l *Lender) Sweep(ctx context.Context) error {
+	list, err := l.kernel.DM().List(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range list {
+		if !isLent(d.Name) {
+			continue
+		}
+		info, err := l.kernel.DM().Info(ctx, d.Name)
+		if errors.Is(err, dm.ErrNotFound) {
+			continue
+		}
+		owner, ours := strings.CutPrefix(info.UUID, uuidPrefix)
+		if err == nil && ours && info.OpenCount == 0 && !lives(owner) {
+			_, err = l.kernel.RemoveDevice(ctx, d.Name, true, dm.Hidden)
+		}
+		errs = append(errs, err)
+	}
+	errs = append(errs, l.sweepSnapshots(ctx))
+	return errors.Join(errs...)
+}

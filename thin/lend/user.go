@@ -1,0 +1,92 @@
+package lend
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"thintree/thin"
+)
+
+// User is who has a device active, beside those to whom it was lent.
+type User struct {
+	Name   string // of the device-mapper device, "" where nobody has it active
+	Number uint64 // its device number, as unix.Mkdev makes it
+	// Writable says that it can be written to, Open that somebody has it open: a
+	// filesystem on it is mounted, for the most.
+	Writable, Open bool
+}
+
+// Writing tells whether somebody can be writing to the device now.
+func (u User) Writing() bool { return u.Writable && u.Open }
+
+// fresh is how long what was seen of a pool is taken for true.
+const fresh = time.Second
+
+// state is what is known of a pool.
+type state struct {
+	activating sync.Mutex // held while it is looked for and activated
+
+	mu     sync.Mutex
+	at     time.Time       // when it was seen; guarded by mu
+	active bool            // by somebody else; guarded by mu
+	users  map[uint32]User // guarded by mu
+}
+
+func (l *Lender) state(metadata string) *state {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.states[metadata]
+	if s == nil {
+		s = &state{}
+		l.states[metadata] = s
+	}
+	return s
+}
+
+// Users tells by which of its devices a pool is in use: of who has one active. It
+// was so within the last second. The error is [thin.ErrNotActive] where nobody
+// has the pool active. The map is not to be changed.
+func (l *Lender) Users(ctx context.Context, metadata string) (map[uint32]User, error) {
+	s := l.state(metadata)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.at) > fresh {
+		at := time.Now()
+		active, users, err := l.look(ctx, metadata)
+		if err != nil {
+			return nil, err
+		}
+		s.at, s.active, s.users = at, active, users
+	}
+	if !s.active {
+		return nil, thin.ErrNotActive
+	}
+	return s.users, nil
+}
+
+func (l *Lender) look(ctx context.Context, metadata string) (active bool, users map[uint32]User, err error) {
+	p, err := l.kernel.FindPool(ctx, metadata)
+	if errors.Is(err, thin.ErrNotActive) || err == nil && isLent(p.Name()) {
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	list, err := p.Active(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	users = make(map[uint32]User)
+	for _, d := range list {
+		if d.Lent() {
+			continue
+		}
+		u := User{Name: d.Name, Number: d.Number, Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0}
+		if had := users[d.ID]; !had.Writing() {
+			users[d.ID] = u
+		}
+	}
+	return true, users, nil
+}

@@ -1,0 +1,148 @@
+package kernelfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/volfs"
+)
+
+// ErrNotMounted says that nobody has a volume mounted, or nobody any more, or where
+// this process does not get at it: it has to be opened in another way. It unwraps to
+// ESTALE.
+var ErrNotMounted = fmt.Errorf("nobody has it mounted: %w", unix.ESTALE)
+
+// OpenLive shows a filesystem through the mount that somebody else has of it, in
+// whatever mount namespace, as it is at each moment. device is the number of its block
+// device (st_rdev), info what a look at its superblock has told.
+//
+// A mount of ours is there only for the length of an operation, and while a file is
+// open: for so long the owner's umount succeeds, but the filesystem and its device
+// stay busy. Nothing is ever attached to a path or opened in the owner's mount, and
+// reading changes no atime.
+//
+// ErrNotMounted is returned by it, and by every operation after the owner has
+// unmounted; where he mounts it again, they work again. Whether it is the same
+// filesystem by then is the caller's to see: another type is found out, another UUID
+// is not. Other errors are a [volfs.UnsupportedError], and the kernel's.
+func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) {
+	if _, ok := magics[info.Type]; !ok {
+		return nil, &volfs.UnsupportedError{FS: info.Type, What: "reading it through somebody else's mount"}
+	}
+	l := &live{device: device, fstype: info.Type}
+	link, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%s", l.number()))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("block device %s: %w", l.number(), unix.ENODEV)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("block device %s: %w", l.number(), err)
+	}
+	l.name = filepath.Base(link)
+	if l.node, err = openNode("/dev/"+strings.ReplaceAll(l.name, "!", "/"), device); err != nil {
+		return nil, err
+	}
+	return newFS(ctx, l, info)
+}
+
+// openNode opens a block device's node as a place: the device itself is not opened.
+func openNode(path string, device uint64) (*os.File, error) {
+	node, err := os.OpenFile(path, unix.O_PATH, 0)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(node.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK || st.Rdev != device {
+		node.Close()
+		return nil, fmt.Errorf("%s is not the block device %d:%d", path, unix.Major(device), unix.Minor(device))
+	}
+	return node, nil
+}
+
+// live is the mount that somebody else has of a filesystem.
+type live struct {
+	device uint64 // st_rdev of the block device
+	name   string // the kernel's of the device: "dm-3"
+	node   *os.File
+	fstype string // by blkid's name
+
+	joined atomic.Int32         // which of the ways in join has worked
+	cloned atomic.Pointer[site] // where a mount was cloned
+}
+
+func (l *live) number() string {
+	return fmt.Sprintf("%d:%d", unix.Major(l.device), unix.Minor(l.device))
+}
+
+func (l *live) borrow(ctx context.Context) (*os.File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	root, err := l.join()
+	if err != nil {
+		root, err = l.clone(ctx)
+	}
+	return root, err
+}
+
+func (l *live) giveBack(root *os.File) { root.Close() }
+
+func (l *live) Close() error { return l.node.Close() }
+
+// magics are the filesystems that are shown live, and what statfs(2) calls them.
+var magics = map[string]int64{
+	"ext2":  unix.EXT4_SUPER_MAGIC,
+	"ext3":  unix.EXT4_SUPER_MAGIC,
+	"ext4":  unix.EXT4_SUPER_MAGIC,
+	"xfs":   unix.XFS_SUPER_MAGIC,
+	"btrfs": unix.BTRFS_SUPER_MAGIC,
+	"f2fs":  unix.F2FS_SUPER_MAGIC,
+}
+
+// verify looks whether a mount is of the filesystem.
+func (l *live) verify(root *os.File) error {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if err := unix.Fstatfs(int(root.Fd()), &fs); err != nil {
+		return os.NewSyscallError("fstatfs", err)
+	}
+	switch {
+	case fs.Type != magics[l.fstype]:
+		return fmt.Errorf("a filesystem of type %#x is mounted: %w", fs.Type, ErrNotMounted)
+	case l.fstype == "btrfs":
+		return l.verifyBtrfs(root)
+	case st.Dev != l.device:
+		return fmt.Errorf("another device is mounted: %w", ErrNotMounted)
+	}
+	return nil
+}
+
+// btrfsInfo is BTRFS_IOC_FS_INFO of include/uapi/linux/btrfs.h.
+const btrfsInfo = 0x8400941F
+
+// verifyBtrfs does what st_dev does not tell of btrfs.
+func (l *live) verifyBtrfs(root *os.File) error {
+	// struct btrfs_ioctl_fs_info_args
+	var args struct {
+		maxID, devices uint64
+		fsid           [16]byte
+		rest           [992]byte
+	}
+	if err := ioctl(root, btrfsInfo, &args); err != nil {
+		return os.NewSyscallError("btrfs info", err)
+	}
+	id := fmt.Sprintf("%x-%x-%x-%x-%x", args.fsid[:4], args.fsid[4:6], args.fsid[6:8], args.fsid[8:10], args.fsid[10:])
+	if _, err := os.Stat(filepath.Join("/sys/fs/btrfs", id, "devices", l.name)); err != nil {
+		return fmt.Errorf("another device is mounted (%v): %w", err, ErrNotMounted)
+	}
+	return nil
+}
