@@ -1,6 +1,7 @@
 package lend
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -52,7 +53,7 @@ func lives(owner string) bool {
 	return err == nil && strings.HasPrefix(owner+"-", fmt.Sprintf("%d-%s-", pid, began))
 }
 
-// beginning is when a process began, in ticks since the host did.
+// beginning is when a process that runs began, in ticks since the host did.
 func beginning(pid int) (string, error) {
 	path := fmt.Sprintf("/proc/%d/stat", pid)
 	text, err := os.ReadFile(path)
@@ -60,11 +61,14 @@ func beginning(pid int) (string, error) {
 		return "", err
 	}
 	// The program's name, in parentheses, may hold anything.
-	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ")
+	rest := string(text[bytes.LastIndexByte(text, ')')+1:])
 	const field = 22 - 3 // proc(5)
 	words := strings.Fields(rest)
-	if len(words) <= field {
+	switch {
+	case len(words) <= field:
 		return "", fmt.Errorf("%s: not understood", path)
+	case words[0] == "Z" || words[0] == "X": // it has ended, and nobody has asked how
+		return "", os.ErrProcessDone
 	}
 	return words[field], nil
 }
