@@ -31,12 +31,6 @@ type content struct {
 	old []*mounted       // what took the place of, and may still be used; guarded by mu
 }
 
-// device is a thin device that was opened for reading.
-type device interface {
-	block.Reader
-	Close() error
-}
-
 // mounted is a filesystem in an open volume.
 type mounted struct {
 	*flight[volfs.FS]
@@ -46,11 +40,14 @@ type mounted struct {
 	by     choice
 }
 
-// openContent opens a volume and recognises what is on it. It counts as an open
-// of its pool.
+// openContent opens a volume and recognises what is on it, where a peek has not
+// told that already. It counts as an open of its pool.
 func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
-	c, err := t.readContent(ctx, v)
-	if err != nil {
+	var c *content
+	var err error
+	if p := v.root.peeks.last.Load(); p.valid(v.root.live()) && p.fs != nil {
+		c = &content{tree: t, device: v.laterDevice(p.sizeBytes), found: p.found, fss: make(map[int]*mounted)}
+	} else if c, err = t.readContent(ctx, v); err != nil {
 		t.log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
 		return nil, err
 	}

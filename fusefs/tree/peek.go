@@ -73,7 +73,7 @@ func (p *peek) valid(live bool) bool {
 // An error is one of reaching the volume at all; what is wrong with what it
 // holds is the peek's own.
 func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
-	live := r.vol.pool.reader.Live()
+	live := r.live()
 	if p := r.peeks.last.Load(); p.valid(live) {
 		return p, nil
 	}

@@ -204,15 +204,17 @@ func (d *byDmsetup) run(b *testing.B, args ...string) {
 // open is how long the program has the control device open.
 func (d *byDmsetup) open(b *testing.B, args ...string) time.Duration {
 	b.Helper()
+	for len(d.control) > 0 {
+		<-d.control // of other programs
+	}
 	program(b, "dmsetup", args...)
 	var opened time.Time
 	for {
-		switch e := <-d.control; {
+		e := <-d.control
+		switch {
 		case e.mask&unix.IN_OPEN != 0:
 			opened = e.at
-		case opened.IsZero():
-			b.Fatal("the control device is closed, and was not opened")
-		default:
+		case !opened.IsZero():
 			return e.at.Sub(opened)
 		}
 	}

@@ -22,7 +22,7 @@ const (
 var count atomic.Uint64
 
 // named activates something under a name and a UUID that are this process's.
-func named[T any](activate func(name, uuid string) (T, error)) (T, error) {
+func named[T any](self func() (string, error), activate func(name, uuid string) (T, error)) (T, error) {
 	var none T
 	owner, err := self()
 	if err != nil {

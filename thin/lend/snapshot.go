@@ -79,7 +79,7 @@ func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id
 	if err != nil {
 		return nil, err
 	}
-	record, err := writeRecord(temporary{Metadata: metadata, DeviceID: id, TransactionID: s.TransactionID})
+	record, err := l.writeRecord(temporary{Metadata: metadata, DeviceID: id, TransactionID: s.TransactionID})
 	if err != nil {
 		return nil, fmt.Errorf("a record of a temporary snapshot: %w", err)
 	}
@@ -113,8 +113,8 @@ func deleteUnused(p *thin.Pool, id uint32) error {
 	}
 }
 
-func writeRecord(t temporary) (path string, err error) {
-	if t.Owner, err = self(); err != nil {
+func (l *Lender) writeRecord(t temporary) (path string, err error) {
+	if t.Owner, err = l.owner(); err != nil {
 		return "", err
 	}
 	text, err := json.Marshal(t)

@@ -28,10 +28,10 @@ const fresh = time.Second
 type state struct {
 	activating sync.Mutex // held while it is looked for and activated
 
-	mu     sync.Mutex
-	at     time.Time       // when it was seen; guarded by mu
-	active bool            // by somebody else; guarded by mu
-	users  map[uint32]User // guarded by mu
+	mu    sync.Mutex
+	at    time.Time       // when it was seen; guarded by mu
+	pool  *thin.Pool      // nil where nobody else has it active; guarded by mu
+	users map[uint32]User // guarded by mu
 }
 
 func (l *Lender) state(metadata string) *state {
@@ -52,31 +52,55 @@ func (l *Lender) Users(ctx context.Context, metadata string) (map[uint32]User, e
 	s := l.state(metadata)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.at) > fresh {
-		at := time.Now()
-		active, users, err := l.look(ctx, metadata)
-		if err != nil {
-			return nil, err
-		}
-		s.at, s.active, s.users = at, active, users
+	if err := l.refresh(ctx, s, metadata); err != nil {
+		return nil, err
 	}
-	if !s.active {
+	if s.pool == nil {
 		return nil, thin.ErrNotActive
 	}
 	return s.users, nil
 }
 
-func (l *Lender) look(ctx context.Context, metadata string) (active bool, users map[uint32]User, err error) {
-	p, err := l.kernel.FindPool(ctx, metadata)
+// pool is a pool that somebody else has active. The error is [thin.ErrNotActive]
+// where nobody has.
+func (l *Lender) pool(ctx context.Context, s *state, metadata string) (*thin.Pool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := l.refresh(ctx, s, metadata); err != nil {
+		return nil, err
+	}
+	if s.pool == nil {
+		return nil, thin.ErrNotActive
+	}
+	return s.pool, nil
+}
+
+// refresh looks at a pool again where that was a while ago. Called with its mu
+// held.
+func (l *Lender) refresh(ctx context.Context, s *state, metadata string) error {
+	if time.Since(s.at) <= fresh {
+		return nil
+	}
+	at := time.Now()
+	pool, users, err := l.look(ctx, metadata)
+	if err != nil {
+		return err
+	}
+	s.at, s.pool, s.users = at, pool, users
+	return nil
+}
+
+func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users map[uint32]User, err error) {
+	p, err = l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) || err == nil && isLent(p.Name()) {
-		return false, nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return false, nil, err
+		return nil, nil, err
 	}
 	list, err := p.Active(ctx)
 	if err != nil {
-		return false, nil, err
+		return nil, nil, err
 	}
 	users = make(map[uint32]User)
 	for _, d := range list {
@@ -88,5 +112,5 @@ func (l *Lender) look(ctx context.Context, metadata string) (active bool, users 
 			users[d.ID] = u
 		}
 	}
-	return true, users, nil
+	return p, users, nil
 }

@@ -2,25 +2,48 @@ package lend
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
+
+	"thintree/thin/dm"
 )
 
-// Watch calls changed whenever a device-mapper device has come or gone, by
-// whomever, until ctx is done: what [Lender.Users] tells may be another thing
-// then.
+// Watch calls changed whenever a device-mapper device has come or gone that was
+// not lent, until ctx is done: what [Lender.Users] tells may be another thing then.
 func (l *Lender) Watch(ctx context.Context, changed func()) error {
-	return l.kernel.DM().WatchAll(ctx, func() {
-		l.mu.Lock()
-		states := make([]*state, 0, len(l.states))
-		for _, s := range l.states {
-			states = append(states, s)
+	var before []dm.Listed
+	var failed error
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	err := l.kernel.DM().WatchAll(watching, func() {
+		list, err := l.kernel.DM().List(ctx)
+		if err != nil {
+			failed = err
+			stop()
+			return
 		}
-		l.mu.Unlock()
-		for _, s := range states {
-			s.mu.Lock()
-			s.at = time.Time{}
-			s.mu.Unlock()
+		list = slices.DeleteFunc(list, func(d dm.Listed) bool { return isLent(d.Name) })
+		if before != nil && slices.Equal(before, list) {
+			return
 		}
+		before = append([]dm.Listed{}, list...)
+		l.forget()
 		changed()
 	})
+	if failed != nil {
+		return failed
+	}
+	return errors.Join(err, ctx.Err())
+}
+
+// forget has all pools looked at again.
+func (l *Lender) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.states {
+		s.mu.Lock()
+		s.at = time.Time{}
+		s.mu.Unlock()
+	}
 }

@@ -1,0 +1,79 @@
+package tree
+
+import (
+	"context"
+	"sync"
+
+	"thintree/thin/block"
+)
+
+// device is a thin device that was opened for reading.
+type device interface {
+	block.Reader
+	Close() error
+}
+
+// laterDevice is a device of a known length, in bytes, that is opened when it is
+// first read: where the kernel reads the volume it never is.
+type laterDevice struct {
+	bytes int64
+	open  func() (device, error)
+
+	mu     sync.Mutex
+	device device // nil before; guarded by mu
+}
+
+func (v *volume) laterDevice(bytes int64) *laterDevice {
+	return &laterDevice{bytes: bytes, open: func() (device, error) {
+		return v.pool.reader.OpenDevice(context.Background(), v.deviceID, bytes, nil)
+	}}
+}
+
+func (d *laterDevice) now() (device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.device != nil {
+		return d.device, nil
+	}
+	opened, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	d.device = opened
+	return opened, nil
+}
+
+func (d *laterDevice) Size() int64 { return d.bytes }
+
+func (d *laterDevice) ReadAt(p []byte, off int64) (int, error) {
+	now, err := d.now()
+	if err != nil {
+		return 0, err
+	}
+	return now.ReadAt(p, off)
+}
+
+func (d *laterDevice) NextData(off int64) (int64, error) {
+	now, err := d.now()
+	if err != nil {
+		return 0, err
+	}
+	return now.NextData(off)
+}
+
+func (d *laterDevice) NextHole(off int64) (int64, error) {
+	now, err := d.now()
+	if err != nil {
+		return 0, err
+	}
+	return now.NextHole(off)
+}
+
+func (d *laterDevice) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.device == nil {
+		return nil
+	}
+	return d.device.Close()
+}
