@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,13 +11,16 @@ import (
 	"syscall"
 
 	"thintree/fusefs"
+	"thintree/thin"
+	"thintree/thin/lend"
 )
 
 // watchdogEnv is set in the process that looks after the daemon: it is the same
 // program, and waits for the end of a pipe that the daemon holds. Where the
 // daemon is killed its mount stays, dead; the watchdog takes it away, and with it
-// goes all that the kernel still has for it. The value is the mount's device
-// number.
+// goes all that the kernel still has for it, but what the daemon was about to make:
+// that the watchdog removes too. The value is the mount's device number, and which
+// process the daemon is.
 const watchdogEnv = "THINTREE_WATCHDOG"
 
 // startWatchdog starts the watchdog of this process.
@@ -26,9 +31,13 @@ func startWatchdog(m *fusefs.Mount) error {
 	}
 	defer r.Close()
 	major, minor := m.Device()
+	owner, err := lend.Owner()
+	if err != nil {
+		return err
+	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"thintree-watchdog"}
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d", watchdogEnv, major, minor))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d %s", watchdogEnv, major, minor, owner))
 	cmd.Dir = "/"
 	cmd.Stdin = r
 	// What a terminal sends to the daemon is not for it.
@@ -46,15 +55,26 @@ func startWatchdog(m *fusefs.Mount) error {
 }
 
 // watch is what the watchdog does.
-func watch(device string) int {
+func watch(about string) int {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	var major, minor int
-	if _, err := fmt.Sscanf(device, "%d:%d", &major, &minor); err != nil {
+	var owner string
+	if _, err := fmt.Sscanf(about, "%d:%d %s", &major, &minor, &owner); err != nil {
 		return statusUsage
 	}
 	io.Copy(io.Discard, os.Stdin)
-	if err := fusefs.Clear(major, minor); err != nil {
+	if err := errors.Join(fusefs.Clear(major, minor), sweep(owner)); err != nil {
 		return statusFailed // nobody is there to be told
 	}
 	return statusDone
+}
+
+// sweep removes what the daemon was about to leave to the kernel.
+func sweep(owner string) error {
+	kernel, err := thin.OpenKernel()
+	if err != nil {
+		return nil // the daemon could not use it either
+	}
+	l := lend.New(kernel)
+	return errors.Join(l.SweepOf(context.Background(), owner), l.Close())
 }

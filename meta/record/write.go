@@ -111,8 +111,11 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// started is when this process did.
-var started = time.Now()
+// started is before this process did: a file's time can be a tick of the kernel's
+// clock earlier than the moment at which it was written.
+var started = time.Now().Add(-tick)
+
+const tick = 100 * time.Millisecond
 
 // Sweep removes what a process left in a folder of records that ended while it
 // wrote one: files that were to become records, older than this process. Nobody

@@ -22,7 +22,7 @@ type Lender struct {
 
 // New makes one over a Kernel, which it closes.
 func New(k *thin.Kernel) *Lender {
-	return &Lender{kernel: k, owner: sync.OnceValues(self), states: map[string]*state{}}
+	return &Lender{kernel: k, owner: sync.OnceValues(Owner), states: map[string]*state{}}
 }
 
 // Close closes it. What is lent stays with its users.

@@ -22,28 +22,29 @@ const (
 var count atomic.Uint64
 
 // named activates something under a name and a UUID that are this process's.
-func named[T any](self func() (string, error), activate func(name, uuid string) (T, error)) (T, error) {
+func named[T any](owner func() (string, error), activate func(name, uuid string) (T, error)) (T, error) {
 	var none T
-	owner, err := self()
+	me, err := owner()
 	if err != nil {
 		return none, err
 	}
 	for {
 		n := count.Add(1)
-		got, err := activate(fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), n), fmt.Sprintf("%s%s-%d", uuidPrefix, owner, n))
+		got, err := activate(fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), n), fmt.Sprintf("%s%s-%d", uuidPrefix, me, n))
 		if !errors.Is(err, dm.ErrExists) { // a process of this id in another namespace
 			return got, err
 		}
 	}
 }
 
-// self is this process: its id, and when it began.
-func self() (string, error) {
+// Owner names this process among those to whom something was lent: by its id, and
+// when it began.
+func Owner() (string, error) {
 	began, err := beginning(os.Getpid())
 	return fmt.Sprintf("%d-%s", os.Getpid(), began), err
 }
 
-// lives tells whether the process that self named is there.
+// lives tells whether the process that Owner named is there.
 func lives(owner string) bool {
 	var pid int
 	if _, err := fmt.Sscanf(owner, "%d-", &pid); err != nil {

@@ -19,7 +19,7 @@ const recordsDir = "/var/lib/thintree/temporary"
 
 // temporary is the record of a temporary snapshot.
 type temporary struct {
-	Owner    string `json:"owner"` // as self tells
+	Owner    string `json:"owner"` // as Owner tells
 	Metadata string `json:"metadata"`
 	DeviceID uint32 `json:"device_id"`
 	// TransactionID is the pool's, which the device has too where it is this one.
@@ -137,7 +137,7 @@ func (l *Lender) writeRecord(t temporary) (path string, err error) {
 
 // sweepSnapshots deletes the temporary snapshots of processes that are gone. One
 // whose pool is not active stays until it is.
-func (l *Lender) sweepSnapshots(ctx context.Context) error {
+func (l *Lender) sweepSnapshots(ctx context.Context, dead func(owner string) bool) error {
 	records, err := filepath.Glob(filepath.Join(recordsDir, "*.json"))
 	for _, record := range records {
 		var t temporary
@@ -152,7 +152,7 @@ func (l *Lender) sweepSnapshots(ctx context.Context) error {
 			err = errors.Join(err, os.Remove(record))
 			continue
 		}
-		if lives(t.Owner) {
+		if !dead(t.Owner) {
 			continue
 		}
 		gone, e := l.sweepSnapshot(ctx, t)

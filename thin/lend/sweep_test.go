@@ -1,6 +1,7 @@
 package lend
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -34,7 +35,7 @@ func lender(t *testing.T) (*Lender, *dm.Client, *dmtest.Kernel) {
 func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 	t.Parallel()
 	l, client, k := lender(t)
-	me, err := self()
+	me, err := Owner()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +68,24 @@ func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 		names = append(names, d.Name)
 	}
 	slices.Sort(names)
+	// What is open goes when it is closed.
 	if want := []string{"others", prefix + "foreign", prefix + "mine", prefix + "open"}; !slices.Equal(names, want) {
 		t.Errorf("left are %q, want %q", names, want)
+	}
+	if info, err := client.Info(t.Context(), prefix+"open"); err != nil || !info.DeferredRemoval {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if err := l.SweepOf(t.Context(), me); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Info(t.Context(), prefix+"mine"); !errors.Is(err, dm.ErrNotFound) {
+		t.Errorf("what a process has that is said to have ended is left: %v", err)
 	}
 }
 
 func TestProcessesAreTold(t *testing.T) {
 	t.Parallel()
-	me, err := self()
+	me, err := Owner()
 	if err != nil {
 		t.Fatal(err)
 	}
