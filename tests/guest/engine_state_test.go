@@ -36,11 +36,11 @@ func TestStatesOfVolumes(t *testing.T) {
 		const partitioned, busy = 10, 11
 		partition(t, p, partitioned)
 		fmt.Fprintf(&names, "%d %d disk\n%d %d busy\n", partitioned, engineSectors, busy, engineSectors)
-		source := []string{"--engine", "kernel", "--idle", "1s", "--names", writeText(t, names.String()), "pool:" + p.metadataFile + "," + p.dataFile}
+		source := []string{"--engine", "kernel", "--names", writeText(t, names.String()), "pool:" + p.metadataFile + "," + p.dataFile}
 		before := kernelState(t)
 
 		t.Run("a journal is replayed", func(t *testing.T) {
-			mnt := mountTree(t, source...)
+			mnt := mountTree(t, append([]string{"--idle", "1s"}, source...)...)
 			for _, v := range tornVolumes {
 				if n := countSynced(t, filepath.Join(mnt, "volumes", v.name)); n != fsynced {
 					t.Errorf("%s shows %d of %d files that were synced", v.name, n, fsynced)
@@ -49,7 +49,7 @@ func TestStatesOfVolumes(t *testing.T) {
 			within(t, seconds, "nothing is left", func() error { return sameState(t, before) })
 		})
 		t.Run("a journal is skipped", func(t *testing.T) {
-			mnt := mountTree(t, append([]string{"--journal", "skip"}, source...)...)
+			mnt := mountTree(t, append([]string{"--journal", "skip", "--idle", "1s"}, source...)...)
 			older := 0
 			for _, v := range tornVolumes {
 				if countSynced(t, filepath.Join(mnt, "volumes", v.name)) < fsynced {
@@ -62,7 +62,7 @@ func TestStatesOfVolumes(t *testing.T) {
 			within(t, seconds, "nothing is left", func() error { return sameState(t, before) })
 		})
 		t.Run("partitions", func(t *testing.T) {
-			mnt := mountTree(t, source...)
+			mnt := mountTree(t, append([]string{"--idle", "1s"}, source...)...)
 			for _, part := range []string{"p1", "p2"} {
 				text, err := os.ReadFile(filepath.Join(mnt, "volumes/disk", part, "file"))
 				if err != nil || string(text) != part+"\n" {
@@ -136,7 +136,7 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	noError(t, writeSynced("/mnt/busy/first"))
 	devices := func() string { return devicesOf(t, p) }
 	had := devices()
-	source = append([]string{"--live", "snapshot"}, source...)
+	source = append([]string{"--live", "snapshot", "--idle", "3s"}, source...)
 	mount := func() (mnt string) { // for who is killed
 		mnt = t.TempDir()
 		_, err := thintree(append(append([]string{"mount"}, source...), mnt)...)
@@ -171,13 +171,12 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	mnt = mount()
 	sh(t, "cat "+mnt+"/volumes/busy/second")
 	daemon = server(t, mnt)
-	for _, pid := range append(guards(t), daemon) { // nobody is there to delete it
-		noError(t, syscall.Kill(pid, syscall.SIGKILL))
-	}
+	sh(t, fmt.Sprintf("pkill -KILL -f '^thintree-(guard|watchdog)'; kill -KILL %d", daemon)) // nobody is there to delete it
 	time.Sleep(time.Second)
 	if gone() == nil {
 		t.Error("a snapshot is deleted with nobody there to do it: this tests nothing")
 	}
+	sh(t, "umount -l "+mnt)
 	mountTree(t, source...)
 	within(t, seconds, "the next one deletes it", gone)
 	sh(t, "umount /mnt/busy; dmsetup remove busy")
