@@ -49,6 +49,10 @@ mkdir dir; echo hello > dir/file; ln -s dir/file link; head -c 100000 /dev/urand
 				for range 2 {
 					ownerLeaves(t, fs, mnt)
 					sh(t, remount)
+					if err := readRandom(t, fs); !errors.Is(err, kernelfs.ErrNotMounted) {
+						t.Errorf("of another device with its number: %v", err)
+					}
+					fs = openLive(t, v.fs)
 				}
 				sh(t, "mount -o remount,ro "+mnt)
 				sameAsMounted(t, fs, mnt)

@@ -1,16 +1,22 @@
 // Package kernelfs is a filesystem as this host's kernel reads it.
 //
-// It is mounted read-only and never attached: no mount table shows it, nothing
-// can be mounted on it or pin it, and it goes with its last open file, also when
-// this process is killed. Nothing on the device is written, whatever state it is
-// in: the options say so for each filesystem, and the device is opened for
-// reading only.
+// [Open] mounts it read-only and never attaches it: no mount table shows it, nothing
+// can be mounted on it or pin it, and it goes with its last open file, also when this
+// process is killed. Nothing on the device is written, whatever state it is in: the
+// options say so for each filesystem, and the device is opened for reading only.
 //
-// A file is found by its inode number alone, through the handle that the kernel
-// makes for NFS servers (open_by_handle_at(2)), so nothing is kept of the files
-// that somebody has looked at. What is known of a filesystem's handles is in
-// handle.go; one whose handles cannot be made of inode numbers is not opened.
+// [OpenLive] shows one that somebody else has mounted, through that mount, as it is at
+// each moment.
 //
-// It takes root, as mounting does. A system call that waits for the disk cannot
-// be interrupted: contexts are looked at before each.
+// A file is found by its inode number alone, through the handle that the kernel makes
+// for NFS servers (open_by_handle_at(2)), so nothing is kept of the files that
+// somebody has looked at. What is known of a filesystem's handles is in handle.go; one
+// whose handles cannot be made of inode numbers is not opened, as ISO 9660, where a
+// handle has the exact place of the file's entry, and ReiserFS, where it has the folder
+// that the file was made in. A number that no file ever had is not to be asked for:
+// f2fs takes it for damage, and writes that down where it can write, and in vfat, where
+// it is a place on the disk, something may be found there.
+//
+// It takes root, as mounting does. A system call that waits for the disk cannot be
+// interrupted: contexts are looked at before each.
 package kernelfs

@@ -12,10 +12,11 @@ import (
 
 // FS is a mounted filesystem.
 type FS struct {
-	mount     mount
-	ino       volfs.Ino // of the root folder
-	subvolume uint64    // btrfs: the id of the root folder's
-	info      volfs.Info
+	mount      mount
+	ino        volfs.Ino       // of the root folder
+	rootHandle unix.FileHandle // the kernel's own
+	subvolumes *subvolumes     // of btrfs; nil of others
+	info       volfs.Info
 }
 
 var _ volfs.FS = (*FS)(nil)
@@ -63,21 +64,29 @@ func (f *FS) lookAtRoot(ctx context.Context) error {
 		return err
 	}
 	defer f.mount.giveBack(root)
-	if f.info.Type == "btrfs" {
-		if f.subvolume, err = subvolumeOf(root); err != nil {
-			return fmt.Errorf("%s: %w", root.Name(), err)
-		}
-	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(root.Fd()), &st); err != nil {
 		return os.NewSyscallError("fstat", err)
 	}
 	f.ino = volfs.Ino(st.Ino)
-	fd, err := f.openIn(root, f.ino, unix.O_PATH)
+	f.rootHandle, _, err = unix.NameToHandleAt(int(root.Fd()), "", unix.AT_EMPTY_PATH)
+	if err == nil && f.rootHandle.Size() < minHandles[f.info.Type] {
+		err = unix.EOPNOTSUPP
+	}
+	if err == nil && f.info.Type == "btrfs" {
+		_, isLive := f.mount.(*live)
+		f.subvolumes, err = subvolumesOf(root, f.rootHandle, isLive)
+	}
+	if err == nil && f.info.Type != "vfat" { // of whose root folder there is no entry
+		var fd int
+		if fd, err = f.openIn(root, f.ino, unix.O_PATH); err == nil {
+			unix.Close(fd)
+		}
+	}
 	if err != nil {
 		return &volfs.UnsupportedError{FS: f.info.Type, What: fmt.Sprintf("this kernel's form of file handles (%v)", err)}
 	}
-	return unix.Close(fd)
+	return nil
 }
 
 // Root is the inode number of the root folder.
@@ -96,9 +105,17 @@ func (f *FS) open(ctx context.Context, ino volfs.Ino, flags int) (int, error) {
 		return -1, err
 	}
 	defer f.mount.giveBack(root)
-	return f.openIn(root, ino, flags)
+	if ino == f.ino {
+		return unix.Openat(int(root.Fd()), ".", flags|unix.O_CLOEXEC, 0)
+	}
+	fd, err := f.openIn(root, ino, flags)
+	if err == unix.ENOENT && f.info.Type == "vfat" {
+		fd, err = openFolder(ctx, root, ino, flags)
+	}
+	return fd, err
 }
 
+// openIn opens an inode by its handle.
 func (f *FS) openIn(root *os.File, ino volfs.Ino, flags int) (int, error) {
 	h, err := f.handle(root, ino)
 	if err != nil {
@@ -111,6 +128,9 @@ func (f *FS) openIn(root *os.File, ino volfs.Ino, flags int) (int, error) {
 			continue
 		case unix.ESTALE:
 			err = unix.ENOENT
+		}
+		if err == nil && f.info.Type == "udf" {
+			return sameInode(fd, ino)
 		}
 		return fd, err
 	}
@@ -132,6 +152,9 @@ func (f *FS) Stat(ctx context.Context, ino volfs.Ino) (a volfs.Attr, err error) 
 		a, err = statx(fd, "")
 		return err
 	})
+	if f.subvolumes != nil {
+		a.Ino = ino
+	}
 	return a, err
 }
 
@@ -165,15 +188,13 @@ func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.
 		return 0, unix.ENOENT
 	}
 	err = f.at(ctx, dir, func(fd int) error {
-		var st, of unix.Stat_t
+		if f.subvolumes != nil {
+			ino, err = f.subvolumes.named(fd, name)
+			return err
+		}
+		var st unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
-		}
-		if err := unix.Fstat(fd, &of); err != nil {
-			return err
-		}
-		if st.Dev != of.Dev {
-			return fmt.Errorf("%q is another subvolume: %w", name, unix.EOPNOTSUPP)
 		}
 		ino = volfs.Ino(st.Ino)
 		return nil

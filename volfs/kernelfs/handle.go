@@ -11,114 +11,74 @@ import (
 	"thintree/volfs"
 )
 
-// The types of handles: FILEID_INO32_GEN of include/linux/exportfs.h, and those
-// of fs/xfs/xfs_export.h and fs/btrfs/export.h.
+// The types of handles, of include/linux/exportfs.h.
 const (
 	fileIDIno32Gen = 1
-	fileIDXFS64    = 0x81
 	fileIDBtrfs    = 0x4d
+	fileIDUDF      = 0x51
+	fileIDNILFS    = 0x61
+	fileIDFAT      = 0x71
+	fileIDIno64Gen = 0x81
 )
 
-// handle makes the handle of an inode.
+// minHandles are how many bytes of the root folder's handle are looked at, to make
+// others.
+var minHandles = map[string]int{"btrfs": 16, "udf": 8, "nilfs2": 8}
+
+var native = binary.NativeEndian
+
+// handle makes the handle of an inode. A generation of 0 in it is any.
 func (f *FS) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, error) {
-	le := binary.NativeEndian
 	switch f.info.Type {
 	case "xfs":
 		gen, err := xfsGeneration(root, ino)
-		if err != nil {
-			return unix.FileHandle{}, err
-		}
-		b := le.AppendUint32(le.AppendUint64(nil, uint64(ino)), gen)
-		return unix.NewFileHandle(fileIDXFS64, b), nil
+		return unix.NewFileHandle(fileIDIno64Gen, native.AppendUint32(native.AppendUint64(nil, uint64(ino)), gen)), err
 	case "btrfs":
-		gen, err := btrfsGeneration(root, ino)
-		if err != nil {
-			return unix.FileHandle{}, err
+		return f.subvolumes.handle(root, ino)
+	case "erofs":
+		if f.rootHandle.Type() == fileIDIno64Gen { // newer kernels
+			high := native.AppendUint32(nil, uint32(ino>>32))
+			return unix.NewFileHandle(fileIDIno64Gen, native.AppendUint32(native.AppendUint32(high, uint32(ino)), 0)), nil
 		}
-		b := le.AppendUint64(le.AppendUint64(nil, uint64(ino)), f.subvolume)
-		return unix.NewFileHandle(fileIDBtrfs, le.AppendUint32(b, gen)), nil
+	case "udf":
+		return udfHandle(f.rootHandle, f.ino, ino)
+	case "nilfs2": // the number of the checkpoint comes first
+		b := native.AppendUint64(f.rootHandle.Bytes()[:8:8], uint64(ino))
+		return unix.NewFileHandle(fileIDNILFS, native.AppendUint32(b, 0)), nil
+	case "vfat": // the place of the file's entry in its folder
+		low := native.AppendUint32(native.AppendUint32(nil, 0), uint32(ino))
+		return unix.NewFileHandle(fileIDFAT, native.AppendUint32(low, uint32(ino>>32)&math.MaxUint16)), nil
 	}
-	if uint64(ino) > 1<<32-1 {
+	if uint64(ino) > math.MaxUint32 {
 		return unix.FileHandle{}, unix.ENOENT
 	}
-	// A generation of 0 is any.
-	b := le.AppendUint32(le.AppendUint32(nil, uint32(ino)), 0)
-	return unix.NewFileHandle(fileIDIno32Gen, b), nil
+	return unix.NewFileHandle(fileIDIno32Gen, native.AppendUint32(native.AppendUint32(nil, uint32(ino)), 0)), nil
 }
 
-// subvolumeOf is the id of the btrfs subvolume that a folder is in.
-func subvolumeOf(dir *os.File) (uint64, error) {
-	h, _, err := unix.NameToHandleAt(int(dir.Fd()), "", unix.AT_EMPTY_PATH)
+// udfHandle makes a handle from the number of a file's block in the volume. In a
+// handle it is counted from the beginning of a partition, which is that of the root
+// folder: there is one, unless the disk is one that is written once, or for films.
+func udfHandle(root unix.FileHandle, rootIno, ino volfs.Ino) (unix.FileHandle, error) {
+	block := int64(native.Uint32(root.Bytes())) + int64(ino) - int64(rootIno)
+	if block <= 0 || block > math.MaxUint32 {
+		return unix.FileHandle{}, unix.ENOENT
+	}
+	b := native.AppendUint32(nil, uint32(block))
+	return unix.NewFileHandle(fileIDUDF, native.AppendUint32(append(b, root.Bytes()[4:8]...), 0)), nil
+}
+
+// sameInode closes fd where it is of another inode, as the partition was another one.
+func sameInode(fd int, ino volfs.Ino) (int, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	if err == nil && volfs.Ino(st.Ino) != ino {
+		err = &volfs.UnsupportedError{FS: "udf", What: "a volume of several partitions"}
+	}
 	if err != nil {
-		return 0, os.NewSyscallError("name_to_handle_at", err)
+		unix.Close(fd)
+		return -1, err
 	}
-	if h.Type() != fileIDBtrfs || h.Size() < 16 {
-		return 0, unix.EOPNOTSUPP
-	}
-	return binary.NativeEndian.Uint64(h.Bytes()[8:]), nil
-}
-
-// xfsBulkstat is XFS_IOC_BULKSTAT of fs/xfs/libxfs/xfs_fs.h.
-const xfsBulkstat = 0x8040587F
-
-// xfsGeneration is an xfs inode's generation, without which it cannot be opened.
-func xfsGeneration(root *os.File, ino volfs.Ino) (uint32, error) {
-	// struct xfs_bulkstat_req with room for one struct xfs_bulkstat
-	var req struct {
-		ino            uint64
-		flags          uint32
-		icount, ocount uint32
-		agno           uint32
-		reserved       [5]uint64
-		stat           struct {
-			ino, size, blocks, xflags  uint64
-			atime, mtime, ctime, btime int64
-			gen                        uint32
-			rest                       [124]byte
-		}
-	}
-	req.ino, req.icount = uint64(ino), 1
-	if err := ioctl(root, xfsBulkstat, &req); err != nil {
-		return 0, os.NewSyscallError("xfs bulkstat", err)
-	}
-	if req.ocount == 0 || req.stat.ino != uint64(ino) {
-		return 0, unix.ENOENT
-	}
-	return req.stat.gen, nil
-}
-
-const (
-	btrfsTreeSearch    = 0xD0009411 // BTRFS_IOC_TREE_SEARCH of include/uapi/linux/btrfs.h
-	btrfsInodeItem     = 1          // BTRFS_INODE_ITEM_KEY of btrfs_tree.h
-	btrfsSearchHeader  = 32         // struct btrfs_ioctl_search_header
-	btrfsSearchResults = 4096 - 104
-)
-
-// btrfsGeneration is the generation of an inode of root's subvolume.
-func btrfsGeneration(root *os.File, ino volfs.Ino) (uint32, error) {
-	// struct btrfs_ioctl_search_args
-	var args struct {
-		treeID                   uint64 // 0: that of root
-		minObjectID, maxObjectID uint64
-		minOffset, maxOffset     uint64
-		minTransID, maxTransID   uint64
-		minType, maxType         uint32
-		items                    uint32
-		unused                   [9]uint32
-		results                  [btrfsSearchResults]byte
-	}
-	args.minObjectID, args.maxObjectID = uint64(ino), uint64(ino)
-	args.maxTransID = math.MaxUint64
-	args.minType, args.maxType = btrfsInodeItem, btrfsInodeItem
-	args.items = 1
-	if err := ioctl(root, btrfsTreeSearch, &args); err != nil {
-		return 0, os.NewSyscallError("btrfs tree search", err)
-	}
-	if args.items == 0 {
-		return 0, unix.ENOENT
-	}
-	// The item begins with it, on the disk's order of bytes.
-	return uint32(binary.LittleEndian.Uint64(args.results[btrfsSearchHeader:])), nil
+	return fd, nil
 }
 
 // ioctl asks the filesystem of an open folder.

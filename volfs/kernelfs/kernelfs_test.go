@@ -40,22 +40,87 @@ func TestTreeIsThatOfTheKernelsOwnMount(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.fs, func(t *testing.T) {
 			t.Parallel()
-			device := image(t, k.mkfs)
-			mnt := mount(t, device, k.fs, k.options)
-			want, err := manifest.OfDir(mnt, manifest.Options{More: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sh(t, "umount "+mnt)
-			fs := open(t, device, k.fs)
-			got, err := manifest.OfFS(t.Context(), fs, manifest.Options{More: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := manifest.Diff(want, got); diff != "" {
-				t.Error(diff)
-			}
+			isThatOfTheKernelsOwnMount(t, image(t, k.mkfs), k.fs, k.options)
 		})
+	}
+}
+
+func TestPackedTreeIsThatOfTheKernelsOwnMount(t *testing.T) {
+	t.Parallel()
+	for fs, pack := range map[string]string{
+		"erofs":    "mkfs.erofs -x1 %[1]s %[2]s",
+		"squashfs": "mksquashfs %[2]s %[1]s -quiet -no-progress",
+	} {
+		t.Run(fs, func(t *testing.T) {
+			t.Parallel()
+			if os.Getuid() != 0 {
+				t.Skip("needs root, to mount")
+			}
+			tree, path := t.TempDir(), filepath.Join(t.TempDir(), "image")
+			sh(t, "cd "+tree+"\n"+fill)
+			sh(t, fmt.Sprintf(pack, path, tree))
+			l, err := loop.Attach(t.Context(), path, loop.Options{ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			isThatOfTheKernelsOwnMount(t, l.Path(), fs, "ro")
+		})
+	}
+}
+
+func TestSubvolumesAreShown(t *testing.T) {
+	t.Parallel()
+	device := device(t, "mkfs.btrfs -q")
+	mnt := mount(t, device, "btrfs", "rw")
+	sh(t, fmt.Sprintf(`cd %s
+for s in a b a/inner dir/deep/c; do mkdir -p $(dirname $s); btrfs -q subvolume create $s; echo $s > $s/file; mkdir $s/folder; ln -s file $s/link; done
+btrfs -q subvolume snapshot b dir/copy; echo hello > file; btrfs -q subvolume delete --commit-after b
+cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
+	want, err := manifest.OfDir(mnt, manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[volfs.Ino]string{}
+	for range 2 {
+		fs := open(t, device, "btrfs")
+		got, err := manifest.OfFS(t.Context(), fs, manifest.Options{More: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range got {
+			if e.More == nil {
+				continue // an error, which the comparison tells
+			}
+			ino := volfs.Ino(e.More.Ino)
+			if numbers[ino] != "" && numbers[ino] != e.Path {
+				t.Errorf("inode %d is %s and %s", ino, numbers[ino], e.Path)
+			}
+			numbers[ino] = e.Path
+			got[i].More = nil
+		}
+		if diff := manifest.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// isThatOfTheKernelsOwnMount compares the tree on a device with what the kernel's own
+// mount of it shows.
+func isThatOfTheKernelsOwnMount(t *testing.T, device, fs, options string) {
+	t.Helper()
+	mnt := mount(t, device, fs, options)
+	want, err := manifest.OfDir(mnt, manifest.Options{More: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "umount "+mnt)
+	got, err := manifest.OfFS(t.Context(), open(t, device, fs), manifest.Options{More: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := manifest.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

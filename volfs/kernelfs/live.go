@@ -2,7 +2,6 @@ package kernelfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	"thintree/volfs"
 )
 
-// ErrNotMounted says that nobody has a volume mounted, or nobody any more, or where
-// this process does not get at it: it has to be opened in another way. It unwraps to
-// ESTALE.
+// ErrNotMounted says that nobody has a volume mounted, or nobody any more, or where or
+// how this process does not get at it: it has to be opened in another way. It unwraps
+// to ESTALE.
 var ErrNotMounted = fmt.Errorf("nobody has it mounted: %w", unix.ESTALE)
 
 // OpenLive shows a filesystem through the mount that somebody else has of it, in
@@ -29,26 +28,53 @@ var ErrNotMounted = fmt.Errorf("nobody has it mounted: %w", unix.ESTALE)
 // reading changes no atime.
 //
 // ErrNotMounted is returned by it, and by every operation after the owner has
-// unmounted; where he mounts it again, they work again. Whether it is the same
-// filesystem by then is the caller's to see: another type is found out, another UUID
-// is not. Other errors are a [volfs.UnsupportedError], and the kernel's.
+// unmounted; where he mounts it again, they work again, but not after the device was
+// removed, whoever has its number then. Whether it is the same filesystem by then is the
+// caller's to see: another type is found out, another UUID is not. Of a type that is not shown so it is a [volfs.UnsupportedError] too. Other
+// errors are the kernel's.
 func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) {
 	if _, ok := magics[info.Type]; !ok {
-		return nil, &volfs.UnsupportedError{FS: info.Type, What: "reading it through somebody else's mount"}
+		unsupported := &volfs.UnsupportedError{FS: info.Type, What: "reading it through somebody else's mount"}
+		return nil, fmt.Errorf("%w: %w", unsupported, ErrNotMounted)
 	}
 	l := &live{device: device, fstype: info.Type}
-	link, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%s", l.number()))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("block device %s: %w", l.number(), unix.ENODEV)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("block device %s: %w", l.number(), err)
-	}
-	l.name = filepath.Base(link)
-	if l.node, err = openNode("/dev/"+strings.ReplaceAll(l.name, "!", "/"), device); err != nil {
+	var err error
+	if l.name, l.disk, err = l.look(); err != nil {
 		return nil, err
 	}
+	if l.node, err = openNode("/dev/"+strings.ReplaceAll(l.name, "!", "/"), device); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotMounted, err)
+	}
 	return newFS(ctx, l, info)
+}
+
+// look tells the kernel's name of the device, and which of those it is that have had
+// its number one after the other.
+func (l *live) look() (name, disk string, err error) {
+	device := filepath.Join("/sys/dev/block", l.number())
+	link, err := os.Readlink(device)
+	if err != nil {
+		return "", "", fmt.Errorf("%w: %w", ErrNotMounted, err)
+	}
+	for _, files := range [][]string{{"diskseq"}, {"../diskseq"}, {"dm/name", "dm/uuid"}} { // a disk, a partition; before Linux 5.15
+		if disk, err = read(device, files); err == nil {
+			break
+		}
+	}
+	return filepath.Base(link), disk, err
+}
+
+// read reads files in a folder, one after the other.
+func read(folder string, files []string) (string, error) {
+	var all strings.Builder
+	for _, name := range files {
+		text, err := os.ReadFile(folder + "/" + name) // not cleaned: the folder is a link
+		if err != nil {
+			return "", err
+		}
+		all.Write(text)
+	}
+	return all.String(), nil
 }
 
 // openNode opens a block device's node as a place: the device itself is not opened.
@@ -69,6 +95,7 @@ func openNode(path string, device uint64) (*os.File, error) {
 type live struct {
 	device uint64 // st_rdev of the block device
 	name   string // the kernel's of the device: "dm-3"
+	disk   string // what look tells of it
 	node   *os.File
 	fstype string // by blkid's name
 
@@ -115,7 +142,14 @@ func (l *live) verify(root *os.File) error {
 	if err := unix.Fstatfs(int(root.Fd()), &fs); err != nil {
 		return os.NewSyscallError("fstatfs", err)
 	}
+	// Now that it is mounted here it stays what it is.
+	_, disk, err := l.look()
+	if err != nil {
+		return err
+	}
 	switch {
+	case disk != l.disk:
+		return fmt.Errorf("another block device has the number now: %w", ErrNotMounted)
 	case fs.Type != magics[l.fstype]:
 		return fmt.Errorf("a filesystem of type %#x is mounted: %w", fs.Type, ErrNotMounted)
 	case l.fstype == "btrfs":

@@ -3,13 +3,25 @@ package kernelfs
 // options are what a filesystem is mounted with besides ro. The kernel's
 // Documentation/filesystems has them.
 var options = map[string][]option{
-	"ext2":  nil,
-	"ext3":  {{key: "noload", skips: true}},
-	"ext4":  {{key: "noload", skips: true}},
-	"xfs":   {{key: "norecovery", skips: true}, {key: "nouuid"}}, // snapshots have their origin's UUID
-	"btrfs": {{key: "rescue", value: "nologreplay", skips: true}},
-	"f2fs":  {{key: "norecovery", skips: true}},
+	"ext2":     {noPanic},
+	"ext3":     {noPanic, {key: "noload", skips: true}},
+	"ext4":     {noPanic, {key: "noload", skips: true}},
+	"xfs":      {{key: "norecovery", skips: true}, {key: "nouuid"}}, // snapshots have their origin's UUID
+	"btrfs":    {{key: "rescue", value: "nologreplay", skips: true}},
+	"f2fs":     {{key: "norecovery", skips: true}},
+	"nilfs2":   {{key: "norecovery", skips: true}},
+	"jfs":      nil, // whose log only fsck replays
+	"udf":      nil,
+	"erofs":    nil,
+	"squashfs": nil,
+	// Inode numbers and handles that hold, names in UTF-8, and modes that are not
+	// those of this process.
+	"vfat": {{key: "nfs", value: "nostale_ro"}, {key: "utf8"}, {key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}},
 }
+
+// noPanic has an ext* that is damaged read as far as it can be: its superblock can
+// say that the kernel is to panic.
+var noPanic = option{key: "errors", value: "continue"}
 
 // option is a mount option; a value of "" is none.
 type option struct {

@@ -25,6 +25,44 @@ func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit fun
 			return err
 		}
 	}
+	number := f.numbering(dir)
+	if number == nil {
+		return readDir(ctx, fd, emit)
+	}
+	return readDir(ctx, fd, func(e volfs.DirEntry) bool {
+		e.Ino = number(fd, e)
+		return emit(e)
+	})
+}
+
+// numbering gives an entry of a folder its inode number, where that is not the one in
+// the folder. What cannot be looked up keeps that one.
+func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
+	switch {
+	case f.info.Type == "vfat":
+		// Those in a folder hold only as long as the file is in memory.
+		return func(fd int, e volfs.DirEntry) volfs.Ino {
+			if a, err := statx(fd, e.Name); err == nil {
+				return a.Ino
+			}
+			return e.Ino
+		}
+	case f.subvolumes != nil && f.subvolumes.several():
+		return func(fd int, e volfs.DirEntry) volfs.Ino {
+			if e.Type != unix.S_IFDIR {
+				return beside(dir, e.Ino)
+			}
+			if ino, err := f.subvolumes.named(fd, e.Name); err == nil {
+				return ino
+			}
+			return e.Ino
+		}
+	}
+	return nil
+}
+
+// readDir lists a folder from the descriptor's position on.
+func readDir(ctx context.Context, fd int, emit func(volfs.DirEntry) bool) error {
 	for buf := make([]byte, direntBytes); ; {
 		if err := ctx.Err(); err != nil {
 			return err
