@@ -17,6 +17,15 @@
 // each, and it keeps listings as long as a folder's mtime stays. A view's mtime is
 // when it last changed.
 //
+// Files of volumes that the kernel has mounted for the tree are passed through to
+// it where it can that: it reads them by itself, and there is one page cache, that
+// of its own filesystem. Others are read here, and their pages kept. What that means
+// for who wants a volume closed is told at [tree.Tree.Evict].
+//
+// An ioctl of the tree's root folder is how `thintree umount --volume` reaches who
+// serves it: it needs no socket whose place and permissions would have to be right,
+// and tells who asks.
+//
 // READDIRPLUS always gives the attributes of a volume's files along. (The kernel
 // could choose, but asks for them at the beginning of a folder only, and then for
 // each of the rest on its own.)

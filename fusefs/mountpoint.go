@@ -53,15 +53,9 @@ func Prepare(mountpoint string) (string, error) {
 // none is mounted there. EBUSY means that files in it are open; a lazy unmount
 // takes it from the namespace all the same.
 func Unmount(mountpoint string, lazy bool) error {
-	where, on, err := find(mountpoint)
+	where, err := mine(mountpoint)
 	if err != nil {
 		return err
-	}
-	if !isTree(on) {
-		return fmt.Errorf("%s: no thintree is mounted here", mountpoint)
-	}
-	if user := mounter(on); os.Geteuid() != 0 && user != os.Geteuid() {
-		return fmt.Errorf("%s: mounted by user %d: only they and root can unmount it", mountpoint, user)
 	}
 	err = detach(where, lazy)
 	if errors.Is(err, syscall.EBUSY) {
@@ -76,6 +70,21 @@ func Unmount(mountpoint string, lazy bool) error {
 		return fmt.Errorf("%s: %w", mountpoint, err)
 	}
 	return nil
+}
+
+// mine gives the path, without links, of a tree that this user may unmount.
+func mine(mountpoint string) (where string, err error) {
+	where, on, err := find(mountpoint)
+	if err != nil {
+		return "", err
+	}
+	if !isTree(on) {
+		return "", fmt.Errorf("%s: no thintree is mounted here", mountpoint)
+	}
+	if user := mounter(on); os.Geteuid() != 0 && user != os.Geteuid() {
+		return "", fmt.Errorf("%s: mounted by user %d: only they and root can unmount it", mountpoint, user)
+	}
+	return where, nil
 }
 
 // find resolves the links in a path, but never asks a mounted tree itself, which

@@ -32,9 +32,10 @@ func lifetime(kept bool) time.Duration {
 // server answers the kernel's requests.
 type server struct {
 	fuse.RawFileSystem
-	tree  *tree.Tree
-	log   *slog.Logger
-	files handles
+	tree     *tree.Tree
+	log      *slog.Logger
+	files    handles
+	backings *backings
 	// noOpenDir says that the kernel can do without OPENDIR.
 	noOpenDir bool
 }
@@ -42,6 +43,7 @@ type server struct {
 // Init is called with the first request.
 func (s *server) Init(fs *fuse.Server) {
 	s.noOpenDir = fs.KernelSettings().Flags64()&fuse.CAP_NO_OPENDIR_SUPPORT != 0
+	s.backings = newBackings(fs, s.log)
 }
 
 // String is the name in /proc/filesystems' form: fuse.thintree.
@@ -129,18 +131,26 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return fuse.EROFS
 	}
-	f, err := s.tree.Open(request{cancel}, tree.NodeID(in.NodeId))
+	node := tree.NodeID(in.NodeId)
+	f, err := s.tree.Open(request{cancel}, node)
 	if err != nil {
 		return s.status("open", err)
 	}
-	out.Fh = s.files.add(f)
 	out.OpenFlags = fuse.FOPEN_NOFLUSH
-	switch {
-	case f.Made:
+	if f.Made {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
-	case f.Kept:
-		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	} else {
+		if out.BackingID, err = s.backings.add(node, f, in.Flags); err != nil {
+			return s.status("open", errors.Join(err, f.Close()))
+		}
+		switch {
+		case out.BackingID != 0:
+			out.OpenFlags |= fuse.FOPEN_PASSTHROUGH
+		case f.Kept:
+			out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+		}
 	}
+	out.Fh = s.files.add(f)
 	return fuse.OK
 }
 
@@ -182,10 +192,17 @@ func (s *server) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) 
 }
 
 func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
-	if f, ok := s.files.remove(in.Fh); ok {
-		if err := f.Close(); err != nil {
-			s.log.Warn("closing", "error", err)
-		}
+	f, ok := s.files.remove(in.Fh)
+	if !ok {
+		return
+	}
+	if !f.Made {
+		// Before the file is closed, which may close its volume: nothing of it is
+		// left in the kernel then.
+		s.backings.remove(tree.NodeID(in.NodeId))
+	}
+	if err := f.Close(); err != nil {
+		s.log.Warn("closing", "error", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,12 +22,14 @@ import (
 type content struct {
 	tree   *Tree
 	device device
-	// found is what is on the volume, as far as it could be read, and foundErr why
-	// not all could.
+
+	mu sync.Mutex
+	// found is what is on the volume, as far as it could be read, foundErr why not
+	// all could, and foundAt when that was; guarded by mu.
 	found    probe.Result
 	foundErr error
+	foundAt  time.Time
 
-	mu  sync.Mutex
 	fss map[int]*mounted // by partition, 0 for the whole volume; guarded by mu
 	old []*mounted       // what took the place of, and may still be used; guarded by mu
 }
@@ -38,6 +41,7 @@ type mounted struct {
 	// What lies there, and what reads it; set with the flight's value.
 	fstype string
 	by     choice
+	looked atomic.Int64 // when mountedSince did, in nanoseconds since at
 }
 
 // openContent opens a volume and recognises what is on it, where a peek has not
@@ -86,7 +90,23 @@ func (t *Tree) readContent(ctx context.Context, v *volume) (*content, error) {
 		d.Close()
 		return nil, ctx.Err()
 	}
-	return &content{tree: t, device: d, found: found, foundErr: err, fss: make(map[int]*mounted)}, nil
+	return &content{tree: t, device: d, found: found, foundErr: err, foundAt: time.Now(), fss: make(map[int]*mounted)}, nil
+}
+
+// recognised is what is on the volume. Where not all could be read it is looked at
+// again after a while: the cause may have passed.
+func (c *content) recognised(ctx context.Context) (probe.Result, error) {
+	c.mu.Lock()
+	found, err, at := c.found, c.foundErr, c.foundAt
+	c.mu.Unlock()
+	if err == nil || time.Since(at) <= fresh {
+		return found, err
+	}
+	found, err = probe.Probe(ctx, c.device)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found, c.foundErr, c.foundAt = found, err, time.Now()
+	return found, err
 }
 
 // fs is the filesystem at a root in the volume. What is wrong with it is its
@@ -134,10 +154,30 @@ func (c *content) holds(ctx context.Context, r *fsRoot, m *mounted) bool {
 		return time.Since(m.at) <= fresh
 	}
 	if m.by.live == LiveSnapshot {
-		return true // a picture of that moment, until it is closed
+		return c.tree.opts.Live == LiveSnapshot || !c.mountedSince(ctx, r, m)
 	}
 	now, err := c.tree.engine(ctx, r, m.fstype)
 	return err == nil && now.engine == EngineKernel && now.user == m.by.user
+}
+
+// mountedSince tells whether a volume that is shown by a snapshot, because nobody
+// had it mounted where that can be reached, has another user now, or is mounted. It
+// looks once in a while.
+func (c *content) mountedSince(ctx context.Context, r *fsRoot, m *mounted) bool {
+	last := m.looked.Load()
+	if now := time.Since(m.at); now-time.Duration(last) <= fresh || !m.looked.CompareAndSwap(last, int64(now)) {
+		return false
+	}
+	now, err := c.tree.engine(ctx, r, m.fstype)
+	if err != nil || now.user != m.by.user {
+		return true
+	}
+	fs, err := c.tree.openMounted(ctx, now, r, volfs.Info{Type: m.fstype})
+	if err != nil {
+		return false
+	}
+	fs.Close()
+	return true
 }
 
 // mount begins to read the filesystem at a root.
@@ -158,8 +198,9 @@ func (c *content) probe(ctx context.Context, r *fsRoot) (at block.Reader, found 
 	if at, err = c.bytes(r.part); err != nil {
 		return nil, found, fmt.Errorf("%s: %w", r, err)
 	}
-	found, err = c.found, c.foundErr
-	if r.part != 0 {
+	if r.part == 0 {
+		found, err = c.recognised(ctx)
+	} else {
 		found, err = probe.Probe(ctx, at)
 	}
 	if found.Kind == probe.KindFilesystem {
@@ -188,7 +229,10 @@ func (c *content) extent(part int) (extent, error) {
 	if part == 0 {
 		return extent{0, c.device.Size()}, nil
 	}
-	for _, p := range partitions(c.found) {
+	c.mu.Lock()
+	found := c.found
+	c.mu.Unlock()
+	for _, p := range partitions(found) {
 		if p.Index == part {
 			return extent{p.OffsetBytes, p.LengthBytes}, nil
 		}

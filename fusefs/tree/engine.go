@@ -45,13 +45,15 @@ type Kernel interface {
 	Users(ctx context.Context, metadata string) (map[uint32]lend.User, error)
 	// Watch calls changed whenever that may have changed, until ctx is done.
 	Watch(ctx context.Context, changed func()) error
-	// Lend activates a device read-only, LendSnapshot a temporary snapshot of it.
-	Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (*os.File, error)
+	// Lend activates a device read-only, and its pool with it unless data is "";
+	// LendSnapshot a temporary snapshot of it. done waits until it has gone, once
+	// nothing uses it.
+	Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
 	LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
 	// Part activates a part of a device that was lent, Scratch one over it that can
 	// be written to, and loses it.
-	Part(ctx context.Context, device *os.File, offset, length int64) (*os.File, error)
-	Scratch(ctx context.Context, device *os.File) (*os.File, error)
+	Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error)
+	Scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error)
 	// Sweep removes what processes that were killed have left.
 	Sweep(ctx context.Context) error
 	Close() error

@@ -34,20 +34,20 @@ func (*kernel) Watch(ctx context.Context, _ func()) error {
 	return ctx.Err()
 }
 
-func (*kernel) Lend(context.Context, string, string, uint32, int64) (*os.File, error) {
-	return nil, syscall.EOPNOTSUPP
+func (*kernel) Lend(context.Context, string, string, uint32, int64) (*os.File, func() error, error) {
+	return nil, nil, syscall.EOPNOTSUPP
 }
 
 func (*kernel) LendSnapshot(context.Context, string, uint32, int64) (*os.File, func() error, error) {
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
-func (*kernel) Part(context.Context, *os.File, int64, int64) (*os.File, error) {
-	return nil, syscall.EOPNOTSUPP
+func (*kernel) Part(context.Context, *os.File, int64, int64) (*os.File, func() error, error) {
+	return nil, nil, syscall.EOPNOTSUPP
 }
 
-func (*kernel) Scratch(context.Context, *os.File) (*os.File, error) {
-	return nil, syscall.EOPNOTSUPP
+func (*kernel) Scratch(context.Context, *os.File) (*os.File, func() error, error) {
+	return nil, nil, syscall.EOPNOTSUPP
 }
 
 func (*kernel) Sweep(context.Context) error { return nil }
@@ -108,39 +108,41 @@ func TestEngineWithoutDeviceMapperIsDirect(t *testing.T) {
 	}
 }
 
-func TestUsageCountsWhenSomebodyBeginsToWrite(t *testing.T) {
+func TestUsageCountsActivations(t *testing.T) {
 	t.Parallel()
 	const id = 7
 	writer := map[uint32]lend.User{id: {Name: "w", Writable: true}}
 	k := &kernel{users: map[uint32]lend.User{}}
 	p := &pool{}
 	for i, step := range []struct {
-		users    map[uint32]lend.User
-		err      error
-		writable bool
-		begun    int
+		users map[uint32]lend.User
+		err   error
+		inUse bool
+		begun int
 	}{
 		{map[uint32]lend.User{}, nil, false, 0},
-		{map[uint32]lend.User{id: {Name: "r"}}, nil, false, 0},
+		{map[uint32]lend.User{id: {Name: "r"}}, nil, true, 1},
 		{writer, nil, true, 1},
-		{writer, nil, true, 1},
-		{nil, errors.New("cannot be asked"), true, 1}, // then nobody knows
 		{map[uint32]lend.User{}, nil, false, 1},
 		{writer, nil, true, 2},
+		{writer, nil, true, 2},
+		{nil, errors.New("cannot be asked"), true, 2}, // then nobody knows
+		{map[uint32]lend.User{}, nil, false, 2},
+		{writer, nil, true, 3},
 	} {
 		k.mu.Lock()
 		k.users, k.err = step.users, step.err
 		k.mu.Unlock()
 		before := p.usage.activations(id)
 		moved := p.observe(t.Context(), k)
-		if got := p.usage.activations(id); p.usage.writable(id) != step.writable || got != step.begun || moved != (got != before) {
-			t.Errorf("step %d: writable %v, began %d times, moved %v", i, p.usage.writable(id), got, moved)
+		if got := p.usage.activations(id); p.usage.inUse(id) != step.inUse || got != step.begun || moved != (got != before) {
+			t.Errorf("step %d: in use %v, began %d times, moved %v", i, p.usage.inUse(id), got, moved)
 		}
 	}
 	if !p.usage.moved.Load() {
 		t.Error("the view is not told")
 	}
-	if (&usage{}).writable(id) != true {
+	if !(&usage{}).inUse(id) {
 		t.Error("what was never looked at is taken for idle")
 	}
 }

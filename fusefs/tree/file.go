@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"syscall"
 
 	"thintree/volfs"
@@ -19,11 +20,16 @@ type File struct {
 	// no two of them need to be the same.
 	Made bool
 
-	bytes volfs.File
 	tree  *Tree
 	root  *fsRoot // of a file in a volume
 	lease *lease
 	where string // for errors
+
+	passed bool // see Pass; guarded by leases.mu
+
+	mu     sync.RWMutex // held to read by who uses bytes
+	bytes  volfs.File
+	closed bool // bytes are; guarded by mu
 }
 
 // Open opens a file for reading: EISDIR for a folder, EINVAL for what cannot be
@@ -70,8 +76,17 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 		t.leases.release(l)
 		return nil, fmt.Errorf("%s: %w", f.where, err)
 	}
+	if !t.leases.hold(f) {
+		err := errors.Join(fmt.Errorf("%s: %w", f.where, errEvicted), f.close())
+		t.leases.release(l)
+		return nil, err
+	}
 	return f, nil
 }
+
+// errEvicted unwraps to ESTALE, at which the kernel looks up a path once more and
+// opens what it finds.
+var errEvicted = fmt.Errorf("its volume was unmounted: %w", syscall.ESTALE)
 
 func notFile(where string, fileType uint32) error {
 	if fileType == syscall.S_IFDIR {
@@ -88,6 +103,11 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return 0, fmt.Errorf("%s: %w", f.where, errEvicted)
+	}
 	n, err := f.bytes.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%s: at byte %d: %w", f.where, off+int64(n), err)
@@ -97,18 +117,39 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // NextData and NextHole are lseek(2)'s SEEK_DATA and SEEK_HOLE: io.EOF where
 // there is none.
-func (f *File) NextData(off int64) (int64, error) { return f.bytes.NextData(off) }
+func (f *File) NextData(off int64) (int64, error) { return f.seek(off, volfs.File.NextData) }
 
 // NextHole is described at NextData.
-func (f *File) NextHole(off int64) (int64, error) { return f.bytes.NextHole(off) }
+func (f *File) NextHole(off int64) (int64, error) { return f.seek(off, volfs.File.NextHole) }
+
+func (f *File) seek(off int64, next func(volfs.File, int64) (int64, error)) (int64, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.closed {
+		return 0, fmt.Errorf("%s: %w", f.where, errEvicted)
+	}
+	return next(f.bytes, off)
+}
 
 // Close closes the file.
 func (f *File) Close() error {
-	err := f.bytes.Close()
-	if f.lease != nil {
-		f.tree.leases.release(f.lease)
+	if f.lease == nil {
+		return f.close()
 	}
+	if !f.tree.leases.drop(f) {
+		return nil // Evict has
+	}
+	err := f.close()
+	f.tree.leases.release(f.lease)
 	return err
+}
+
+// close closes the bytes, once nobody reads them.
+func (f *File) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return f.bytes.Close()
 }
 
 // Readlink gives the target of a link.

@@ -38,7 +38,8 @@ type VolumeInfo struct {
 	// Engine is what would read the volume's filesystem, and EngineWhy why that.
 	Engine    Engine `json:"engine"`
 	EngineWhy string `json:"engine_why"`
-	// Live says that somebody may be writing to the volume. InUseAs is the
+	// Live says that the volume may change: somebody else has it active, or the pool,
+	// and what they use cannot be told. InUseAs is the
 	// device-mapper device by which somebody has it active, LiveShown what is shown
 	// of it then: bind, snapshot or disk, or auto where that is not known before it
 	// is opened.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
+	"time"
 
 	"thintree/thin"
 	"thintree/volfs"
@@ -27,39 +29,38 @@ const (
 // extent is where in a volume something lies, in bytes.
 type extent struct{ offset, length int64 }
 
+// underWay is how long a mount may be under way of a device that is open already.
+const underWay = 200 * time.Millisecond
+
 // openKernel has the kernel read what was found on a volume, or in at of it where
 // it is a partition. live is how a volume that is in use is shown then: LiveDisk
-// says that it was left to the direct engine.
-func (t *Tree) openKernel(ctx context.Context, c choice, r *fsRoot, sizeBytes int64, at extent, found probe.Signature) (_ volfs.FS, live Live, err error) {
-	info := infoOf(found)
-	live = c.live
+// says that it is left to the direct engine.
+func (t *Tree) openKernel(ctx context.Context, c choice, r *fsRoot, sizeBytes int64, at extent, found probe.Signature) (fs volfs.FS, live Live, err error) {
+	info, live := infoOf(found), c.live
 	if live == LiveAuto || live == LiveBind {
 		fs, err := t.openMounted(ctx, c, r, info)
+		for began := time.Now(); live == LiveAuto && errors.Is(err, kernelfs.ErrNotMounted) && time.Since(began) < underWay; {
+			time.Sleep(underWay / 10)
+			fs, err = t.openMounted(ctx, c, r, info)
+		}
 		if err == nil || live == LiveBind || !errors.Is(err, kernelfs.ErrNotMounted) {
 			return fs, LiveBind, err
 		}
 		live = LiveSnapshot
 	}
-	var device *os.File
-	done := func() error { return nil }
-	if live == LiveSnapshot {
-		device, done, err = t.opts.Kernel.LendSnapshot(ctx, r.vol.pool.record.Metadata, r.vol.deviceID, sizeBytes)
-		if mode := (*thin.PoolModeError)(nil); c.live == LiveAuto && errors.As(err, &mode) {
-			t.log.Info("a volume in use is shown as it lies on the disk", "volume", r.vol.name, "reason", err)
-			return nil, LiveDisk, nil
-		}
-	} else {
-		p := r.vol.pool.record
-		device, err = t.opts.Kernel.Lend(ctx, p.Metadata, p.Data, r.vol.deviceID, sizeBytes)
+	d := &lent{}
+	fs, err = t.mountLent(ctx, d, live == LiveSnapshot, c.shared, r, sizeBytes, at, info)
+	if d.top != nil {
+		d.top.Close() // what is mounted holds it
 	}
-	if err != nil {
-		return nil, live, err
+	if err == nil {
+		return lentFS{fs, d}, live, nil
 	}
-	fs, err := t.mountLent(ctx, device, r, sizeBytes, at, info)
-	if err != nil {
-		return nil, live, errors.Join(err, done())
+	if mode := (*thin.PoolModeError)(nil); c.live == LiveAuto && errors.As(err, &mode) {
+		t.log.Info("a volume in use is shown as it lies on the disk", "volume", r.vol.name, "reason", err)
+		return nil, LiveDisk, d.gone()
 	}
-	return lentFS{fs, done}, live, nil
+	return nil, live, errors.Join(err, d.gone())
 }
 
 func infoOf(s probe.Signature) volfs.Info {
@@ -74,43 +75,76 @@ func (t *Tree) openMounted(ctx context.Context, c choice, r *fsRoot, info volfs.
 	return kernelfs.OpenLive(ctx, c.user.Number, info)
 }
 
-// mountLent mounts what was lent, and closes it.
-func (t *Tree) mountLent(ctx context.Context, device *os.File, r *fsRoot, sizeBytes int64, at extent, info volfs.Info) (volfs.FS, error) {
-	defer func() { device.Close() }()
-	if at.length != sizeBytes {
-		part, err := t.opts.Kernel.Part(ctx, device, at.offset, at.length)
-		if err != nil {
-			return nil, err
+// mountLent borrows the volume, or a snapshot of it, and mounts it.
+func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r *fsRoot, sizeBytes int64, at extent, info volfs.Info) (volfs.FS, error) {
+	k, p := t.opts.Kernel, r.vol.pool.record
+	var err error
+	if snapshot {
+		err = d.add(k.LendSnapshot(ctx, p.Metadata, r.vol.deviceID, sizeBytes))
+	} else {
+		data := p.Data
+		if shared && t.opts.Engine != EngineKernel {
+			data = "" // a pool that has gone since is not to be activated
 		}
-		device.Close()
-		device = part
+		err = d.add(k.Lend(ctx, p.Metadata, data, r.vol.deviceID, sizeBytes))
 	}
-	if t.opts.Journal == JournalSkip {
-		return kernelfs.Open(device, info, kernelfs.SkipJournal)
+	if err == nil && at.length != sizeBytes {
+		err = d.add(k.Part(ctx, d.top, at.offset, at.length))
 	}
-	fs, err := kernelfs.Open(device, info, kernelfs.ReplayJournal)
-	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
-		return fs, err
-	}
-	scratch, err := t.opts.Kernel.Scratch(ctx, device)
 	if err != nil {
 		return nil, err
 	}
-	defer scratch.Close()
-	if fs, err = kernelfs.Open(scratch, info, kernelfs.ReplayJournal); err != nil {
+	if t.opts.Journal == JournalSkip {
+		return kernelfs.Open(d.top, info, kernelfs.SkipJournal)
+	}
+	fs, err := kernelfs.Open(d.top, info, kernelfs.ReplayJournal)
+	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
+		return fs, err
+	}
+	if err := d.add(k.Scratch(ctx, d.top)); err != nil {
+		return nil, err
+	}
+	if fs, err = kernelfs.Open(d.top, info, kernelfs.ReplayJournal); err != nil {
 		return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it lies): %w", err)
 	}
 	t.log.Debug("replayed a journal in memory", "volume", r.vol.name)
 	return fs, nil
 }
 
-// lentFS is told when it is closed.
+// lent is a stack of devices that the kernel has activated for a filesystem.
+type lent struct {
+	top  *os.File
+	done []func() error // of each, from the lowest
+}
+
+// add puts a device on the stack, which holds those below.
+func (d *lent) add(f *os.File, done func() error, err error) error {
+	if err != nil {
+		return err
+	}
+	if d.top != nil {
+		d.top.Close()
+	}
+	d.top, d.done = f, append(d.done, done)
+	return nil
+}
+
+// gone waits until all have gone, when nothing uses them any more.
+func (d *lent) gone() error {
+	var errs []error
+	for _, done := range slices.Backward(d.done) {
+		errs = append(errs, done())
+	}
+	return errors.Join(errs...)
+}
+
+// lentFS has what it lies on go with it.
 type lentFS struct {
 	volfs.FS
-	done func() error
+	lent *lent
 }
 
 func (f lentFS) Close() error {
 	err := f.FS.Close()
-	return errors.Join(err, f.done())
+	return errors.Join(err, f.lent.gone())
 }

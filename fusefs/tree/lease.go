@@ -23,14 +23,17 @@ type leases struct {
 	load    func(context.Context, *volume) (*content, error)
 	log     *slog.Logger
 
-	mu     sync.Mutex
-	held   map[*volume]*lease // opening, open and closing
-	slots  int                // of max, how many are taken
-	unused list.List          // of *lease with refs == 0, the longest idle first
-	queue  list.List          // of chan struct{}, newcomers in turn; each gets a slot by a close of its channel
-	timer  *time.Timer        // closes what is idle; nil while nothing is
-	next   time.Time          // when timer fires
-	closed bool
+	mu      sync.Mutex
+	held    map[*volume]*lease // opening, open and closing
+	slots   int                // of max, how many are taken
+	unused  list.List          // of *lease with refs == 0, the longest idle first
+	queue   list.List          // of newcomer, in turn
+	closing int                // how many volumes are being closed
+	timer   *time.Timer        // closes what is idle; nil while nothing is
+	next    time.Time          // when timer fires
+	closed  bool
+
+	finishing sync.WaitGroup // of volumes that expire closes
 }
 
 // lease is one volume that is open, or on its way there or back.
@@ -48,6 +51,7 @@ type lease struct {
 	since   time.Time     // when refs became 0
 	place   *list.Element // in unused
 	closing bool
+	files   map[*File]struct{} // open in it, each with a reference
 }
 
 func newLeases(o Options, load func(context.Context, *volume) (*content, error)) *leases {
@@ -181,10 +185,10 @@ func (ls *leases) release(l *lease) {
 	ls.mu.Lock()
 	l.refs--
 	closeNow := false
-	if l.refs == 0 && ls.held[l.vol] == l && !l.closing {
+	if l.refs == 0 && ls.held[l.vol] == l {
 		select {
 		case <-l.ready:
-			closeNow = ls.rest(l)
+			closeNow = l.closing || ls.rest(l)
 		default:
 			l.cancel()
 		}
@@ -199,12 +203,16 @@ func (ls *leases) release(l *lease) {
 // has to be closed at once, by finish, because it is wanted by a newcomer or
 // its volume is gone. Called with mu held.
 func (ls *leases) rest(l *lease) (closeNow bool) {
-	if ls.closed || ls.queue.Len() > 0 || l.vol.gone.Load() {
-		l.closing = true
+	wanted := ls.queue.Len() > ls.closing
+	if ls.closed || l.vol.gone.Load() || wanted && ls.graceNow() == 0 {
+		ls.begin(l)
 		return true
 	}
 	l.since = time.Now()
 	l.place = ls.unused.PushBack(l)
+	if wanted {
+		ls.wake(grace)
+	}
 	if idle := ls.idleOf(l); idle > 0 {
 		ls.wake(idle)
 	}
@@ -240,7 +248,13 @@ func (ls *leases) wake(after time.Duration) {
 func (ls *leases) retire(l *lease) {
 	ls.unused.Remove(l.place)
 	l.place = nil
+	ls.begin(l)
+}
+
+// begin begins to close a lease; finish ends it. Called with mu held.
+func (ls *leases) begin(l *lease) {
 	l.closing = true
+	ls.closing++
 }
 
 // finish closes the volume of a lease that is closing and gives its slot on.
@@ -250,33 +264,38 @@ func (ls *leases) finish(l *lease) {
 	}
 	ls.mu.Lock()
 	delete(ls.held, l.vol)
+	ls.closing--
 	ls.giveSlot()
 	ls.mu.Unlock()
 	close(l.gone)
 }
 
-// expire closes the volumes that have been idle for long enough.
+// expire closes the volumes that have been idle for long enough, or that newcomers
+// want.
 func (ls *leases) expire() {
 	ls.mu.Lock()
 	ls.timer = nil
 	now := time.Now()
 	var done []*lease
+	for l := ls.victim(); l != nil; l = ls.victim() {
+		done = append(done, l)
+	}
 	for e := ls.unused.Front(); e != nil; {
 		l := e.Value.(*lease)
 		e = e.Next()
 		idle := ls.idleOf(l)
-		if left := idle - now.Sub(l.since); left <= 0 {
+		if left := idle - now.Sub(l.since); idle > 0 && left <= 0 {
 			ls.retire(l)
 			done = append(done, l)
-		} else if !ls.closed {
+		} else if idle > 0 && !ls.closed {
 			ls.wake(left)
 		}
 	}
-	ls.mu.Unlock()
 	for _, l := range done {
 		ls.log.Debug("closing an idle volume", "volume", l.vol.name, "idle", now.Sub(l.since).Round(time.Millisecond))
-		ls.finish(l)
+		ls.finishing.Go(func() { ls.finish(l) })
 	}
+	ls.mu.Unlock()
 }
 
 // holds tells whether a volume is open, or about to be.
@@ -353,4 +372,5 @@ func (ls *leases) shutdown() {
 	for _, l := range done {
 		ls.finish(l)
 	}
+	ls.finishing.Wait()
 }

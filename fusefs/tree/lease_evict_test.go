@@ -3,6 +3,7 @@ package tree
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestIdleVolumeMakesRoomAlsoWithoutAnyWait(t *testing.T) {
@@ -18,5 +19,46 @@ func TestIdleVolumeMakesRoomAlsoWithoutAnyWait(t *testing.T) {
 		if n := b.active.Load(); n != 0 {
 			t.Errorf("%d volumes are left open", n)
 		}
+	})
+}
+
+// TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep has somebody use a volume again
+// and again while another one waits for the only slot.
+func TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{MaxActive: 1, Idle: time.Hour, OpenTimeout: time.Minute})
+		v := volumes(2)
+		walker := b.mustAcquire(t, v[0])
+		var served time.Duration
+		began := time.Now()
+		go func() {
+			l, err := b.acquire(t.Context(), v[1])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			served = time.Since(began)
+			b.release(l)
+		}()
+		synctest.Wait()
+		for range 10 {
+			b.release(walker)
+			time.Sleep(grace / 2)
+			walker = b.mustAcquire(t, v[0])
+		}
+		if n := b.opens.Load(); n != 1 {
+			t.Errorf("%d opens while it was used all the time", n)
+		}
+		for served == 0 {
+			b.release(walker)
+			time.Sleep(grace / 2)
+			walker = b.mustAcquire(t, v[0])
+		}
+		// A close and an open take a second each.
+		if most := longestGrace + 2*time.Second + grace; served > most {
+			t.Errorf("the other one was served after %v, want %v at most", served, most)
+		}
+		b.release(walker)
+		b.shutdown()
 	})
 }

@@ -158,10 +158,11 @@ func (r *fsRoot) shown(id NodeID, a volfs.Attr) volfs.Attr {
 	return a
 }
 
-// live tells whether somebody may be writing to the volume.
+// live tells whether the volume may change: somebody has it active, for all that is
+// known.
 func (r *fsRoot) live() bool {
 	p := r.vol.pool
-	return p.reader.Live() && p.usage.writable(r.vol.deviceID)
+	return p.reader.Live() && p.usage.inUse(r.vol.deviceID)
 }
 
 // diskIno is the inode number on the disk of a node.

@@ -17,12 +17,8 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 		return nil
 	}
 	turn := make(chan struct{})
-	place := ls.queue.PushBack(turn)
-	var victim *lease
-	if front := ls.unused.Front(); front != nil {
-		victim = front.Value.(*lease)
-		ls.retire(victim)
-	}
+	place := ls.queue.PushBack(newcomer{turn, time.Now()})
+	victim := ls.victim()
 	ls.mu.Unlock()
 	if victim != nil {
 		ls.log.Debug("closing the longest idle volume to make room", "volume", victim.vol.name, "for", v.name)
@@ -58,11 +54,54 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 	return err
 }
 
+// newcomer waits for a slot.
+type newcomer struct {
+	turn  chan struct{} // closed when there is one
+	since time.Time
+}
+
+const (
+	// grace is how long a volume stays open after a use where newcomers wait: who
+	// walks in it comes again at once, and would have to wait in turn for each
+	// request.
+	grace = 50 * time.Millisecond
+	// longestGrace is how long a newcomer has waited when there is none any more, and
+	// what they have to be willing to wait.
+	longestGrace = time.Second
+)
+
+// graceNow is how long a volume that is not used any more may stay open. Called
+// with mu held.
+func (ls *leases) graceNow() time.Duration {
+	front := ls.queue.Front()
+	if front == nil || ls.timeout < longestGrace || time.Since(front.Value.(newcomer).since) > longestGrace {
+		return 0
+	}
+	return grace
+}
+
+// victim takes the longest idle volume out, to be closed for a newcomer, if there
+// are more of them than volumes that are closed already. Where it was just used
+// there is none now, but later. Called with mu held.
+func (ls *leases) victim() *lease {
+	front := ls.unused.Front()
+	if front == nil || ls.queue.Len() <= ls.closing {
+		return nil
+	}
+	l := front.Value.(*lease)
+	if left := ls.graceNow() - time.Since(l.since); left > 0 {
+		ls.wake(left)
+		return nil
+	}
+	ls.retire(l)
+	return l
+}
+
 // giveSlot passes a slot to the newcomer whose turn it is, or frees it. Called
 // with mu held.
 func (ls *leases) giveSlot() {
 	if front := ls.queue.Front(); front != nil {
-		close(ls.queue.Remove(front).(chan struct{}))
+		close(ls.queue.Remove(front).(newcomer).turn)
 		return
 	}
 	ls.slots--

@@ -2,27 +2,26 @@ package tree
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// usage is which devices of an active pool somebody else has active, so that they
-// can write to them. What nobody has cannot change.
+// usage is which devices of an active pool somebody else has active: read-only
+// ones too, as that can change without a sign. What nobody has cannot change.
 type usage struct {
-	mu      sync.Mutex
-	known   bool            // it is; otherwise any may be written to; guarded by mu
-	writing map[uint32]bool // guarded by mu
-	begun   map[uint32]int  // how often that began; guarded by mu
+	mu    sync.Mutex
+	known bool            // it is; otherwise any may be active; guarded by mu
+	users map[uint32]bool // guarded by mu
+	begun map[uint32]int  // how often that began; guarded by mu
 
 	moved atomic.Bool // it began since the view was made
 }
 
-func (u *usage) writable(id uint32) bool {
+func (u *usage) inUse(id uint32) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return !u.known || u.writing[id]
+	return !u.known || u.users[id]
 }
 
 func (u *usage) activations(id uint32) int {
@@ -46,14 +45,10 @@ func (p *pool) observe(ctx context.Context, k Kernel) (moved bool) {
 	if u.known = err == nil; err != nil {
 		return false
 	}
-	before := u.writing
-	u.writing = make(map[uint32]bool)
-	for id, user := range users {
-		if user.Writable {
-			u.writing[id] = true
-		}
-	}
-	for id := range maps.Keys(u.writing) {
+	before := u.users
+	u.users = make(map[uint32]bool, len(users))
+	for id := range users {
+		u.users[id] = true
 		if before != nil && !before[id] {
 			if u.begun == nil {
 				u.begun = make(map[uint32]int)

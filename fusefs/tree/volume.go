@@ -37,7 +37,7 @@ type identity struct {
 	creationTime uint32
 	// epoch is the pool's: see thin.PoolReader.Epoch.
 	epoch int
-	// activations counts how often somebody has begun to be able to write to it.
+	// activations counts how often somebody else has activated it.
 	activations int
 }
 

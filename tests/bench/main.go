@@ -15,7 +15,11 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	work := run
+	if len(os.Args) > 1 && os.Args[1] == serveCommand {
+		work = func() error { return serve(os.Args[2:]) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -39,7 +43,7 @@ func run() (err error) {
 	if err := b.sh("go build -trimpath -o " + b.program + " thintree"); err != nil {
 		return err
 	}
-	for _, part := range []func() error{b.volume, b.manyVolumes, b.largePool} {
+	for _, part := range []func() error{b.volume, b.passthrough, b.manyVolumes, b.largePool} {
 		if err := part(); err != nil {
 			return err
 		}

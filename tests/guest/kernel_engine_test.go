@@ -3,13 +3,11 @@ package guest
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"thintree/tests/manifest"
 )
@@ -31,7 +29,7 @@ func TestKernelEngine(t *testing.T) {
 		before := kernelState(t)
 
 		t.Run("of an active pool", func(t *testing.T) {
-			mnt := mountTree(t, append([]string{"--idle", "4s"}, source...)...)
+			mnt := mountTree(t, append([]string{"--idle", "2s"}, source...)...)
 			isIdle(t, before, func() { sh(t, "ls -l "+mnt+"/volumes "+mnt+"/info && cat "+mnt+"/pools/*") })
 			for _, v := range engineVolumes {
 				sh(t, "ls "+filepath.Join(mnt, "volumes", v.name, "dir"))
@@ -42,8 +40,17 @@ func TestKernelEngine(t *testing.T) {
 				within(t, seconds, "it is closed when it is idle", func() error { return sameState(t, before) })
 			}
 		})
-		t.Run("of a killed daemon", func(t *testing.T) {
-			killRounds(t, before, source)
+		t.Run("what only the kernel reads", func(t *testing.T) {
+			mnt := mountTree(t, append([]string{"--engine", "direct"}, source...)...)
+			equal(t, want["ext4"], filepath.Join(mnt, "volumes/ext4"))
+			for _, name := range []string{"xfs", "btrfs"} {
+				_, err := os.ReadDir(filepath.Join(mnt, "volumes", name))
+				wants(t, name+" by the direct engine", err, syscall.EMEDIUMTYPE)
+				if info := sh(t, "cat "+mnt+"/info/"+name+".json"); !strings.Contains(info, `"holds": "`+name) {
+					t.Errorf("its info does not name %s: %s", name, info)
+				}
+			}
+			noError(t, sameState(t, before))
 		})
 		sh(t, "dmsetup remove pool && losetup -D")
 		before = kernelState(t)
@@ -131,31 +138,6 @@ func isIdle(t *testing.T, before string, look func()) {
 	look()
 	if err := sameState(t, before); err != nil {
 		t.Errorf("looking at lists: %v", err)
-	}
-}
-
-// killRounds kills the daemon again and again while its tree is walked.
-func killRounds(t *testing.T, before string, source []string) {
-	for round := range 8 {
-		mnt := t.TempDir()
-		if _, err := thintree(append(append([]string{"mount"}, source...), mnt)...); err != nil {
-			t.Fatal(err)
-		}
-		walk := exec.Command("find", mnt+"/volumes", "-type", "f", "-exec", "cat", "{}", ";")
-		if err := walk.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(round*40) * time.Millisecond)
-		if err := syscall.Kill(server(t, mnt), syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		walk.Wait()
-		within(t, seconds, "nothing is left", func() error {
-			if text, err := os.ReadFile("/proc/self/mounts"); err != nil || strings.Contains(string(text), mnt) {
-				return fmt.Errorf("the dead tree is mounted (%v)", err)
-			}
-			return sameState(t, before)
-		})
 	}
 }
 

@@ -3,8 +3,13 @@ package lend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"thintree/thin"
 	"thintree/thin/dm"
@@ -29,17 +34,75 @@ func New(k *thin.Kernel) *Lender {
 func (l *Lender) Close() error { return l.kernel.Close() }
 
 // Lend activates a device of a pool, by the paths of the pool's metadata and data,
-// and opens it. A pool that nobody has active is activated for it. Its caches are
-// its own: what somebody writes to the device meanwhile, through another
-// activation, need not be seen; [Lender.User] tells whether there is one.
-func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (*os.File, error) {
+// and opens it. A pool that nobody has active is activated for it, unless data is
+// "": then the error is [thin.ErrNotActive]. Its caches are its own: what somebody
+// writes to the device meanwhile, through another activation, need not be seen;
+// [Lender.Users] tells whether there is one.
+//
+// The device goes with its last user. done, which is called when the file is closed
+// and what was mounted from it unmounted, waits for that: the kernel does it by
+// itself, but later.
+func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
 	s := l.state(metadata)
+	until := time.Now().Add(longestSuspended)
+	for try := 0; ; {
+		f, done, err = l.lend(ctx, s, metadata, data, id, sizeBytes)
+		suspended, passing := l.passing(ctx, s, err)
+		switch {
+		case suspended && time.Now().After(until):
+			return nil, nil, fmt.Errorf("the pool has been suspended for %v: %w", longestSuspended, unix.EBUSY)
+		case suspended:
+		case passing && try < maxTries:
+			try++
+		default:
+			return f, done, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+const (
+	// longestSuspended is how long a pool is waited for that somebody has suspended.
+	// A change of its table takes milliseconds.
+	longestSuspended = 5 * time.Second
+	// maxTries is how often a pool is looked for again that goes, or comes, just now.
+	maxTries = 20
+	pause    = 10 * time.Millisecond
+)
+
+// passingErrors are what the kernel says where the pool is not there any more, or
+// suspended, or still there while it is activated anew.
+var passingErrors = []unix.Errno{unix.ENXIO, unix.ENODEV, unix.EINVAL, unix.EBUSY}
+
+// passing tells whether a device cannot be activated because its pool is suspended,
+// or may be another one than was seen last.
+func (l *Lender) passing(ctx context.Context, s *state, err error) (suspended, passing bool) {
+	var errno unix.Errno
+	if !errors.As(err, &errno) || !slices.Contains(passingErrors, errno) {
+		return false, false
+	}
+	s.mu.Lock()
+	p := s.pool
+	s.at = time.Time{}
+	s.mu.Unlock()
+	if p == nil {
+		return false, true
+	}
+	info, err := l.kernel.DM().Info(ctx, p.Name())
+	return err == nil && info.Suspended, true
+}
+
+func (l *Lender) lend(ctx context.Context, s *state, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
 	p, err := l.pool(ctx, s, metadata)
 	if err == nil {
 		return l.lendOf(ctx, p, id, sizeBytes)
 	}
-	if !errors.Is(err, thin.ErrNotActive) {
-		return nil, err
+	if !errors.Is(err, thin.ErrNotActive) || data == "" {
+		return nil, nil, err
 	}
 	s.activating.Lock()
 	defer s.activating.Unlock()
@@ -50,19 +113,19 @@ func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, siz
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return l.lendOf(ctx, p, id, sizeBytes)
 }
 
-func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes int64) (*os.File, error) {
+func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
 	d, err := named(l.owner, func(name, uuid string) (thin.Device, error) {
 		return p.ActivateDevice(ctx, thin.Activation{
 			Name: name, UUID: uuid, ID: id, SizeBytes: sizeBytes, ReadOnly: true, Udev: dm.Hidden,
 		})
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return l.leave(ctx, d.Name, d.Number)
 }
@@ -82,34 +145,49 @@ func (l *Lender) lendPool(ctx context.Context, metadata, data string) (*thin.Poo
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := l.leave(ctx, p.Name(), info.Number)
+	f, _, err := l.leave(ctx, p.Name(), info.Number)
 	return p, f, err
 }
 
 // stack activates a table over devices that were lent, and opens it. It holds
 // them.
-func (l *Lender) stack(ctx context.Context, t dm.Target, readOnly bool) (*os.File, error) {
+func (l *Lender) stack(ctx context.Context, t dm.Target, readOnly bool) (f *os.File, done func() error, err error) {
 	info, err := named(l.owner, func(name, uuid string) (dm.Info, error) {
 		return l.kernel.DM().Activate(ctx, dm.Spec{
 			Name: name, UUID: uuid, Table: []dm.Target{t}, ReadOnly: readOnly, Udev: dm.Hidden,
 		})
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return l.leave(ctx, info.Name, info.Number)
 }
 
 // leave opens an active device, and has it go with its last user.
-func (l *Lender) leave(ctx context.Context, name string, number uint64) (*os.File, error) {
-	f, err := os.Open(dm.NodePath(number))
+func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.File, done func() error, err error) {
+	f, err = os.Open(dm.NodePath(number))
 	// Where it could not be opened it goes now.
 	_, removeErr := l.kernel.DM().Remove(context.WithoutCancel(ctx), name, true, dm.Hidden)
 	if err := errors.Join(err, removeErr); err != nil {
 		if f != nil {
 			f.Close()
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return f, nil
+	return f, func() error { return l.gone(name) }, nil
 }
+
+// gone waits until a device has gone that nobody uses any more. One that somebody
+// looks into goes later.
+func (l *Lender) gone(name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), longestGoing)
+	defer cancel()
+	_, err := l.kernel.RemoveDevice(ctx, name, false, dm.Hidden)
+	if errors.Is(err, dm.ErrInUse) {
+		return nil
+	}
+	return err
+}
+
+// longestGoing is how long a device is waited for.
+const longestGoing = 100 * time.Millisecond

@@ -13,14 +13,15 @@ import (
 const sectorBytes = 512
 
 // Part activates a part of a device that was lent: a partition. offset and length
-// are in bytes, multiples of 512. The device may be closed then.
-func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64) (*os.File, error) {
+// are in bytes, multiples of 512. The device may be
+// closed then. done is as for [Lender.Lend].
+func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
 	if offset < 0 || length <= 0 || offset%sectorBytes != 0 || length%sectorBytes != 0 {
-		return nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, sectorBytes)
+		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, sectorBytes)
 	}
 	under, err := deviceText(device)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return l.stack(ctx, dm.Target{
 		Length: uint64(length) / sectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/sectorBytes),

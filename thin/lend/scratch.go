@@ -23,19 +23,19 @@ const (
 // Scratch activates a device over one that was lent that can be written to: what
 // is written goes to this host's memory, and is lost with it. So a filesystem can
 // replay its journal, and nothing beneath is changed. The device may be closed
-// then.
-func (l *Lender) Scratch(ctx context.Context, device *os.File) (*os.File, error) {
+// then. done is as for [Lender.Lend].
+func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error) {
 	under, err := deviceText(device)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	length, err := device.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	memory, err := memoryDisk(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("memory to replay a journal in: %w", err)
+		return nil, nil, fmt.Errorf("memory to replay a journal in: %w", err)
 	}
 	defer memory.Close()
 	n := memory.Number()

@@ -49,11 +49,11 @@ func (l *Lender) LendSnapshot(ctx context.Context, metadata string, id uint32, s
 		if err != nil {
 			return nil, nil, err
 		}
-		f, err := l.lendOf(ctx, p, snapshot, sizeBytes)
+		f, gone, err := l.lendOf(ctx, p, snapshot, sizeBytes)
 		if err != nil {
 			return nil, nil, errors.Join(err, remove())
 		}
-		return f, remove, nil
+		return f, func() error { return errors.Join(gone(), remove()) }, nil
 	}
 	return nil, nil, fmt.Errorf("pool %s: the %d highest ids are in use: %w", p.Name(), maxSnapshots, thin.ErrIDInUse)
 }

@@ -1,0 +1,49 @@
+package tree
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// inKernel is a file of the kernel's.
+type inKernel struct{ *os.File }
+
+func (inKernel) NextData(off int64) (int64, error) { return off, nil }
+func (inKernel) NextHole(off int64) (int64, error) { return off, nil }
+
+func TestOnlyWhatTheKernelReadsAndNobodyWritesIsBacked(t *testing.T) {
+	t.Parallel()
+	open := func() *os.File {
+		f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	closed := &File{Kept: true, bytes: inKernel{open()}}
+	if err := closed.close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		file *File
+		want bool
+	}{
+		"of the kernel":           {&File{Kept: true, bytes: inKernel{open()}}, true},
+		"that may be written to":  {&File{bytes: inKernel{open()}}, false},
+		"read by this process":    {&File{Kept: true, bytes: image{nothing{}}}, false},
+		"made by this process":    {&File{Made: true, Kept: true, bytes: textFile{strings.NewReader("")}}, false},
+		"of an unmounted volume":  {closed, false},
+		"that was not opened yet": {&File{Kept: true}, false},
+	} {
+		used := false
+		got := c.file.Backed(func(fd int) {
+			used = fd == int(c.file.bytes.(inKernel).Fd())
+		})
+		if got != c.want || used != c.want {
+			t.Errorf("a file %s: %v, its descriptor was used: %v", name, got, used)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"syscall"
+)
+
+// BusyError says that a volume cannot be closed, because the kernel reads open
+// files in it past the tree: see [File.Pass]. It unwraps to EBUSY.
+type BusyError struct {
+	Volume string
+	Files  int // how many are open
+}
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself and cannot be cut off: close them, or leave them to their last close with --lazy", e.Volume, e.Files)
+}
+
+// Unwrap makes errors.Is(err, syscall.EBUSY) true.
+func (e *BusyError) Unwrap() error { return syscall.EBUSY }
+
+// Evict closes a volume now: what is open in it fails with ESTALE from then on, and
+// the next access opens it anew. It returns when it is closed; one that is not open
+// stays as it is. name is what [Tree.Find] takes, but no beginning of a name, or a
+// path of the tree that leads to the volume.
+//
+// Files that the kernel reads past the tree cannot be cut off. Where there are any
+// the error is a [BusyError], and nothing is closed; a lazy Evict closes all else,
+// and the kernel keeps what it has mounted until they are closed too.
+func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
+	v := t.named(ctx, name)
+	if v == nil {
+		return fmt.Errorf("%.300q: no such volume: the folder volumes has their names: %w", name, syscall.ENOENT)
+	}
+	// Also what was shown of its device before, and is still open.
+	of := func(other *volume) bool { return other.pool == v.pool && other.deviceID == v.deviceID }
+	var errs []error
+	for _, l := range t.leases.of(of) {
+		errs = append(errs, t.leases.evict(ctx, l, lazy))
+	}
+	return errors.Join(errs...)
+}
+
+// named finds a volume as Evict does. It reads nothing.
+func (t *Tree) named(ctx context.Context, name string) *volume {
+	v := t.current(ctx)
+	for _, p := range append(v.meant(name), name) {
+		if vol := v.volumeAt(p); vol != nil {
+			return vol
+		}
+	}
+	return nil
+}
+
+// volumeAt is the volume that a path leads to or into, nil where there is none.
+func (v *view) volumeAt(at string) *volume {
+	for range maxLinks {
+		at = path.Clean("/" + at)
+		n := v.root
+		rest := strings.Split(at[1:], "/")
+		for n != nil && n.root == nil && n.target == "" && len(rest) > 0 {
+			n, rest = n.child(rest[0]), rest[1:]
+		}
+		switch {
+		case n == nil:
+			return nil
+		case n.root != nil:
+			return n.root.vol
+		case n.target == "":
+			return nil // a folder above the volumes
+		}
+		at = path.Join(n.parent.path(), n.target, path.Join(rest...))
+	}
+	return nil
+}
+
+// of lists the leases of volumes.
+func (ls *leases) of(match func(*volume) bool) []*lease {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var list []*lease
+	for v, l := range ls.held {
+		if match(v) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// evict closes a volume and what is open in it, and waits until that is done.
+func (ls *leases) evict(ctx context.Context, l *lease, lazy bool) error {
+	if err := l.wait(ctx); err != nil {
+		return err
+	}
+	if err := ls.cut(l, lazy); err != nil {
+		return err
+	}
+	interrupt, _ := ctx.Value(Interrupt{}).(<-chan struct{})
+	select {
+	case <-l.gone:
+		return nil
+	case <-interrupt:
+		return context.Canceled
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cut begins to close a volume that is open, if it is: it goes with the last
+// request that uses it now.
+func (ls *leases) cut(l *lease, lazy bool) error {
+	ls.mu.Lock()
+	if l.closing || ls.held[l.vol] != l {
+		ls.mu.Unlock()
+		return nil
+	}
+	passed := 0
+	for f := range l.files {
+		if f.passed {
+			passed++
+		}
+	}
+	if passed > 0 && !lazy {
+		ls.mu.Unlock()
+		return &BusyError{Volume: l.vol.name, Files: passed}
+	}
+	unused := l.refs == 0
+	if l.place != nil {
+		ls.retire(l)
+	} else {
+		ls.begin(l)
+	}
+	files := l.files
+	l.files = nil
+	ls.mu.Unlock()
+	go func() {
+		if unused {
+			ls.finish(l)
+		}
+		for f := range files {
+			if err := f.close(); err != nil {
+				ls.log.Warn("closing a file", "file", f.where, "error", err)
+			}
+			ls.release(l)
+		}
+	}()
+	return nil
+}
+
+// hold adds an open file to those of its lease. It is false where the volume is
+// being closed.
+func (ls *leases) hold(f *File) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := f.lease
+	if l.closing {
+		return false
+	}
+	if l.files == nil {
+		l.files = make(map[*File]struct{})
+	}
+	l.files[f] = struct{}{}
+	return true
+}
+
+// drop takes a file out of those of its lease. It is false where it is none any
+// more: then it is closed.
+func (ls *leases) drop(f *File) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	_, ok := f.lease.files[f]
+	delete(f.lease.files, f)
+	return ok
+}
+
+// pass notes that a file is read past the tree, unless it is none of its lease's
+// any more.
+func (ls *leases) pass(f *File) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	_, ok := f.lease.files[f]
+	f.passed = f.passed || ok
+	return ok
+}

@@ -1,0 +1,84 @@
+// Package lender stands in for thin/lend where there is no device-mapper: what it
+// lends are loop devices over images of the volumes. All else of the kernel engine
+// is as it is over device-mapper.
+package lender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/tree"
+	"thintree/thin/lend"
+	"thintree/thin/loop"
+)
+
+// Lender is a kernel in which every pool is active, and nobody uses a volume of
+// it. It gives, by device id, the paths of images, each for a loop device of its
+// own at each lending, or of block devices, which are lent themselves.
+type Lender map[uint32]string
+
+var _ tree.Kernel = Lender{}
+
+// Users tells that the pool is active and nobody uses it.
+func (Lender) Users(context.Context, string) (map[uint32]lend.User, error) {
+	return map[uint32]lend.User{}, nil
+}
+
+// Watch waits: nothing changes.
+func (Lender) Watch(ctx context.Context, _ func()) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Lend opens the device of an id.
+func (l Lender) Lend(ctx context.Context, _, _ string, id uint32, _ int64) (f *os.File, done func() error, err error) {
+	path, ok := l[id]
+	if !ok {
+		return nil, nil, fmt.Errorf("no image of device %d: %w", id, unix.ENODEV)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !st.Mode().IsRegular() {
+		f, err = os.Open(path)
+		return f, gone, err
+	}
+	d, err := loop.Attach(ctx, path, loop.Options{ReadOnly: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Close()
+	f, err = os.Open(d.Path())
+	return f, gone, err
+}
+
+// gone has nothing to wait for: loop devices go with their last user.
+func gone() error { return nil }
+
+var errNotHere = errors.New("there is no device-mapper here")
+
+// LendSnapshot fails, as Part and Scratch do.
+func (Lender) LendSnapshot(context.Context, string, uint32, int64) (*os.File, func() error, error) {
+	return nil, nil, errNotHere
+}
+
+// Part fails.
+func (Lender) Part(context.Context, *os.File, int64, int64) (*os.File, func() error, error) {
+	return nil, nil, errNotHere
+}
+
+// Scratch fails.
+func (Lender) Scratch(context.Context, *os.File) (*os.File, func() error, error) {
+	return nil, nil, errNotHere
+}
+
+// Sweep does nothing, as Close.
+func (Lender) Sweep(context.Context) error { return nil }
+
+// Close does nothing.
+func (Lender) Close() error { return nil }
