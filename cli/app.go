@@ -34,8 +34,8 @@ var errPartial = errors.New("something could not be read")
 
 // Main runs a command line, os.Args' form, and gives the exit status.
 func Main(args []string) int {
-	if device := os.Getenv(watchdogEnv); device != "" {
-		return watch(device)
+	if about := os.Getenv(watchdogEnv); about != "" {
+		return watch(about)
 	}
 	// By default the library prints help on a wrong use and exits by itself.
 	cli.OsExiter = func(int) {}

@@ -84,13 +84,17 @@ func mount(c *cli.Context) error {
 	warn(t)
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
+	dog, err := startWatchdog(mountpoint)
+	if err != nil {
+		return err
+	}
 	m, err := fusefs.New(t, mountpoint, fusefs.Options{
 		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), NoExec: noExec, Log: log,
 	})
 	if err != nil {
 		return err
 	}
-	if err := startWatchdog(m); err != nil {
+	if err := dog.mounted(m); err != nil {
 		return errors.Join(err, m.Unmount())
 	}
 	log.Info("mounted", "sources", sources, "mountpoint", mountpoint)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"thintree/fusefs"
@@ -19,54 +20,73 @@ import (
 // program, and waits for the end of a pipe that the daemon holds. Where the
 // daemon is killed its mount stays, dead; the watchdog takes it away, and with it
 // goes all that the kernel still has for it, but what the daemon was about to make:
-// that the watchdog removes too. The value is the mount's device number, and which
-// process the daemon is.
+// that the watchdog removes too. The value is which process the daemon is, and where
+// it mounts.
 const watchdogEnv = "THINTREE_WATCHDOG"
 
-// startWatchdog starts the watchdog of this process.
-func startWatchdog(m *fusefs.Mount) error {
+// watchdog is the one of this process.
+type watchdog struct{ pipe *os.File }
+
+// startWatchdog starts it, before anything is mounted.
+func startWatchdog(mountpoint string) (*watchdog, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
-	major, minor := m.Device()
 	owner, err := lend.Owner()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"thintree-watchdog"}
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d %s", watchdogEnv, major, minor, owner))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s", watchdogEnv, owner, mountpoint))
 	cmd.Dir = "/"
 	cmd.Stdin = r
 	// What a terminal sends to the daemon is not for it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		w.Close()
-		return fmt.Errorf("the watchdog: %w", err)
+		return nil, fmt.Errorf("the watchdog: %w", err)
 	}
 	// The pipe stays open until the process ends; so does the watchdog.
 	go func() {
 		cmd.Wait()
 		w.Close()
 	}()
-	return nil
+	return &watchdog{w}, nil
+}
+
+// mounted tells it the mount's device number, by which it knows it from then on.
+func (w *watchdog) mounted(m *fusefs.Mount) error {
+	major, minor := m.Device()
+	_, err := fmt.Fprintf(w.pipe, "%d:%d\n", major, minor)
+	return err
 }
 
 // watch is what the watchdog does.
 func watch(about string) int {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	var major, minor int
-	var owner string
-	if _, err := fmt.Sscanf(about, "%d:%d %s", &major, &minor, &owner); err != nil {
+	owner, mountpoint, ok := strings.Cut(about, " ")
+	if !ok {
 		return statusUsage
 	}
-	io.Copy(io.Discard, os.Stdin)
-	if err := errors.Join(fusefs.Clear(major, minor), sweep(owner)); err != nil {
+	told, _ := io.ReadAll(os.Stdin)
+	if err := errors.Join(clear(string(told), mountpoint), sweep(owner)); err != nil {
 		return statusFailed // nobody is there to be told
 	}
 	return statusDone
+}
+
+// clear takes the daemon's mount away. Before its number was told it is what is
+// dead at its place.
+func clear(told, mountpoint string) error {
+	var major, minor int
+	if _, err := fmt.Sscanf(told, "%d:%d\n", &major, &minor); err == nil {
+		return fusefs.Clear(major, minor)
+	}
+	_, err := fusefs.Prepare(mountpoint)
+	return err
 }
 
 // sweep removes what the daemon was about to leave to the kernel.

@@ -27,7 +27,7 @@ type leases struct {
 	held    map[*volume]*lease // opening, open and closing
 	slots   int                // of max, how many are taken
 	unused  list.List          // of *lease with refs == 0, the longest idle first
-	queue   list.List          // of newcomer, in turn
+	queue   list.List          // of chan struct{}, newcomers in turn; each gets a slot by a close of its channel
 	closing int                // how many volumes are being closed
 	timer   *time.Timer        // closes what is idle; nil while nothing is
 	next    time.Time          // when timer fires
@@ -43,8 +43,9 @@ type lease struct {
 	cancel context.CancelFunc // gives up opening
 	gone   chan struct{}      // closed once the volume is closed
 
-	content *content // set before ready is closed
-	err     error    // set before ready is closed
+	content *content  // set before ready is closed
+	err     error     // set before ready is closed
+	opened  time.Time // set before ready is closed
 
 	// guarded by leases.mu
 	refs    int
@@ -156,7 +157,7 @@ func (ls *leases) start(ctx context.Context, l *lease) {
 	if err == nil {
 		c, err = ls.load(ctx, l.vol)
 	}
-	l.content, l.err = c, err
+	l.content, l.err, l.opened = c, err, time.Now()
 	if err != nil {
 		ls.mu.Lock()
 		delete(ls.held, l.vol)
@@ -204,7 +205,7 @@ func (ls *leases) release(l *lease) {
 // its volume is gone. Called with mu held.
 func (ls *leases) rest(l *lease) (closeNow bool) {
 	wanted := ls.queue.Len() > ls.closing
-	if ls.closed || l.vol.gone.Load() || wanted && ls.graceNow() == 0 {
+	if ls.closed || l.vol.gone.Load() || wanted && ls.graceOf(l) == 0 {
 		ls.begin(l)
 		return true
 	}

@@ -54,8 +54,8 @@ func TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep(t *testing.T) {
 			time.Sleep(grace / 2)
 			walker = b.mustAcquire(t, v[0])
 		}
-		// A close and an open take a second each.
-		if most := longestGrace + 2*time.Second + grace; served > most {
+		// Two opens and a close take a second each.
+		if most := turn + 3*time.Second + grace; served > most {
 			t.Errorf("the other one was served after %v, want %v at most", served, most)
 		}
 		b.release(walker)

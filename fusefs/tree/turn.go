@@ -16,8 +16,8 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 		ls.mu.Unlock()
 		return nil
 	}
-	turn := make(chan struct{})
-	place := ls.queue.PushBack(newcomer{turn, time.Now()})
+	mine := make(chan struct{})
+	place := ls.queue.PushBack(mine)
 	victim := ls.victim()
 	ls.mu.Unlock()
 	if victim != nil {
@@ -29,13 +29,13 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 	defer timer.Stop()
 	var err error
 	select {
-	case <-turn:
+	case <-mine:
 		return nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-timer.C:
 		select {
-		case <-turn: // at the same moment
+		case <-mine: // at the same moment
 			return nil
 		default:
 		}
@@ -45,7 +45,7 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	select {
-	case <-turn:
+	case <-mine:
 		// The slot came at the same moment.
 		ls.giveSlot()
 	default:
@@ -54,54 +54,53 @@ func (ls *leases) takeSlot(ctx context.Context, v *volume) error {
 	return err
 }
 
-// newcomer waits for a slot.
-type newcomer struct {
-	turn  chan struct{} // closed when there is one
-	since time.Time
-}
-
 const (
 	// grace is how long a volume stays open after a use where newcomers wait: who
 	// walks in it comes again at once, and would have to wait in turn for each
 	// request.
 	grace = 50 * time.Millisecond
-	// longestGrace is how long a newcomer has waited when there is none any more, and
-	// what they have to be willing to wait.
-	longestGrace = time.Second
+	// turn is how long a volume has been open when there is no grace any more, and
+	// how long newcomers have to be willing to wait for it.
+	turn = time.Second
 )
 
-// graceNow is how long a volume that is not used any more may stay open. Called
-// with mu held.
-func (ls *leases) graceNow() time.Duration {
-	front := ls.queue.Front()
-	if front == nil || ls.timeout < longestGrace || time.Since(front.Value.(newcomer).since) > longestGrace {
+// graceOf is how long an open volume that is not used any more stays open where
+// newcomers wait. Called with mu held.
+func (ls *leases) graceOf(l *lease) time.Duration {
+	if ls.timeout < turn || time.Since(l.opened) > turn {
 		return 0
 	}
 	return grace
 }
 
 // victim takes the longest idle volume out, to be closed for a newcomer, if there
-// are more of them than volumes that are closed already. Where it was just used
+// are more of them than volumes that are closed already. Where all were just used
 // there is none now, but later. Called with mu held.
 func (ls *leases) victim() *lease {
-	front := ls.unused.Front()
-	if front == nil || ls.queue.Len() <= ls.closing {
+	if ls.queue.Len() <= ls.closing {
 		return nil
 	}
-	l := front.Value.(*lease)
-	if left := ls.graceNow() - time.Since(l.since); left > 0 {
-		ls.wake(left)
-		return nil
+	soonest := grace
+	for e := ls.unused.Front(); e != nil; e = e.Next() {
+		l := e.Value.(*lease)
+		left := ls.graceOf(l) - time.Since(l.since)
+		if left <= 0 {
+			ls.retire(l)
+			return l
+		}
+		soonest = min(soonest, left)
 	}
-	ls.retire(l)
-	return l
+	if ls.unused.Len() > 0 {
+		ls.wake(soonest)
+	}
+	return nil
 }
 
 // giveSlot passes a slot to the newcomer whose turn it is, or frees it. Called
 // with mu held.
 func (ls *leases) giveSlot() {
 	if front := ls.queue.Front(); front != nil {
-		close(ls.queue.Remove(front).(newcomer).turn)
+		close(ls.queue.Remove(front).(chan struct{}))
 		return
 	}
 	ls.slots--

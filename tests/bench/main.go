@@ -15,11 +15,7 @@ import (
 )
 
 func main() {
-	work := run
-	if len(os.Args) > 1 && os.Args[1] == serveCommand {
-		work = func() error { return serve(os.Args[2:]) }
-	}
-	if err := work(); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

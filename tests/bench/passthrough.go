@@ -1,22 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"thintree/fusefs"
-	"thintree/fusefs/tree"
-	"thintree/meta"
-	"thintree/meta/pool"
 	"thintree/tests/lender"
 )
 
@@ -38,10 +30,19 @@ func (b *bench) passthrough() error {
 		return err
 	}
 	b.mounts = append(b.mounts, native)
-	mnt, err := b.serve(device)
+	server, err := lender.Build(b.dir)
 	if err != nil {
 		return err
 	}
+	mnt := b.path("mnt-passthrough")
+	if err := os.MkdirAll(mnt, 0o755); err != nil {
+		return err
+	}
+	served, err := lender.Serve(server, io.Discard, b.path("volume.meta"), b.path("data"), b.path("volume.names"), mnt, "1="+device)
+	if err != nil {
+		return err
+	}
+	defer served.Close()
 	ours := filepath.Join(mnt, "volumes/v")
 	// The disk would be the most of a cold read, and is never as fast twice: the
 	// device's own file is in memory.
@@ -63,7 +64,7 @@ func (b *bench) passthrough() error {
 	for i := range b.rows[before:] {
 		b.rows[before+i][0] = "kernel engine: " + b.rows[before+i][0]
 	}
-	return errors.Join(b.umount(mnt), b.umount(native))
+	return b.umount(native)
 }
 
 // sequential reads a file from its beginning to its end.
@@ -77,52 +78,4 @@ func sequential(path string) func() error {
 		_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
 		return err
 	}
-}
-
-// serve mounts the pool in a process of its own, with a device for its volume.
-func (b *bench) serve(device string) (string, error) {
-	mnt := b.path("mnt-passthrough")
-	if err := os.MkdirAll(mnt, 0o755); err != nil {
-		return "", err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command(self, serveCommand, b.path("volume.meta"), b.path("data"), b.path("volume.names"), device, mnt)
-	cmd.Stderr = os.Stderr
-	ready, err := cmd.StdoutPipe()
-	if err != nil {
-		return "", err
-	}
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	go cmd.Wait() // it ends when the tree is unmounted
-	if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
-		return "", fmt.Errorf("the process that serves %s: %w", mnt, err)
-	}
-	b.mounts = append(b.mounts, mnt)
-	return mnt, nil
-}
-
-// serveCommand has this program serve a tree: its metadata, data, names, the device
-// that is lent for device 1, and the mountpoint follow.
-const serveCommand = "serve"
-
-func serve(args []string) error {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	t, err := tree.New(context.Background(), []meta.Source{pool.New(args[0], args[1], args[2])}, tree.Options{
-		Idle: time.Hour, MaxActive: 4, OpenTimeout: time.Minute, Engine: tree.EngineAuto, Kernel: lender.Lender{1: args[3]}, Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	m, err := fusefs.New(t, args[4], fusefs.Options{Source: "bench", Log: log})
-	if err != nil {
-		return errors.Join(err, t.Close())
-	}
-	fmt.Println("ready")
-	<-m.Done()
-	return t.Close()
 }

@@ -221,6 +221,16 @@ func TestDaemonThatIsKilledWithItsWatchdogIsCleanedUpAfter(t *testing.T) {
 			t.Error("something is still mounted: mounts were stacked")
 		}
 	})
+	t.Run("by a watchdog that was not told of the mount yet", func(t *testing.T) {
+		t.Parallel()
+		mnt := kill(t)
+		watchdog := exec.Command(program)
+		watchdog.Env = append(os.Environ(), "THINTREE_WATCHDOG=1-0 "+mnt)
+		runCommand(t, watchdog).must(t)
+		if mounted(mnt) {
+			t.Error("it is still mounted")
+		}
+	})
 }
 
 func TestForegroundEndsOnCtrlC(t *testing.T) {

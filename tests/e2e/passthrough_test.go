@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,10 +15,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/fusefs"
-	"thintree/fusefs/tree"
-	"thintree/meta"
-	metapool "thintree/meta/pool"
 	"thintree/tests/lender"
 	"thintree/tests/manifest"
 )
@@ -39,6 +34,9 @@ var passedVolumes = []struct{ name, mkfs string }{
 
 const passedBlock = 64 << 10 // of the pool, in bytes
 
+// buildServer builds the program that serves these trees, beside the one under test.
+var buildServer = sync.OnceValues(func() (string, error) { return lender.Build(filepath.Dir(program)) })
+
 // mountPassed mounts a pool of these volumes. The test is skipped where the kernel
 // passes nothing through.
 func mountPassed(t *testing.T, idle time.Duration) passed {
@@ -48,7 +46,7 @@ func mountPassed(t *testing.T, idle time.Duration) passed {
 	p := passed{mnt: t.TempDir(), files: filepath.Join(dir, "files"), images: map[string]string{}}
 	fillPassed(t, p.files)
 	var xml, names strings.Builder
-	lent := lender.Lender{}
+	var lent []string
 	at := 0
 	for i, v := range passedVolumes {
 		image := filepath.Join(dir, v.name)
@@ -62,7 +60,7 @@ func mountPassed(t *testing.T, idle time.Duration) passed {
 <range_mapping origin_begin="0" data_begin="%d" length="%d" time="0"/></device>`, i, blocks, at, blocks)
 		fmt.Fprintln(&names, i, st.Size()/512, v.name)
 		at += blocks
-		p.images[v.name], lent[uint32(i)] = image, image
+		p.images[v.name], lent = image, append(lent, fmt.Sprintf("%d=%s", i, image))
 	}
 	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" version="2" data_block_size="%d" nr_data_blocks="%d">%s</superblock>`, passedBlock/512, at, xml.String())
 	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, text)+" -o meta >/dev/null")
@@ -72,29 +70,18 @@ func mountPassed(t *testing.T, idle time.Duration) passed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { out.Close() })
-	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	source := metapool.New(filepath.Join(dir, "meta"), filepath.Join(dir, "data"), writeFile(t, names.String()))
-	tr, err := tree.New(t.Context(), []meta.Source{source}, tree.Options{
-		Idle: idle, MaxActive: 4, OpenTimeout: 10 * time.Second, Engine: tree.EngineAuto, Kernel: lent, Log: log,
-	})
+	server, err := buildServer()
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := fusefs.New(tr, p.mnt, fusefs.Options{Source: "test", Log: log})
+	served, err := lender.Serve(server, out, append([]string{
+		"-idle", idle.String(), filepath.Join(dir, "meta"), filepath.Join(dir, "data"), writeFile(t, names.String()), p.mnt,
+	}, lent...)...)
 	if err != nil {
-		t.Fatal(errors.Join(err, tr.Close()))
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := m.Unmount(); err != nil {
-			t.Error(err)
-		}
-		select {
-		case <-m.Done():
-		case <-time.After(10 * time.Second):
-			t.Error("something holds the tree")
-			return
-		}
-		if err := tr.Close(); err != nil {
+		if err := served.Close(); err != nil {
 			t.Error(err)
 		}
 		for name := range p.images {
@@ -308,8 +295,8 @@ func TestVolumeOfAFilePassedThroughIsClosedAfterIt(t *testing.T) {
 // unmountBusy tells whether the volume ext4 cannot be unmounted for so many files.
 func (p passed) unmountBusy(t *testing.T, files int) bool {
 	t.Helper()
-	err := fusefs.UnmountVolume(p.mnt, "ext4", false)
-	return err != nil && strings.Contains(err.Error(), fmt.Sprintf("busy: %d open files", files))
+	r := thintree(t, "umount", "--volume", "ext4", p.mnt)
+	return r.status == 1 && strings.Contains(r.stderr, fmt.Sprintf("busy: %d open files", files)) && strings.Contains(r.stderr, "--lazy")
 }
 
 func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
@@ -319,9 +306,7 @@ func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
 	if !p.unmountBusy(t, 1) {
 		t.Fatal("it is not busy")
 	}
-	if err := fusefs.UnmountVolume(p.mnt, "ext4", true); err != nil {
-		t.Fatal(err)
-	}
+	thintree(t, "umount", "--lazy", "--volume", "ext4", p.mnt).must(t)
 	if n := poolOf(t, p.mnt, "pool").Open; n != 0 {
 		t.Errorf("%d volumes are open", n)
 	}
@@ -334,6 +319,6 @@ func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
 	}
 	again.Close()
 	f.Close()
-	eventually(t, "it can be unmounted", func() bool { return fusefs.UnmountVolume(p.mnt, "ext4", false) == nil })
+	eventually(t, "it can be unmounted", func() bool { return thintree(t, "umount", "--volume", "ext4", p.mnt).status == 0 })
 	p.isFree(t, "ext4")
 }

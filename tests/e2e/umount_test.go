@@ -119,3 +119,32 @@ func TestUnmountOfNoVolumeSaysSo(t *testing.T) {
 		}
 	}
 }
+
+func TestOrdinaryUserUnmountsAVolumeOfTheirTree(t *testing.T) {
+	t.Parallel()
+	needs(t, root, tool("fusermount3"), fuseDevice)
+	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode().Perm()&0o006 != 0o006 {
+		t.Skip("needs /dev/fuse that all may open: its mode is narrower here")
+	}
+	dir, mnt := readable(t), t.TempDir()
+	open(t, filepath.Join(mnt, "x"))
+	// fusermount3 wants a user with a name.
+	const nobody, nogroup = 65534, 65534
+	if err := os.Chown(mnt, nobody, nogroup); err != nil {
+		t.Fatal(err)
+	}
+	user := func(args ...string) result { return runCommand(t, asUser(nobody, nogroup, nil, args...)) }
+	if r := user(program, "mount", "docker:"+dir, mnt); r.status != 0 {
+		t.Fatalf("mount: %s", r.stderr)
+	}
+	t.Cleanup(func() { user("fusermount3", "-u", "-z", mnt) })
+	user("ls", mnt+"/containers/ran/").must(t)
+	// The kernel keeps also root out of it.
+	if r := thintree(t, "umount", "--volume", "container:ran", mnt); r.status != 1 || !strings.Contains(r.stderr, "as the user who mounted it") {
+		t.Errorf("root: exit status %d: %s", r.status, r.stderr)
+	}
+	user(program, "umount", "--volume", "container:ran", mnt).must(t)
+	if text := user("cat", mnt+"/pools/pool.json").must(t); !strings.Contains(text, `"open_volumes": 0`) {
+		t.Errorf("after it: %s", text)
+	}
+}

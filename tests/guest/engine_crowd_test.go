@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -58,7 +59,11 @@ func TestCrowdInMoreVolumesThanMayBeActive(t *testing.T) {
 		took := time.Since(begin)
 		close(stop)
 		counts := <-counted
-		t.Logf("%d visits in %v; of %d looks at how many are active: %v", len(visits), took.Round(time.Millisecond), len(counts), tally(counts))
+		var told struct {
+			Opens int `json:"opens_total"`
+		}
+		noError(t, json.Unmarshal(must(os.ReadFile(mnt+"/pools/pool.json")), &told))
+		t.Logf("%d visits in %v, by %d opens; of %d looks at how many are active: %v", len(visits), took.Round(time.Millisecond), told.Opens, len(counts), tally(counts))
 		if most := slices.Max(counts); most > crowdActive {
 			t.Errorf("%d were active at once, with --max-active %d", most, crowdActive)
 		}
@@ -74,19 +79,30 @@ func countLent(t *testing.T, stop <-chan struct{}) (counts []int) {
 			return counts
 		case <-time.After(2 * time.Millisecond):
 		}
-		list, err := must(kernelThings()).DM().List(t.Context())
-		if err != nil {
-			t.Error(err)
-			return counts
-		}
-		n := 0
-		for _, d := range list {
-			if strings.HasPrefix(d.Name, lentPrefix) {
-				n++
-			}
-		}
-		counts = append(counts, n)
+		counts = append(counts, lentNow(t))
 	}
+}
+
+// lentNow counts the devices that are active for trees.
+func lentNow(t *testing.T) (n int) {
+	list, err := must(kernelThings()).DM().List(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	for _, d := range list {
+		if strings.HasPrefix(d.Name, lentPrefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// noneLent is an error where there is one.
+func noneLent(t *testing.T) error {
+	if n := lentNow(t); n > 0 {
+		return fmt.Errorf("%d devices are active", n)
+	}
+	return nil
 }
 
 // tally tells how often each number is there.

@@ -79,12 +79,7 @@ func TestPoolThatFails(t *testing.T) {
 		t.Run("its data are full", f.full)
 		t.Run("another goes as somebody comes", f.goes)
 		t.Run("nothing is left", func(t *testing.T) {
-			within(t, seconds, "nothing is left", func() error {
-				if list := sh(t, "dmsetup ls"); strings.Contains(list, lentPrefix) {
-					return errors.New(list)
-				}
-				return nil
-			})
+			within(t, seconds, "nothing is left", func() error { return noneLent(t) })
 		})
 	})
 }
@@ -282,9 +277,9 @@ dd if=/dev/zero of=/dev/mapper/greedy bs=1M oflag=direct status=none || true`, g
 // volume is idle, and somebody walk into a volume just then: each time a bit later
 // where it had not gone yet, and sooner where it had.
 func (f *faulty) goes(t *testing.T) {
-	const idle, step, rounds = 100 * time.Millisecond, 8 * time.Millisecond, 40
+	const idle, step, rounds = 100 * time.Millisecond, 8 * time.Millisecond, 30
 	mnt := mountTree(t, append([]string{"--engine", "kernel", "--idle", idle.String()}, f.other.source...)...)
-	mounted := len(things(t))
+	within(t, seconds, "nobody else has it", func() error { return noneLent(t) })
 	gone, pause := 0, idle
 	for round := range rounds {
 		if err := inTime(t, "a volume", func() error { return f.other.holds(mnt, round%4) }); err != nil {
@@ -292,7 +287,7 @@ func (f *faulty) goes(t *testing.T) {
 		}
 		time.Sleep(pause)
 		pause += step
-		if len(things(t)) == mounted {
+		if lentNow(t) == 0 {
 			gone++
 			pause -= 2 * step
 		}
