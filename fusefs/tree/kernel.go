@@ -72,7 +72,14 @@ func (t *Tree) openMounted(ctx context.Context, c choice, r *fsRoot, info volfs.
 	if r.part != 0 {
 		return nil, kernelfs.ErrNotMounted
 	}
-	return kernelfs.OpenLive(ctx, c.user.Number, info)
+	fs, err := kernelfs.OpenLive(ctx, c.user.Number, info)
+	if err != nil {
+		return nil, err
+	}
+	if !c.user.Still() { // what was opened can be another volume
+		return nil, errors.Join(kernelfs.ErrNotMounted, fs.Close())
+	}
+	return fs, nil
 }
 
 // mountLent borrows the volume, or a snapshot of it, and mounts it.

@@ -205,15 +205,18 @@ func TestFilesPassedThroughAreReadInEveryWay(t *testing.T) {
 					return nil, err
 				}
 				defer r.Close()
-				go func() {
-					defer w.Close()
-					for at := int64(off); at < off+length; {
-						if _, err := unix.Splice(int(f.Fd()), &at, int(w.Fd()), nil, int(off+length-at), 0); err != nil {
-							return
-						}
+				defer w.Close()
+				at, buf := int64(off), make([]byte, length)
+				for at < off+length {
+					n, err := unix.Splice(int(f.Fd()), &at, int(w.Fd()), nil, int(off+length-at), 0)
+					if err != nil {
+						return nil, err
 					}
-				}()
-				return io.ReadAll(r)
+					if _, err := io.ReadFull(r, buf[at-off-n:at-off]); err != nil {
+						return nil, err
+					}
+				}
+				return buf, nil
 			},
 			"sendfile": func() ([]byte, error) {
 				to, err := os.CreateTemp(t.TempDir(), "")

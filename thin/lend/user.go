@@ -3,8 +3,13 @@ package lend
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"thintree/thin"
 )
@@ -20,6 +25,13 @@ type User struct {
 
 // Writing tells whether somebody can be writing to the device now.
 func (u User) Writing() bool { return u.Writable && u.Open }
+
+// Still tells whether the device of that number is still the one of that name:
+// numbers are given to new devices at once.
+func (u User) Still() bool {
+	name, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(u.Number), unix.Minor(u.Number)))
+	return err == nil && strings.TrimSuffix(string(name), "\n") == u.Name
+}
 
 // fresh is how long what was seen of a pool is taken for true.
 const fresh = time.Second
