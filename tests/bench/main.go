@@ -39,7 +39,7 @@ func run() (err error) {
 	if err := b.sh("go build -trimpath -o " + b.program + " thintree"); err != nil {
 		return err
 	}
-	for _, part := range []func() error{b.volume, b.passthrough, b.manyVolumes, b.largePool} {
+	for _, part := range []func() error{b.volume, b.kernelAccess, b.passthrough, b.manyVolumes, b.largePool} {
 		if err := part(); err != nil {
 			return err
 		}

@@ -325,3 +325,32 @@ func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
 	eventually(t, "it can be unmounted", func() bool { return thintree(t, "umount", "--volume", "ext4", p.mnt).status == 0 })
 	p.isFree(t, "ext4")
 }
+
+func TestMappedFileThatIsPassedThroughKeepsItsDevice(t *testing.T) {
+	t.Parallel()
+	p := mountPassed(t, time.Minute)
+	f := openFile(t, p.path("ext4", "dir/random"), 0)
+	mapped, err := unix.Mmap(int(f.Fd()), 0, 1<<20, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if mapped != nil {
+			unix.Munmap(mapped)
+		}
+	})
+	f.Close()
+	eventually(t, "it can be unmounted", func() bool { return thintree(t, "umount", "--volume", "ext4", p.mnt).status == 0 })
+	if want := read(t, filepath.Join(p.files, "dir/random")); string(mapped) != want[:len(mapped)] {
+		t.Error("what is mapped is not what the file holds")
+	}
+	if n := p.devices(t, "ext4"); n != 1 {
+		t.Errorf("%d devices, want the one that what is mapped lies on", n)
+	}
+	err = unix.Munmap(mapped)
+	mapped = nil
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.isFree(t, "ext4")
+}
