@@ -71,6 +71,14 @@ type FS interface {
 	Close() error
 }
 
+// AttrReader is an FS that tells the attributes of a folder's entries for less than
+// Stat takes for each.
+type AttrReader interface {
+	// ReadDirAttrs is ReadDir with what Stat tells of each entry, nil where Stat has
+	// to be asked.
+	ReadDirAttrs(ctx context.Context, dir Ino, cookie uint64, emit func(DirEntry, *Attr) bool) error
+}
+
 // File is an open regular file. Its methods may be called concurrently, until
 // Close. Offsets are in bytes. Holes and unwritten extents read as zeros.
 type File interface {

@@ -49,12 +49,12 @@ func (t *Tree) openKernel(ctx context.Context, c choice, r *fsRoot, sizeBytes in
 		live = LiveSnapshot
 	}
 	d := &lent{}
-	fs, err = t.mountLent(ctx, d, live == LiveSnapshot, c.shared, r, sizeBytes, at, info)
+	mounted, err := t.mountLent(ctx, d, live == LiveSnapshot, c.shared, r, sizeBytes, at, info)
 	if d.top != nil {
 		d.top.Close() // what is mounted holds it
 	}
 	if err == nil {
-		return lentFS{fs, d}, live, nil
+		return lentFS{mounted, d}, live, nil
 	}
 	if mode := (*thin.PoolModeError)(nil); c.live == LiveAuto && errors.As(err, &mode) {
 		t.log.Info("a volume in use is shown as it lies on the disk", "volume", r.vol.name, "reason", err)
@@ -83,7 +83,7 @@ func (t *Tree) openMounted(ctx context.Context, c choice, r *fsRoot, info volfs.
 }
 
 // mountLent borrows the volume, or a snapshot of it, and mounts it.
-func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r *fsRoot, sizeBytes int64, at extent, info volfs.Info) (volfs.FS, error) {
+func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r *fsRoot, sizeBytes int64, at extent, info volfs.Info) (*kernelfs.FS, error) {
 	k, p := t.opts.Kernel, r.vol.pool.record
 	var err error
 	if snapshot {
@@ -147,7 +147,7 @@ func (d *lent) gone() error {
 
 // lentFS has what it lies on go with it.
 type lentFS struct {
-	volfs.FS
+	*kernelfs.FS
 	lent *lent
 }
 

@@ -149,7 +149,12 @@ func (t *Tree) fileEntry(ctx context.Context, r *fsRoot, fs volfs.FS, ino volfs.
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{ID: id, Attr: r.shown(id, attr), NameKept: !r.live(), AttrKept: !r.live()}, nil
+	return r.entry(id, attr), nil
+}
+
+// entry is that of a node in a volume with its attributes.
+func (r *fsRoot) entry(id NodeID, attr volfs.Attr) Entry {
+	return Entry{ID: id, Attr: r.shown(id, attr), NameKept: !r.live(), AttrKept: !r.live()}
 }
 
 // shown is a file's attributes as the tree shows them.

@@ -93,21 +93,30 @@ func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(
 		d.list(cookie, emit)
 		return nil
 	}
-	return d.fs.ReadDir(ctx, d.root.diskIno(d.id, d.fs), cookie, func(e volfs.DirEntry) bool {
+	dir := d.root.diskIno(d.id, d.fs)
+	emitEntry := func(e volfs.DirEntry, attr *volfs.Attr) bool {
 		out := DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
 		id, err := d.root.fileID(e.Ino, d.fs.Root())
 		if err != nil {
 			return emit(out)
 		}
 		out.Ino = d.root.inodeNumber(id)
-		if attrs && e.Name != "." && e.Name != ".." {
+		if attrs && attr == nil && e.Name != "." && e.Name != ".." {
 			// An inode that cannot be read is told of to who asks for it.
-			if full, err := d.tree.fileEntry(ctx, d.root, d.fs, e.Ino); err == nil {
-				out.Entry = &full
+			if a, err := d.fs.Stat(ctx, e.Ino); err == nil {
+				attr = &a
 			}
 		}
+		if attr != nil {
+			full := d.root.entry(id, *attr)
+			out.Entry = &full
+		}
 		return emit(out)
-	})
+	}
+	if r, ok := d.fs.(volfs.AttrReader); ok && attrs {
+		return r.ReadDirAttrs(ctx, dir, cookie, emitEntry)
+	}
+	return d.fs.ReadDir(ctx, dir, cookie, func(e volfs.DirEntry) bool { return emitEntry(e, nil) })
 }
 
 // Close ends the listing.

@@ -19,7 +19,10 @@ type FS struct {
 	info       volfs.Info
 }
 
-var _ volfs.FS = (*FS)(nil)
+var (
+	_ volfs.FS         = (*FS)(nil)
+	_ volfs.AttrReader = (*FS)(nil)
+)
 
 // mount is where an FS has the root folder from: one that it keeps, or somebody
 // else's, which it only borrows.

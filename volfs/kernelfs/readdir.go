@@ -15,6 +15,25 @@ const direntBytes = 32 << 10
 
 // ReadDir lists a folder. Cookies are the kernel's own positions in it.
 func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry) bool) error {
+	return f.list(ctx, dir, cookie, func(_ int, e volfs.DirEntry) bool { return emit(e) })
+}
+
+// ReadDirAttrs lists a folder with attributes.
+func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
+	byName := f.numbering(dir) == nil
+	return f.list(ctx, dir, cookie, func(fd int, e volfs.DirEntry) bool {
+		if byName && e.Name != "." && e.Name != ".." {
+			// Another inode's are another file's, which has come in its place.
+			if a, err := statx(fd, e.Name); err == nil && a.Ino == e.Ino {
+				return emit(e, &a)
+			}
+		}
+		return emit(e, nil)
+	})
+}
+
+// list lists a folder, which emit gets open.
+func (f *FS) list(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(fd int, e volfs.DirEntry) bool) error {
 	fd, err := f.open(ctx, dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
@@ -26,12 +45,11 @@ func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit fun
 		}
 	}
 	number := f.numbering(dir)
-	if number == nil {
-		return readDir(ctx, fd, emit)
-	}
 	return readDir(ctx, fd, func(e volfs.DirEntry) bool {
-		e.Ino = number(fd, e)
-		return emit(e)
+		if number != nil {
+			e.Ino = number(fd, e)
+		}
+		return emit(fd, e)
 	})
 }
 
