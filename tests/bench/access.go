@@ -68,8 +68,7 @@ func listByHand(image string) (took time.Duration, err error) {
 		return 0, err
 	}
 	defer unix.Close(conf)
-	err = errors.Join(unix.FsconfigSetString(conf, "source", d.Path()), unix.FsconfigSetFlag(conf, "ro"),
-		unix.FsconfigSetFlag(conf, "noload"), unix.FsconfigCreate(conf))
+	err = errors.Join(unix.FsconfigSetString(conf, "source", d.Path()), unix.FsconfigSetFlag(conf, "ro"), unix.FsconfigCreate(conf))
 	if err != nil {
 		return 0, fmt.Errorf("mount: %w", err)
 	}

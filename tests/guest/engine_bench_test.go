@@ -134,7 +134,6 @@ func byHand(b *testing.B, client *dm.Client, id int) (done func()) {
 	check(b, err)
 	check(b, unix.FsconfigSetString(conf, "source", fmt.Sprintf("/proc/self/fd/%d", f.Fd())))
 	check(b, unix.FsconfigSetFlag(conf, "ro"))
-	check(b, unix.FsconfigSetFlag(conf, "noload"))
 	check(b, unix.FsconfigCreate(conf))
 	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
 	check(b, err)
