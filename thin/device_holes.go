@@ -31,8 +31,10 @@ func (d *DeviceReader) next(off int64, data bool) (int64, error) {
 		return 0, err
 	}
 	defer released()
+	// The first block alone, which often is the answer: a run can be long to read.
+	want := o.block - off%o.block
 	for off < d.size {
-		mapped, length, err := o.extent(off, d.size-off)
+		mapped, length, err := o.extent(off, min(want, d.size-off))
 		if err != nil {
 			return 0, wrap(d.id, err)
 		}
@@ -44,6 +46,7 @@ func (d *DeviceReader) next(off int64, data bool) (int64, error) {
 			return at, nil
 		}
 		off += length
+		want = d.size
 	}
 	if data {
 		return 0, io.EOF
