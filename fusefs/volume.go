@@ -41,7 +41,7 @@ func (o *order) get() (flag byte, text string) {
 
 // UnmountVolume has the tree at a folder close one of its volumes now. It is found
 // by its name, as [tree.Tree.Evict] does, or by a path below the folder. A lazy
-// unmount leaves files that are open, and cannot be cut off, to their last close.
+// unmount has files that are open, and that the kernel reads itself, read errors.
 func UnmountVolume(mountpoint, name string, lazy bool) error {
 	where, err := mine(mountpoint)
 	if err != nil {

@@ -31,7 +31,7 @@ func (t *Tree) buildView() *view {
 		if known[id] != v {
 			v.gone.Store(true)
 			t.slots.drop(v)
-			t.leases.forget(v)
+			t.leases.abandon(v)
 		}
 	}
 	t.volumes = known

@@ -300,6 +300,25 @@ func (c *content) drop(part int, fs volfs.FS) {
 	}
 }
 
+// revoke has whoever still reads what was lent for it read errors, also past the
+// tree.
+func (c *content) revoke(ctx context.Context) error {
+	c.mu.Lock()
+	all := append(slices.Collect(maps.Values(c.fss)), c.old...)
+	c.mu.Unlock()
+	var errs []error
+	for _, m := range all {
+		select {
+		case <-m.done:
+			if fs, ok := m.value.(lentFS); ok {
+				errs = append(errs, c.tree.opts.Kernel.Revoke(ctx, fs.lent.lowest))
+			}
+		default:
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // shared tells whether a filesystem of it is lent from a pool that somebody else
 // has active. While it is, they cannot delete the volume, nor deactivate the pool.
 func (c *content) shared() bool {

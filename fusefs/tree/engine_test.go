@@ -50,8 +50,9 @@ func (*kernel) Scratch(context.Context, *os.File) (*os.File, func() error, error
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
-func (*kernel) Sweep(context.Context) error { return nil }
-func (*kernel) Close() error                { return nil }
+func (*kernel) Revoke(context.Context, uint64) error { return nil }
+func (*kernel) Sweep(context.Context) error          { return nil }
+func (*kernel) Close() error                         { return nil }
 
 func TestEngineServesWhatItMay(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself and cannot be cut off: close them, or leave them to their last close with --lazy", e.Volume, e.Files)
+	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself: close them, or have them read errors with --lazy", e.Volume, e.Files)
 }
 
 // Unwrap makes errors.Is(err, syscall.EBUSY) true.
@@ -28,9 +28,10 @@ func (e *BusyError) Unwrap() error { return syscall.EBUSY }
 // stays as it is. name is what [Tree.Find] takes, but no beginning of a name, or a
 // path of the tree that leads to the volume.
 //
-// Files that the kernel reads past the tree cannot be cut off. Where there are any
-// the error is a [BusyError], and nothing is closed; a lazy Evict closes all else,
-// and the kernel keeps what it has mounted until they are closed too.
+// Of files that the kernel reads past the tree nobody but it knows what is read.
+// Where there are any the error is a [BusyError], and nothing is closed; a lazy Evict
+// has them read errors, but for what they have read before, and the kernel keeps what
+// it has mounted until they are closed.
 func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	v := t.named(ctx, name)
 	if v == nil {
@@ -138,6 +139,11 @@ func (ls *leases) cut(l *lease, lazy bool) error {
 	l.files = nil
 	ls.mu.Unlock()
 	go func() {
+		if passed > 0 {
+			if err := l.content.revoke(context.Background()); err != nil {
+				ls.log.Warn("files that are open past the tree are still read", "volume", l.vol.name, "error", err)
+			}
+		}
 		if unused {
 			ls.finish(l)
 		}

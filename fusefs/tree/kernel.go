@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/thin"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
@@ -120,8 +122,9 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 
 // lent is a stack of devices that the kernel has activated for a filesystem.
 type lent struct {
-	top  *os.File
-	done []func() error // of each, from the lowest
+	top    *os.File
+	lowest uint64         // its device number
+	done   []func() error // of each, from the lowest
 }
 
 // add puts a device on the stack, which holds those below.
@@ -131,6 +134,12 @@ func (d *lent) add(f *os.File, done func() error, err error) error {
 	}
 	if d.top != nil {
 		d.top.Close()
+	} else {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+			return errors.Join(os.NewSyscallError("fstat", err), f.Close(), done())
+		}
+		d.lowest = st.Rdev
 	}
 	d.top, d.done = f, append(d.done, done)
 	return nil

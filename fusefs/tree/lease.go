@@ -306,6 +306,30 @@ func (ls *leases) holds(v *volume) bool {
 	return ls.held[v] != nil
 }
 
+// abandon closes a volume that is not what it was any more, or nothing. Who has files
+// of it open past the tree gets errors from then on: what lies there now is another
+// volume's, or being written.
+func (ls *leases) abandon(v *volume) {
+	ls.forget(v)
+	ls.mu.Lock()
+	l := ls.held[v]
+	if l == nil || l.closing {
+		ls.mu.Unlock()
+		return
+	}
+	l.refs++
+	ls.mu.Unlock()
+	go func() {
+		<-l.ready
+		if l.err == nil {
+			if err := l.content.revoke(context.Background()); err != nil {
+				ls.log.Warn("a volume that is in use by somebody else is still read", "volume", v.name, "error", err)
+			}
+		}
+		ls.release(l)
+	}()
+}
+
 // forget closes a volume that nobody uses.
 func (ls *leases) forget(v *volume) {
 	ls.mu.Lock()

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin"
+	"thintree/thin/lend"
+	"thintree/volfs"
+	"thintree/volfs/kernelfs"
 )
 
 // fsynced are the files that each volume of TestStatesOfVolumes has in synced,
@@ -71,6 +79,7 @@ func TestStatesOfVolumes(t *testing.T) {
 			}
 			within(t, seconds, "nothing is left", func() error { return sameState(t, before) })
 		})
+		t.Run("a device that is taken back", func(t *testing.T) { takenBack(t, p) })
 		t.Run("a temporary snapshot", func(t *testing.T) { temporarySnapshots(t, p, busy, source) })
 	})
 }
@@ -180,6 +189,48 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	mountTree(t, source...)
 	within(t, seconds, "the next one deletes it", gone)
 	sh(t, "umount /mnt/busy; dmsetup remove busy")
+}
+
+// takenBack has a device lent, and taken back while a file on it is open.
+func takenBack(t *testing.T, p *pool) {
+	const id = 20
+	p.create(t, id)
+	sh(t, fmt.Sprintf(`
+dmsetup create taken --table '0 %d thin /dev/mapper/pool %d'
+mkfs.ext4 -q /dev/mapper/taken; mkdir -p /mnt/taken; mount /dev/mapper/taken /mnt/taken
+head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove taken`, engineSectors, id))
+	k, err := thin.OpenKernel()
+	noError(t, err)
+	l := lend.New(k)
+	defer l.Close()
+	device, done, err := l.Lend(t.Context(), p.metadataFile, p.dataFile, id, engineSectors*sectorBytes)
+	noError(t, err)
+	var st unix.Stat_t
+	noError(t, unix.Fstat(int(device.Fd()), &st))
+	fs, err := kernelfs.Open(device, volfs.Info{Type: "ext4"}, kernelfs.SkipJournal)
+	noError(t, errors.Join(err, device.Close()))
+	ino, err := fs.Lookup(t.Context(), fs.Root(), "file")
+	noError(t, err)
+	file, err := fs.Open(t.Context(), ino)
+	noError(t, err)
+	buf := make([]byte, 4096)
+	_, err = file.ReadAt(buf, 0)
+	noError(t, err)
+	noError(t, l.Revoke(t.Context(), st.Rdev))
+	if _, err := file.ReadAt(buf, 7*mib); !errors.Is(err, syscall.EIO) {
+		t.Errorf("what was not read before: %v", err)
+	}
+	p.delete(t, id) // it is free
+	noError(t, errors.Join(file.Close(), fs.Close(), done()))
+	within(t, seconds, "it is gone", func() error {
+		if names := sh(t, "dmsetup ls"); strings.Contains(names, "thintree-lent") {
+			return errors.New(names)
+		}
+		return nil
+	})
+	if err := l.Revoke(t.Context(), unix.Mkdev(254, 0)); err == nil {
+		t.Error("a device that was not lent is taken")
+	}
 }
 
 // devicesOf lists the ids of the pool's devices.
