@@ -33,7 +33,7 @@ func TestKernelEngine(t *testing.T) {
 			isIdle(t, before, func() { sh(t, "ls -l "+mnt+"/volumes "+mnt+"/info && cat "+mnt+"/pools/*") })
 			for _, v := range engineVolumes {
 				sh(t, "ls "+filepath.Join(mnt, "volumes", v.name, "dir"))
-				if n := strings.Count(sh(t, "dmsetup table"), " thin 254:0 "); n != 1 {
+				if n := strings.Count(sh(t, "dmsetup table || true"), " thin 254:0 "); n != 1 {
 					t.Errorf("%s is read: %d thin devices are active", v.name, n)
 				}
 				equal(t, want[v.name], filepath.Join(mnt, "volumes", v.name))
@@ -59,7 +59,7 @@ func TestKernelEngine(t *testing.T) {
 			for _, v := range engineVolumes {
 				equal(t, want[v.name], filepath.Join(mnt, "volumes", v.name))
 			}
-			if !strings.Contains(sh(t, "dmsetup table"), " read_only") {
+			if !strings.Contains(sh(t, "dmsetup table || true"), " read_only") {
 				t.Error("the pool is not active read-only")
 			}
 			within(t, seconds, "the pool goes with its last volume", func() error { return sameState(t, before) })
@@ -119,10 +119,11 @@ func equal(t *testing.T, want manifest.Manifest, dir string) {
 	}
 }
 
-// kernelState is what is active in the kernel, and what the pool says of itself.
+// kernelState is what is active in the kernel, and what the pool says of itself. A
+// device that goes just now makes dmsetup fail.
 func kernelState(t *testing.T) string {
 	t.Helper()
-	return sh(t, "dmsetup info -c --noheadings -o name,uuid,open; dmsetup status --noflush; losetup -a; grep -v -e fuse -e hostfs /proc/self/mounts | sort")
+	return sh(t, "dmsetup info -c --noheadings -o name,uuid,open || true; dmsetup status --noflush || true; losetup -a; grep -v -e fuse -e hostfs /proc/self/mounts | sort")
 }
 
 func sameState(t *testing.T, before string) error {
