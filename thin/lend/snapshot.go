@@ -72,8 +72,12 @@ func refuse(ctx context.Context, p *thin.Pool) error {
 
 // snapshot makes one, and writes down before that it will.
 func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id, origin uint32) (remove func() error, err error) {
-	if has, err := p.HasDevice(ctx, id); err != nil || has {
-		return nil, errors.Join(err, thin.ErrIDInUse)
+	has, err := p.HasDevice(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if has {
+		return nil, thin.ErrIDInUse
 	}
 	s, err := p.Status(ctx)
 	if err != nil {
