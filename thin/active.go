@@ -20,17 +20,23 @@ type ActiveDevice struct {
 	Origin    uint64 // the external origin's device number, 0 for none
 }
 
-// Lent tells whether it was lent to somebody, by package lend.
-func (d ActiveDevice) Lent() bool { return strings.HasPrefix(d.Name, block.LentPrefix) }
-
 // ErrOtherDevice says that a device-mapper device is no thin device of the pool.
 var ErrOtherDevice = errors.New("it is no device of this pool")
 
 // Active lists the devices of the pool that are active. An id that is active
 // under several names is there with each.
 func (p *Pool) Active(ctx context.Context) ([]ActiveDevice, error) {
+	return p.active(ctx, func(string) bool { return true })
+}
+
+// ActiveOfOthers lists those of them that were not lent, by package lend.
+func (p *Pool) ActiveOfOthers(ctx context.Context) ([]ActiveDevice, error) {
+	return p.active(ctx, func(name string) bool { return !strings.HasPrefix(name, block.LentPrefix) })
+}
+
+func (p *Pool) active(ctx context.Context, wanted func(name string) bool) ([]ActiveDevice, error) {
 	var found []ActiveDevice
-	err := p.kernel.each(ctx, func(name string, info dm.Info, table []dm.Target) {
+	err := p.kernel.each(ctx, wanted, func(name string, info dm.Info, table []dm.Target) {
 		if d, err := p.parseActive(name, info, table); err == nil {
 			found = append(found, d)
 		}
@@ -66,7 +72,8 @@ func (p *Pool) parseActive(name string, info dm.Info, table []dm.Target) (Active
 // Pools lists the names of all pools that are active.
 func (k *Kernel) Pools(ctx context.Context) ([]string, error) {
 	var names []string
-	err := k.each(ctx, func(name string, _ dm.Info, table []dm.Target) {
+	all := func(string) bool { return true }
+	err := k.each(ctx, all, func(name string, _ dm.Info, table []dm.Target) {
 		if _, err := parsePoolTable(table); err == nil {
 			names = append(names, name)
 		}
@@ -74,13 +81,16 @@ func (k *Kernel) Pools(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// each calls do for each device-mapper device that has a table.
-func (k *Kernel) each(ctx context.Context, do func(name string, info dm.Info, table []dm.Target)) error {
+// each calls do for each device-mapper device of a wanted name that has a table.
+func (k *Kernel) each(ctx context.Context, wanted func(name string) bool, do func(name string, info dm.Info, table []dm.Target)) error {
 	list, err := k.dm.List(ctx)
 	if err != nil {
 		return err
 	}
 	for _, d := range list {
+		if !wanted(d.Name) {
+			continue
+		}
 		info, table, err := k.dm.Table(ctx, d.Name)
 		if errors.Is(err, dm.ErrNotFound) {
 			continue // it went meanwhile

@@ -57,7 +57,7 @@ func (d *DeviceReader) next(off int64, data bool) (int64, error) {
 // extent tells whether the block that off lies in is mapped, or damaged, and how
 // many bytes from off on, at most want, are like it.
 func (o openDevice) extent(off, want int64) (mapped bool, length int64, err error) {
-	run, length, err := o.run(off, want)
+	run, length, err := o.run(o.find, off, want)
 	var damage *pdata.DamageError
 	if errors.As(err, &damage) && damage.Tree == pdata.TreeMappings {
 		return true, min(want, int64(damage.KeyEnd)*o.block-off), nil

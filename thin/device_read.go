@@ -13,6 +13,16 @@ import (
 // ReadAt reads as io.ReaderAt does. What is not mapped is zeros, or the external
 // origin's. Data blocks that follow each other are read as one.
 func (d *DeviceReader) ReadAt(p []byte, off int64) (int, error) {
+	o, released, err := d.use()
+	if err != nil {
+		return 0, err
+	}
+	defer released()
+	return d.readRuns(p, off, func(p []byte, off int64) (int, error) { return d.readRun(o, p, off) })
+}
+
+// readRuns reads run by run, each as far as readRun does.
+func (d *DeviceReader) readRuns(p []byte, off int64, readRun func(p []byte, off int64) (int, error)) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("device %d: read at %d: %w", d.id, off, syscall.EINVAL)
 	}
@@ -23,14 +33,9 @@ func (d *DeviceReader) ReadAt(p []byte, off int64) (int, error) {
 	if int64(len(p)) > d.size-off {
 		p, end = p[:d.size-off], io.EOF
 	}
-	o, released, err := d.use()
-	if err != nil {
-		return 0, err
-	}
-	defer released()
 	done := 0
 	for done < len(p) {
-		n, err := d.readRun(o, p[done:], off+int64(done))
+		n, err := readRun(p[done:], off+int64(done))
 		done += n
 		if err != nil {
 			return done, wrap(d.id, err)
@@ -46,7 +51,7 @@ const rereads = 64
 // p.
 func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
 	for range rereads {
-		run, length, err := o.run(off, int64(len(p)))
+		run, length, err := o.run(o.find, off, int64(len(p)))
 		if err != nil {
 			return 0, err
 		}
@@ -66,12 +71,16 @@ func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
 	return 0, pdata.ErrChanging
 }
 
-// run is the run that off lies in, and how many bytes of it follow off, at most
-// want.
-func (o openDevice) run(off, want int64) (pdata.Run, int64, error) {
+func (o openDevice) find(virtualBlock, maxLength uint64) (pdata.Run, error) {
+	return o.tree.Run(context.Background(), virtualBlock, maxLength)
+}
+
+// run is the run that off lies in, by what finds it, and how many bytes of it follow
+// off, at most want.
+func (o openDevice) run(find func(virtualBlock, maxLength uint64) (pdata.Run, error), off, want int64) (pdata.Run, int64, error) {
 	first, last := off/o.block, (off+want-1)/o.block
 	blocks := uint64(last - first + 1)
-	run, err := o.tree.Run(context.Background(), uint64(first), blocks)
+	run, err := find(uint64(first), blocks)
 	if err != nil || run.Length >= blocks {
 		return run, want, err
 	}

@@ -42,6 +42,9 @@ type PoolConfig struct {
 // Name is the name of the pool's device.
 func (p *Pool) Name() string { return p.name }
 
+// Number is the device's number, as unix.Mkdev makes it.
+func (p *Pool) Number() uint64 { return p.number }
+
 // BlockBytes is how long a data block is.
 func (p *Pool) BlockBytes() int64 { return int64(p.blockSectors) * sectorBytes }
 

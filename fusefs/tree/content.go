@@ -51,7 +51,7 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 	var err error
 	if p := v.root.peeks.last.Load(); p.valid(v.root.live()) && p.fs != nil {
 		c = &content{tree: t, device: v.laterDevice(p.sizeBytes), found: p.found, fss: make(map[int]*mounted)}
-	} else if c, err = t.readContent(ctx, v); err != nil {
+	} else if c, err = t.readContent(ctx, v, func(sizeBytes int64) (device, error) { return v.openDevice(ctx, sizeBytes) }); err != nil {
 		t.log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
 		return nil, err
 	}
@@ -60,10 +60,7 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 	return c, nil
 }
 
-func (t *Tree) readContent(ctx context.Context, v *volume) (*content, error) {
-	open := func(size int64) (device, error) {
-		return v.pool.reader.OpenDevice(ctx, v.deviceID, size, nil)
-	}
+func (t *Tree) readContent(ctx context.Context, v *volume, open func(sizeBytes int64) (device, error)) (*content, error) {
 	size := v.sizeBytes
 	if size == 0 {
 		// No record tells it: what is mapped of it at least, then what is

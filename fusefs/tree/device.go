@@ -24,9 +24,18 @@ type laterDevice struct {
 }
 
 func (v *volume) laterDevice(bytes int64) *laterDevice {
-	return &laterDevice{bytes: bytes, open: func() (device, error) {
-		return v.pool.reader.OpenDevice(context.Background(), v.deviceID, bytes, nil)
-	}}
+	return &laterDevice{bytes: bytes, open: func() (device, error) { return v.openDevice(context.Background(), bytes) }}
+}
+
+func (v *volume) openDevice(ctx context.Context, sizeBytes int64) (device, error) {
+	return v.pool.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
+}
+
+// glimpse calls f with what opens the device for a moment: see thin.PoolReader.Glimpse.
+func (v *volume) glimpse(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
+	return v.pool.reader.Glimpse(ctx, v.deviceID, func(open func(int64) block.Reader) error {
+		return f(func(sizeBytes int64) (device, error) { return image{block.Kept(open(sizeBytes))}, nil })
+	})
 }
 
 func (d *laterDevice) now() (device, error) {

@@ -54,8 +54,10 @@ type Kernel interface {
 	// be written to, and loses it.
 	Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error)
 	Scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error)
-	// Revoke has whoever still uses a device that was lent, by its number, read errors.
-	Revoke(ctx context.Context, number uint64) error
+	// Lent tells which devices of an id were lent and are still there: the files that
+	// were got have their names. Revoke has whoever still uses one read errors.
+	Lent(ctx context.Context, metadata string, id uint32) (names []string, err error)
+	Revoke(ctx context.Context, name string) error
 	// Sweep removes what processes that were killed have left.
 	Sweep(ctx context.Context) error
 	Close() error

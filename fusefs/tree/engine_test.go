@@ -50,9 +50,10 @@ func (*kernel) Scratch(context.Context, *os.File) (*os.File, func() error, error
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
-func (*kernel) Revoke(context.Context, uint64) error { return nil }
-func (*kernel) Sweep(context.Context) error          { return nil }
-func (*kernel) Close() error                         { return nil }
+func (*kernel) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
+func (*kernel) Revoke(context.Context, string) error                   { return nil }
+func (*kernel) Sweep(context.Context) error                            { return nil }
+func (*kernel) Close() error                                           { return nil }
 
 func TestEngineServesWhatItMay(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -13,10 +14,13 @@ import (
 // files in it past the tree: see [File.Pass]. It unwraps to EBUSY.
 type BusyError struct {
 	Volume string
-	Files  int // how many are open
+	Files  int // how many are open; 0 where some may be, but are mapped in any case
 }
 
 func (e *BusyError) Error() string {
+	if e.Files == 0 {
+		return fmt.Sprintf("%s: busy: a file in it is mapped by a process that runs: end it, or have it read errors with --lazy", e.Volume)
+	}
 	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself: close them, or have them read errors with --lazy", e.Volume, e.Files)
 }
 
@@ -29,9 +33,10 @@ func (e *BusyError) Unwrap() error { return syscall.EBUSY }
 // path of the tree that leads to the volume.
 //
 // Of files that the kernel reads past the tree nobody but it knows what is read.
-// Where there are any the error is a [BusyError], and nothing is closed; a lazy Evict
-// has them read errors, but for what they have read before, and the kernel keeps what
-// it has mounted until they are closed.
+// Where there are any the error is a [BusyError], and nothing is closed, unless all of
+// them are only mapped: that shows when the volume is closed. A lazy Evict has them
+// read errors, but for what they have read before, and the kernel keeps what it has
+// mounted until they are closed and unmapped; the device is free.
 func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	v := t.named(ctx, name)
 	if v == nil {
@@ -39,11 +44,40 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	}
 	// Also what was shown of its device before, and is still open.
 	of := func(other *volume) bool { return other.pool == v.pool && other.deviceID == v.deviceID }
+	var before []string
+	if t.opts.Kernel != nil {
+		var err error
+		if before, err = t.opts.Kernel.Lent(ctx, v.pool.record.Metadata, v.deviceID); err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, l := range t.leases.of(of) {
 		errs = append(errs, t.leases.evict(ctx, l, lazy))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil || len(before) == 0 {
+		return err
+	}
+	return t.evictMapped(ctx, v, before, lazy)
+}
+
+// evictMapped ends what has files of a closed volume mapped: some of the devices that
+// were lent for it are still there then.
+func (t *Tree) evictMapped(ctx context.Context, v *volume, before []string, lazy bool) error {
+	now, err := t.opts.Kernel.Lent(ctx, v.pool.record.Metadata, v.deviceID)
+	if err != nil {
+		return err
+	}
+	for _, name := range now {
+		switch {
+		case !slices.Contains(before, name): // somebody has walked in again
+		case !lazy:
+			return &BusyError{Volume: v.name}
+		default:
+			err = errors.Join(err, t.opts.Kernel.Revoke(ctx, name))
+		}
+	}
+	return err
 }
 
 // named finds a volume as Evict does. It reads nothing.

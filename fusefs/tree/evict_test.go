@@ -1,7 +1,10 @@
 package tree
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -131,6 +134,48 @@ func TestVolumeWithAPassedFileIsEvictedLazilyOnly(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// mappedKernel has lent a device that somebody has a file of mapped.
+type mappedKernel struct {
+	kernel
+	revoked []string
+}
+
+func (k *mappedKernel) Lent(_ context.Context, _ string, id uint32) ([]string, error) {
+	if id != linksID || len(k.revoked) > 0 {
+		return nil, nil
+	}
+	return []string{"lent"}, nil
+}
+
+func (k *mappedKernel) Revoke(_ context.Context, name string) error {
+	k.revoked = append(k.revoked, name)
+	return nil
+}
+
+func TestMappedFilesOfAClosedVolumeAreEvictedLazilyOnly(t *testing.T) {
+	t.Parallel()
+	k := &mappedKernel{}
+	tree, err := New(t.Context(), []meta.Source{&named{name: "a", cat: meta.Catalog{
+		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("links", linksID), volumeRecord("parts", partsID)},
+	}}}, Options{MaxActive: 1, Kernel: k, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	if err := tree.Evict(t.Context(), "parts", true); err != nil || len(k.revoked) > 0 {
+		t.Errorf("another volume: %v, revoked %v", err, k.revoked)
+	}
+	var busy *BusyError
+	if err := tree.Evict(t.Context(), "links", false); !errors.As(err, &busy) || busy.Files != 0 || len(k.revoked) > 0 {
+		t.Errorf("%v, revoked %v", err, k.revoked)
+	}
+	for range 2 {
+		if err := tree.Evict(t.Context(), "links", true); err != nil || !slices.Equal(k.revoked, []string{"lent"}) {
+			t.Errorf("lazily: %v, revoked %v", err, k.revoked)
+		}
+	}
 }
 
 func TestClosedVolumeIsNotOpenedToEvictIt(t *testing.T) {

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
@@ -103,7 +101,7 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 	if err != nil {
 		return nil, err
 	}
-	if t.opts.Journal == JournalSkip {
+	if t.opts.Journal == JournalSkip || !snapshot && r.unmounted() {
 		return kernelfs.Open(d.top, info, kernelfs.SkipJournal)
 	}
 	fs, err := kernelfs.Open(d.top, info, kernelfs.ReplayJournal)
@@ -120,10 +118,17 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 	return fs, nil
 }
 
+// unmounted tells whether there is nothing in the filesystem's journal, for all that
+// is known: the kernel is spared to look then.
+func (r *fsRoot) unmounted() bool {
+	p := r.peeks.last.Load()
+	return p.valid(r.live()) && p.fs != nil && p.fs.unmounted
+}
+
 // lent is a stack of devices that the kernel has activated for a filesystem.
 type lent struct {
 	top    *os.File
-	lowest uint64         // its device number
+	lowest string         // its name
 	done   []func() error // of each, from the lowest
 }
 
@@ -135,11 +140,7 @@ func (d *lent) add(f *os.File, done func() error, err error) error {
 	if d.top != nil {
 		d.top.Close()
 	} else {
-		var st unix.Stat_t
-		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-			return errors.Join(os.NewSyscallError("fstat", err), f.Close(), done())
-		}
-		d.lowest = st.Rdev
+		d.lowest = f.Name()
 	}
 	d.top, d.done = f, append(d.done, done)
 	return nil

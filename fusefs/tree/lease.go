@@ -33,7 +33,7 @@ type leases struct {
 	next    time.Time          // when timer fires
 	closed  bool
 
-	finishing sync.WaitGroup // of volumes that expire closes
+	background sync.WaitGroup // of what opens and closes volumes for nobody in particular
 }
 
 // lease is one volume that is open, or on its way there or back.
@@ -51,6 +51,7 @@ type lease struct {
 	refs    int
 	since   time.Time     // when refs became 0
 	place   *list.Element // in unused
+	passed  bool          // it was only looked at since it was opened
 	closing bool
 	files   map[*File]struct{} // open in it, each with a reference
 }
@@ -134,6 +135,7 @@ func (ls *leases) join(v *volume) (l *lease, closing bool, err error) {
 	if l := ls.held[v]; l != nil {
 		if !l.closing {
 			l.refs++
+			l.passed = false
 			if l.place != nil {
 				ls.unused.Remove(l.place)
 				l.place = nil
@@ -225,8 +227,15 @@ func (ls *leases) rest(l *lease) (closeNow bool) {
 // milliseconds.
 const sharedIdle = 3 * time.Second
 
+// passing is how long a volume stays open that was only looked at: who is about to walk
+// into it has had the kernel ask that before.
+const passing = 20 * time.Millisecond
+
 // idleOf is how long a volume stays open that nobody uses; ≤ 0: for ever.
 func (ls *leases) idleOf(l *lease) time.Duration {
+	if l.passed {
+		return passing
+	}
 	if ls.idle > sharedIdle && l.content.shared() {
 		return sharedIdle
 	}
@@ -294,7 +303,7 @@ func (ls *leases) expire() {
 	}
 	for _, l := range done {
 		ls.log.Debug("closing an idle volume", "volume", l.vol.name, "idle", now.Sub(l.since).Round(time.Millisecond))
-		ls.finishing.Go(func() { ls.finish(l) })
+		ls.background.Go(func() { ls.finish(l) })
 	}
 	ls.mu.Unlock()
 }
@@ -341,6 +350,16 @@ func (ls *leases) forget(v *volume) {
 	ls.retire(l)
 	ls.mu.Unlock()
 	ls.finish(l)
+}
+
+// passBy closes a volume soon that nobody uses.
+func (ls *leases) passBy(v *volume) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.held[v]; l != nil && l.place != nil {
+		l.passed = true
+		ls.wake(passing)
+	}
 }
 
 // open counts the volumes of a pool that are open now.
@@ -397,5 +416,5 @@ func (ls *leases) shutdown() {
 	for _, l := range done {
 		ls.finish(l)
 	}
-	ls.finishing.Wait()
+	ls.background.Wait()
 }

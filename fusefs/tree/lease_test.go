@@ -117,6 +117,27 @@ func TestIdleVolumeIsClosedAndUsedOneIsNot(t *testing.T) {
 	})
 }
 
+func TestVolumeThatIsOnlyLookedAtIsClosedSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(Options{MaxActive: 4, OpenTimeout: time.Minute})
+		v := volumes(2)
+		look := func(v *volume) {
+			b.release(b.mustAcquire(t, v))
+			b.passBy(v)
+		}
+		look(v[1])
+		look(v[0])
+		b.release(b.mustAcquire(t, v[0])) // who had it looked at walks in
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !b.holds(v[0]) || b.holds(v[1]) || b.opens.Load() != 2 {
+			t.Errorf("walked into: open %v; looked at: open %v; %d opens", b.holds(v[0]), b.holds(v[1]), b.opens.Load())
+		}
+		b.shutdown()
+	})
+}
+
 func TestWithoutIdleTimeVolumesStayOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -32,6 +32,11 @@ type fsPeek struct {
 	// inner is the folder in which what people look for begins; zero where the
 	// volume has none.
 	inner peekedFolder
+	// unmounted says that the filesystem was cleanly unmounted, as far as is known.
+	unmounted bool
+	// entries are those of the root folder where the kernel reads the volume, which
+	// takes a while at first; nil where they are not known.
+	entries []volfs.DirEntry
 }
 
 // peekedFolder is one folder with all that stat and getxattr tell of it.
@@ -96,29 +101,49 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 	return f.wait(ctx)
 }
 
-func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (*peek, error) {
-	p := &peek{at: time.Now()}
-	c, err := t.readContent(ctx, r.vol)
+func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (p *peek, err error) {
+	at := time.Now()
+	var unreached error
+	err = r.vol.glimpse(ctx, func(open func(int64) (device, error)) error {
+		p, unreached = t.peekAt(ctx, r, open)
+		return nil
+	})
+	switch {
+	case err != nil:
+		p = &peek{sizeBytes: r.vol.sizeBytes, err: fmt.Errorf("%s: %w", r.vol.name, err)}
+	case unreached != nil:
+		return nil, unreached
+	case errors.Is(p.err, errUnopened):
+		p.fs, p.err = t.peekOpened(ctx, r)
+	}
+	p.at = at
+	return p, nil
+}
+
+func (t *Tree) peekAt(ctx context.Context, r *fsRoot, open func(int64) (device, error)) (*peek, error) {
+	c, err := t.readContent(ctx, r.vol, open)
 	if err != nil {
-		p.sizeBytes, p.err = r.vol.sizeBytes, err
-		return p, nil
+		return &peek{sizeBytes: r.vol.sizeBytes, err: err}, nil
 	}
 	defer c.Close()
 	at, err := c.bytes(r.part)
 	if err != nil {
 		return nil, err
 	}
-	p.found, p.sizeBytes = c.found, at.Size()
-	if r.part == 0 && len(partitions(c.found)) > 0 {
-		return p, nil
+	p := &peek{found: c.found, sizeBytes: at.Size()}
+	if r.part != 0 || len(partitions(c.found)) == 0 {
+		p.fs, p.err = t.peekContent(ctx, c, r)
 	}
-	p.fs, p.err = t.peekContent(ctx, c, r)
 	return p, nil
 }
 
+// errUnopened says that a peek has to open the volume.
+var errUnopened = errors.New("what lies there is known only when it is open")
+
 // peekContent reads a few blocks of a filesystem: directly where that shows what
-// an open volume does, as they are not worth a mount.
-func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (f *fsPeek, err error) {
+// an open volume does, as they are not worth a mount. Otherwise the error is
+// errUnopened.
+func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek, error) {
 	at, found, err := c.probe(ctx, r)
 	if err != nil {
 		return nil, err
@@ -135,24 +160,53 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (f *fsPee
 			return peekFS(ctx, fs, inner)
 		}
 	}
-	if by.engine == EngineDirect || readsDirectly(sig.Type) {
-		fs, err := openDirect(ctx, sig.Type, at, found)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", r, err)
-		}
-		defer fs.Close()
-		if by.engine == EngineDirect || !fs.Info().Dirty {
-			return peekFS(ctx, fs, inner)
-		}
+	if by.engine == EngineKernel && !readsDirectly(sig.Type) {
+		return nil, errUnopened
 	}
+	fs, err := openDirect(ctx, sig.Type, at, found)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	defer fs.Close()
+	if by.engine == EngineDirect {
+		return peekFS(ctx, fs, inner)
+	}
+	if fs.Info().Dirty {
+		return nil, errUnopened
+	}
+	f, err := peekFS(ctx, fs, inner)
+	if err == nil {
+		f.unmounted, f.entries = true, fewEntries(ctx, fs)
+	}
+	return f, err
+}
+
+// peekOpened opens a volume for a peek.
+func (t *Tree) peekOpened(ctx context.Context, r *fsRoot) (f *fsPeek, err error) {
 	if !t.leases.holds(r.vol) {
-		defer t.leases.forget(r.vol) // who only looks leaves nothing open
+		defer t.leases.passBy(r.vol)
 	}
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		f, err = peekFS(ctx, fs, inner)
+		f, err = peekFS(ctx, fs, r.vol.record().Root)
 		return err
 	})
 	return f, err
+}
+
+// maxEntries is how many entries of the root folder a peek reads.
+const maxEntries = 100
+
+// fewEntries lists the root folder. It is nil where there are too many entries, or one
+// cannot be read.
+func fewEntries(ctx context.Context, fs volfs.FS) (list []volfs.DirEntry) {
+	err := fs.ReadDir(ctx, fs.Root(), 0, func(e volfs.DirEntry) bool {
+		list = append(list, e)
+		return len(list) <= maxEntries
+	})
+	if err != nil || len(list) > maxEntries {
+		return nil
+	}
+	return list
 }
 
 // peekFS reads a filesystem's root, and the folder inner in it.

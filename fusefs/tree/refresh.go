@@ -18,18 +18,30 @@ const fresh = time.Second
 // view from before.
 func (t *Tree) current(ctx context.Context) *view {
 	if time.Since(t.began)-time.Duration(t.refreshed.Load()) > fresh && t.refreshing.TryLock() {
-		// Who asks may be interrupted; what they began is for all.
-		err := t.refresh(context.WithoutCancel(ctx))
-		t.refreshed.Store(int64(time.Since(t.began)))
-		if text := fmt.Sprint(err); err != nil && text != t.complaint {
-			t.complaint = text
-			t.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)
-		} else if err == nil {
-			t.complaint = ""
-		}
+		t.renew(ctx)
 		t.refreshing.Unlock()
 	}
 	return t.view.Load()
+}
+
+// lookNow makes the view current, whenever that was last done.
+func (t *Tree) lookNow(ctx context.Context) {
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	t.renew(ctx)
+}
+
+// renew makes the view current. Called with refreshing held.
+func (t *Tree) renew(ctx context.Context) {
+	// Who asks may be interrupted; what they began is for all.
+	err := t.refresh(context.WithoutCancel(ctx))
+	t.refreshed.Store(int64(time.Since(t.began)))
+	if text := fmt.Sprint(err); err != nil && text != t.complaint {
+		t.complaint = text
+		t.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)
+	} else if err == nil {
+		t.complaint = ""
+	}
 }
 
 // refresh makes a new view where the sources have changed. A source that cannot

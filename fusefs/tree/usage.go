@@ -67,12 +67,14 @@ func (p *pool) observe(ctx context.Context, k Kernel) (moved bool) {
 // done: also while nobody asks for anything, as what was told holds until then.
 func (t *Tree) watch(ctx context.Context) {
 	look := func() {
+		moved := false
 		for _, s := range t.view.Load().parts {
 			for _, p := range s.pools {
-				if p.observe(ctx, t.opts.Kernel) {
-					t.refreshed.Store(-int64(fresh)) // the view is made anew at once
-				}
+				moved = p.observe(ctx, t.opts.Kernel) || moved
 			}
+		}
+		if moved {
+			t.lookNow(ctx)
 		}
 	}
 	for ctx.Err() == nil {

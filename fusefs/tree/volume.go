@@ -55,11 +55,12 @@ func (v *volume) record() *meta.Volume { return v.newest.Load() }
 
 // fsRoot is where a filesystem may begin: a volume, or a partition of one.
 type fsRoot struct {
-	vol    *volume
-	part   int    // the partition's number, 0 for the whole volume
-	slot   uint32 // in Tree.slots
-	number uint32 // in inode numbers
-	peeks  peeker
+	vol     *volume
+	part    int    // the partition's number, 0 for the whole volume
+	slot    uint32 // in Tree.slots
+	number  uint32 // in inode numbers
+	peeks   peeker
+	listing atomic.Pointer[rootListing] // set once
 }
 
 func (r *fsRoot) String() string {

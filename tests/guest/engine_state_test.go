@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"thintree/thin"
 	"thintree/thin/lend"
@@ -205,8 +204,14 @@ head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove take
 	defer l.Close()
 	device, done, err := l.Lend(t.Context(), p.metadataFile, p.dataFile, id, engineSectors*sectorBytes)
 	noError(t, err)
-	var st unix.Stat_t
-	noError(t, unix.Fstat(int(device.Fd()), &st))
+	lent := func() []string {
+		names, err := l.Lent(t.Context(), p.metadataFile, id)
+		noError(t, err)
+		return names
+	}
+	if names := lent(); !slices.Equal(names, []string{device.Name()}) {
+		t.Errorf("lent: %v, want %s", names, device.Name())
+	}
 	fs, err := kernelfs.Open(device, volfs.Info{Type: "ext4"}, kernelfs.SkipJournal)
 	noError(t, errors.Join(err, device.Close()))
 	ino, err := fs.Lookup(t.Context(), fs.Root(), "file")
@@ -216,7 +221,10 @@ head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove take
 	buf := make([]byte, 4096)
 	_, err = file.ReadAt(buf, 0)
 	noError(t, err)
-	noError(t, l.Revoke(t.Context(), st.Rdev))
+	noError(t, l.Revoke(t.Context(), device.Name()))
+	if names := lent(); len(names) > 0 {
+		t.Errorf("lent after all was taken back: %v", names)
+	}
 	if _, err := file.ReadAt(buf, 7*mib); !errors.Is(err, syscall.EIO) {
 		t.Errorf("what was not read before: %v", err)
 	}
@@ -228,7 +236,8 @@ head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove take
 		}
 		return nil
 	})
-	if err := l.Revoke(t.Context(), unix.Mkdev(254, 0)); err == nil {
+	noError(t, l.Revoke(t.Context(), device.Name()))
+	if err := l.Revoke(t.Context(), "pool"); err == nil {
 		t.Error("a device that was not lent is taken")
 	}
 }

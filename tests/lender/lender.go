@@ -77,8 +77,11 @@ func (Lender) Scratch(context.Context, *os.File) (*os.File, func() error, error)
 	return nil, nil, errNotHere
 }
 
+// Lent lists nothing: loop devices have no names.
+func (Lender) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
+
 // Revoke does nothing: nobody ever comes whom it would be for.
-func (Lender) Revoke(context.Context, uint64) error { return nil }
+func (Lender) Revoke(context.Context, string) error { return nil }
 
 // Sweep does nothing, as Close.
 func (Lender) Sweep(context.Context) error { return nil }

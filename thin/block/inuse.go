@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +47,11 @@ func (h host) inUse(id Identity) (string, error) {
 // holder finds what is stacked on a block device, or on a partition of it.
 func (h host) holder(rdev uint64) (string, error) {
 	dir := filepath.Join(h.sys, "dev/block", fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev)))
-	for _, pattern := range []string{"holders/*", "*/holders/*"} {
+	to, err := os.Readlink(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, pattern := range []string{"holders/*", filepath.Base(to) + "*/holders/*"} {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return "", err
@@ -64,13 +67,15 @@ func (h host) holder(rdev uint64) (string, error) {
 
 // loop finds the loop device over a regular file.
 func (h host) loop(id Identity) (string, error) {
-	found, err := filepath.Glob(filepath.Join(h.sys, "block/loop*/loop/backing_file"))
+	all, err := filepath.Glob(filepath.Join(h.sys, "block/loop*"))
 	if err != nil {
 		return "", err
 	}
-	slices.Sort(found)
-	for _, file := range found {
-		name := filepath.Base(filepath.Dir(filepath.Dir(file)))
+	for _, dir := range all {
+		file, name := filepath.Join(dir, "loop/backing_file"), filepath.Base(dir)
+		if _, err := os.Lstat(file); err != nil {
+			continue // nothing is attached to it
+		}
 		if h.loopIs(name, file, id) && !h.readOnly(name) {
 			return h.describe(name), nil
 		}

@@ -108,10 +108,19 @@ func TestFileUnderAReadOnlyLoopDeviceIsNotInUse(t *testing.T) {
 	}
 }
 
-// fakeHost is a host whose sysfs holds files, by their paths in it.
-func fakeHost(t *testing.T, files map[string]string) host {
+// fakeHost is a host whose sysfs holds files, by their paths in it, and links to the
+// block devices of numbers.
+func fakeHost(t *testing.T, files, devices map[string]string) host {
 	t.Helper()
 	h := host{sys: t.TempDir(), dev: "/nonexistent"}
+	if err := os.MkdirAll(filepath.Join(h.sys, "dev/block"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for number, to := range devices {
+		if err := os.Symlink(filepath.Join("../../devices", to), filepath.Join(h.sys, "dev/block", number)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, text := range files {
 		path := filepath.Join(h.sys, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -127,12 +136,11 @@ func fakeHost(t *testing.T, files map[string]string) host {
 func TestBlockDeviceWithHoldersIsInUse(t *testing.T) {
 	t.Parallel()
 	h := fakeHost(t, map[string]string{
-		"dev/block/8:0/sda1/holders/dm-3": "",
-		"dev/block/8:1/holders/dm-3":      "",
-		"dev/block/8:16/size":             "9",
-		"dev/block/8:32/holders/md0":      "",
-		"block/dm-3/dm/name":              "docker-pool\n",
-	})
+		"devices/sda/sda1/holders/dm-3": "",
+		"devices/sdb/size":              "9",
+		"devices/sdc/holders/md0":       "",
+		"block/dm-3/dm/name":            "docker-pool\n",
+	}, map[string]string{"8:0": "sda", "8:1": "sda/sda1", "8:16": "sdb", "8:32": "sdc"})
 	for minor, want := range map[uint32]string{0: "dm-3 (docker-pool)", 1: "dm-3 (docker-pool)", 16: "", 32: "md0"} {
 		got, err := h.inUse(Identity{Rdev: unix.Mkdev(8, minor)})
 		if got != want || err != nil {
@@ -161,7 +169,7 @@ func TestBackingFileIsFoundWithoutTheLoopDevice(t *testing.T) {
 		"block/loop1/loop/backing_file": filepath.Join(dir, "replaced (deleted)\n"),
 		"block/loop2/loop/backing_file": filepath.Join(dir, "attached\n"),
 		"block/loop3/loop/backing_file": filepath.Join(dir, "odd (deleted)\n"),
-	})
+	}, nil)
 	for want, id := range map[string]Identity{"loop2": attached, "": replaced, "loop3": odd} {
 		if got, err := h.inUse(id); got != want || err != nil {
 			t.Errorf("%q, %v; want %q", got, err, want)

@@ -39,7 +39,7 @@ func (l *Lender) Close() error { return l.kernel.Close() }
 // writes to the device meanwhile, through another activation, need not be seen;
 // [Lender.Users] tells whether there is one.
 //
-// The device goes with its last user. done, which is called when the file is closed
+// The file is called as the device is. That goes with its last user; done, which is called when the file is closed
 // and what was mounted from it unmounted, waits for that: the kernel does it by
 // itself, but later.
 func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
@@ -141,11 +141,7 @@ func (l *Lender) lendPool(ctx context.Context, metadata, data string) (*thin.Poo
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := l.kernel.DM().Info(ctx, p.Name())
-	if err != nil {
-		return nil, nil, err
-	}
-	f, _, err := l.leave(ctx, p.Name(), info.Number)
+	f, _, err := l.leave(ctx, p.Name(), p.Number())
 	return p, f, err
 }
 
@@ -163,18 +159,22 @@ func (l *Lender) stack(ctx context.Context, t dm.Target, readOnly bool) (f *os.F
 	return l.leave(ctx, info.Name, info.Number)
 }
 
-// leave opens an active device, and has it go with its last user.
+// leave opens an active device, and has it go with its last user. The file has the
+// device's name.
 func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.File, done func() error, err error) {
-	f, err = os.Open(dm.NodePath(number))
+	fd, err := unix.Open(dm.NodePath(number), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: dm.NodePath(number), Err: err}
+	}
 	// Where it could not be opened it goes now.
 	_, removeErr := l.kernel.DM().Remove(context.WithoutCancel(ctx), name, true, dm.Hidden)
 	if err := errors.Join(err, removeErr); err != nil {
-		if f != nil {
-			f.Close()
+		if fd >= 0 {
+			unix.Close(fd)
 		}
 		return nil, nil, err
 	}
-	return f, func() error { return l.gone(name) }, nil
+	return os.NewFile(uintptr(fd), name), func() error { return l.gone(name) }, nil
 }
 
 // gone waits until a device has gone that nobody uses any more. One that somebody

@@ -30,12 +30,15 @@ func named[T any](owner func() (string, error), activate func(name, uuid string)
 	}
 	for {
 		n := count.Add(1)
-		got, err := activate(fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), n), fmt.Sprintf("%s%s-%d", uuidPrefix, me, n))
+		got, err := activate(fmt.Sprint(mine(), n), fmt.Sprintf("%s%s-%d", uuidPrefix, me, n))
 		if !errors.Is(err, dm.ErrExists) { // a process of this id in another namespace
 			return got, err
 		}
 	}
 }
+
+// mine begins the names of what was lent to this process.
+func mine() string { return fmt.Sprintf("%s%d-", prefix, os.Getpid()) }
 
 // Owner names this process among those to whom something was lent: by its id, and
 // when it began.

@@ -2,28 +2,48 @@ package lend
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin"
 	"thintree/thin/dm"
 )
 
-// Revoke takes a device, by its number, away from whoever still has it open or
-// mounted, or a file on it mapped: they read what they have read before, or EIO.
-// What it was activated from is free then. The device must still be in use.
-func (l *Lender) Revoke(ctx context.Context, number uint64) error {
-	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(number), unix.Minor(number)))
-	if err != nil {
-		return err
+// Lent lists the devices of an id of a pool, by the path of its metadata, that were
+// lent to this process and are still there: also after they were given back, where
+// somebody has a file on one open or mapped.
+func (l *Lender) Lent(ctx context.Context, metadata string, id uint32) (names []string, err error) {
+	p, err := l.kernel.FindPool(ctx, metadata)
+	if errors.Is(err, thin.ErrNotActive) {
+		return nil, nil
 	}
-	name := strings.TrimSuffix(string(text), "\n")
-	if !strings.HasPrefix(name, fmt.Sprintf("%s%d-", prefix, os.Getpid())) {
+	if err != nil {
+		return nil, err
+	}
+	active, err := p.Active(ctx)
+	for _, d := range active {
+		if d.ID == id && strings.HasPrefix(d.Name, mine()) {
+			names = append(names, d.Name)
+		}
+	}
+	return names, err
+}
+
+// Revoke takes a device that was lent to this process away from whoever still has it
+// open or mounted, or a file on it mapped: they read what they have read before, or
+// EIO. What it was activated from is free then. It is nothing where the device is not
+// there any more.
+func (l *Lender) Revoke(ctx context.Context, name string) error {
+	if !strings.HasPrefix(name, mine()) {
 		return fmt.Errorf("%s was not lent to this process: %w", name, unix.EINVAL)
 	}
-	return l.revoke(ctx, name)
+	if err := l.revoke(ctx, name); !errors.Is(err, dm.ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 func (l *Lender) revoke(ctx context.Context, name string) error {

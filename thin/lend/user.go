@@ -110,15 +110,12 @@ func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users
 	if err != nil {
 		return nil, nil, err
 	}
-	list, err := p.Active(ctx)
+	list, err := p.ActiveOfOthers(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	users = make(map[uint32]User)
 	for _, d := range list {
-		if d.Lent() {
-			continue
-		}
 		u := User{Name: d.Name, Number: d.Number, Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0}
 		if had := users[d.ID]; !had.Writing() {
 			users[d.ID] = u

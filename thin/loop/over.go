@@ -27,14 +27,17 @@ func (h host) over(path string) ([]Found, error) {
 	if err := unix.Stat(path, &st); err != nil {
 		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	attached, err := filepath.Glob(filepath.Join(h.sys, "block/loop*/loop"))
+	loops, err := filepath.Glob(filepath.Join(h.sys, "block/loop*"))
 	if err != nil {
 		return nil, err
 	}
 	var all []Found
 	var errs []error
-	for _, dir := range attached {
-		found, ok, err := h.ask(filepath.Base(filepath.Dir(dir)), uint64(st.Dev), st.Ino)
+	for _, dir := range loops {
+		if _, err := os.Lstat(filepath.Join(dir, "loop")); err != nil {
+			continue // nothing is attached to it
+		}
+		found, ok, err := h.ask(filepath.Base(dir), uint64(st.Dev), st.Ino)
 		switch {
 		case errors.Is(err, unix.ENXIO): // detached meanwhile
 		case err != nil:

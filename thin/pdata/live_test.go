@@ -115,6 +115,40 @@ func TestCurrentComparesTheMapping(t *testing.T) {
 	}
 }
 
+func TestGlimpseIsOfOneSuperblock(t *testing.T) {
+	t.Parallel()
+	_, images := twoStates()
+	ways := [2][2]Run{
+		{mapped(0, 0, 40, 0), mapped(39, 39, 1, 0)},
+		{mapped(0, 700, 20, 2), mapped(39, 14, 26, 2)},
+	}
+	for after := 3; after < 40; after++ {
+		p := &movingPool{states: images[:], after: after}
+		d := openDevice(t, p.open(t, Options{Live: true}), 1)
+		var got [2]Run
+		glimpses := 0
+		err := d.Glimpse(t.Context(), func(run func(uint64, uint64) (Run, error)) error {
+			glimpses++
+			for i, block := range []uint64{0, 39} {
+				var err error
+				if got[i], err = run(block, 100); err != nil {
+					return err
+				}
+				for range 3 { // of data, which takes a while
+					_, _ = p.ReadAt(make([]byte, BlockBytes), 0)
+				}
+			}
+			return nil
+		})
+		if err != nil || got != ways[0] && got != ways[1] {
+			t.Errorf("changed after %d reads: %v, %v", after, got, err)
+		}
+		if len(p.states) == 1 && glimpses == 1 && got != ways[1] {
+			t.Errorf("changed after %d reads, and yet it was not looked at again", after)
+		}
+	}
+}
+
 func TestSlowWalkOfALivePoolIsDoneAgain(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()

@@ -131,6 +131,18 @@ func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run
 	return d.run(ctx, false, virtualBlock, maxLength)
 }
 
+// Glimpse calls f with what tells as Run does, but without a look at the superblock
+// each time: there is one after f, and where the pool has changed meanwhile f is
+// called again. So what f has found is as one superblock has it, also the data that it
+// has read.
+func (d *Mappings) Glimpse(ctx context.Context, f func(run func(virtualBlock, maxLength uint64) (Run, error)) error) error {
+	return d.read(ctx, false, func(v *view, t tree) error {
+		return f(func(virtualBlock, maxLength uint64) (Run, error) {
+			return v.run(ctx, t, virtualBlock, max(maxLength, 1))
+		})
+	})
+}
+
 // Current reads the superblock again and tells whether a run, that Run has given,
 // is what the virtual blocks are mapped to now. Who reads data of a live pool asks
 // after the reading: until then the data blocks may have been given to another.

@@ -1,0 +1,72 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"thintree/meta"
+	"thintree/thin/lend"
+)
+
+// slowKernel lends nothing, but only says so when it is let.
+type slowKernel struct {
+	kernel
+	once       sync.Once
+	asked, let chan struct{}
+}
+
+func (k *slowKernel) Lend(context.Context, string, string, uint32, int64) (*os.File, func() error, error) {
+	k.once.Do(func() { close(k.asked) })
+	<-k.let
+	return nil, nil, syscall.EIO
+}
+
+func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {
+	t.Parallel()
+	pool := smallPool(t)
+	source := &named{name: "named", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)}}}
+	k := &slowKernel{kernel: kernel{users: map[uint32]lend.User{}}, asked: make(chan struct{}), let: make(chan struct{})}
+	tree, err := New(t.Context(), []meta.Source{source}, Options{
+		MaxActive: 1, OpenTimeout: time.Second, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tree.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	entries(t, tree, "volumes", 0)
+	select {
+	case <-k.asked:
+		t.Error("looking at the list of volumes opens one")
+	default:
+	}
+
+	want := entries(t, newTree(t, source), "volumes/v", 0)
+	got := entries(t, tree, "volumes/v", 0)
+	if len(got) != len(want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	for i, e := range got {
+		if w := want[i]; e.Name != w.Name || e.Ino != w.Ino || e.Type != w.Type {
+			t.Errorf("%v, want %v", e, w)
+		}
+		if rest := entries(t, tree, "volumes/v", e.Cookie); !slices.Equal(rest, got[i+1:]) {
+			t.Errorf("after %s: %v", e.Name, rest)
+		}
+	}
+	<-k.asked
+	close(k.let)
+	if _, err := tree.Walk(t.Context(), RootID, "volumes/v/rootfs/etc", true); !errors.Is(err, syscall.EIO) {
+		t.Errorf("further on it is read by the kernel: %v", err)
+	}
+}

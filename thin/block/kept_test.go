@@ -1,0 +1,62 @@
+package block
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+)
+
+// counted counts the reads of what it reads, and fails from an offset on.
+type counted struct {
+	Reader
+	reads   int
+	damaged int64
+}
+
+var errDamaged = errors.New("damaged")
+
+func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+	c.reads++
+	if off+int64(len(p)) > c.damaged {
+		return 0, errDamaged
+	}
+	return c.Reader.ReadAt(p, off)
+}
+
+func TestKeptReadsPiecesOnce(t *testing.T) {
+	t.Parallel()
+	path, contents := writeFile(t, 200_001)
+	c := &counted{Reader: mustOpen(t, path, Options{}), damaged: 1 << 40}
+	k := Kept(c)
+	for range 500 {
+		off := rand.Int64N(210_000)
+		p := make([]byte, rand.IntN(100_000))
+		n, err := k.ReadAt(p, off)
+		want := contents[min(off, int64(len(contents))):min(off+int64(len(p)), int64(len(contents)))]
+		if !bytes.Equal(p[:n], want) {
+			t.Fatalf("%d bytes at %d are wrong", len(p), off)
+		}
+		if short := n < len(p); short != errors.Is(err, io.EOF) {
+			t.Fatalf("%d bytes at %d: %d, %v", len(p), off, n, err)
+		}
+	}
+	before := c.reads
+	if _, err := k.ReadAt(make([]byte, len(contents)), 0); err != nil || c.reads != before {
+		t.Errorf("what is kept was read again, %v", err)
+	}
+}
+
+func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
+	t.Parallel()
+	path, contents := writeFile(t, 200_000)
+	k := Kept(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000})
+	p := make([]byte, 1000)
+	if _, err := k.ReadAt(p, 99_000); err != nil || !bytes.Equal(p, contents[99_000:100_000]) {
+		t.Errorf("before the damage, in the same piece: %v", err)
+	}
+	if _, err := k.ReadAt(p, 99_500); !errors.Is(err, errDamaged) {
+		t.Errorf("into the damage: %v", err)
+	}
+}
