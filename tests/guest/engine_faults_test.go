@@ -65,6 +65,7 @@ func TestPoolThatFails(t *testing.T) {
 			f.recovers(t)
 		})
 		t.Run("its metadata cannot be read", func(t *testing.T) {
+			sh(t, "dmsetup message pool 0 'create_thin 4999'") // what that reads is in memory then
 			f.table(t, "metadata", "error")
 			exec.Command("dmsetup", "message", "pool", "0", "create_thin 5000").Run() // so that it is noticed
 			if s := sh(t, "dmsetup status --noflush pool"); !strings.Contains(s, "Fail") {

@@ -39,20 +39,19 @@ func (l *Lender) Close() error { return l.kernel.Close() }
 // writes to the device meanwhile, through another activation, need not be seen;
 // [Lender.Users] tells whether there is one.
 //
-// The file is called as the device is. That goes with its last user; done, which is called when the file is closed
-// and what was mounted from it unmounted, waits for that: the kernel does it by
-// itself, but later.
+// The file is called as the device is. That goes with its last user; done, which is
+// called when the file is closed and what was mounted from it unmounted, waits for
+// that: the kernel does it by itself, but later.
 func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
 	s := l.state(metadata)
 	until := time.Now().Add(longestSuspended)
 	for try := 0; ; {
 		f, done, err = l.lend(ctx, s, metadata, data, id, sizeBytes)
-		suspended, passing := l.passing(ctx, s, err)
-		switch {
-		case suspended && time.Now().After(until):
+		switch tries := l.tries(ctx, s, err); {
+		case tries == untilResumed && time.Now().After(until):
 			return nil, nil, fmt.Errorf("the pool has been suspended for %v: %w", longestSuspended, unix.EBUSY)
-		case suspended:
-		case passing && try < maxTries:
+		case tries == untilResumed:
+		case try < tries:
 			try++
 		default:
 			return f, done, err
@@ -69,31 +68,41 @@ const (
 	// longestSuspended is how long a pool is waited for that somebody has suspended.
 	// A change of its table takes milliseconds.
 	longestSuspended = 5 * time.Second
-	// maxTries is how often a pool is looked for again that goes, or comes, just now.
-	maxTries = 20
-	pause    = 10 * time.Millisecond
+	untilResumed     = -1
+	// triesOfPassing is how often a pool is looked for again that goes, or comes, just
+	// now.
+	triesOfPassing = 20
+	pause          = 10 * time.Millisecond
 )
 
 // passingErrors are what the kernel says where the pool is not there any more, or
 // suspended, or still there while it is activated anew.
 var passingErrors = []unix.Errno{unix.ENXIO, unix.ENODEV, unix.EINVAL, unix.EBUSY}
 
-// passing tells whether a device cannot be activated because its pool is suspended,
-// or may be another one than was seen last.
-func (l *Lender) passing(ctx context.Context, s *state, err error) (suspended, passing bool) {
+// tries is how often it is worth to try again where a device cannot be activated:
+// untilResumed where its pool is suspended, more than once where that may be another
+// one than was seen last.
+func (l *Lender) tries(ctx context.Context, s *state, err error) int {
 	var errno unix.Errno
 	if !errors.As(err, &errno) || !slices.Contains(passingErrors, errno) {
-		return false, false
+		return 0
 	}
 	s.mu.Lock()
 	p := s.pool
 	s.at = time.Time{}
 	s.mu.Unlock()
 	if p == nil {
-		return false, true
+		return triesOfPassing
 	}
 	info, err := l.kernel.DM().Info(ctx, p.Name())
-	return err == nil && info.Suspended, true
+	switch {
+	case err != nil || info.Number != p.Number():
+		return triesOfPassing
+	case info.Suspended:
+		return untilResumed
+	default:
+		return 1 // it may have been resumed just now
+	}
 }
 
 func (l *Lender) lend(ctx context.Context, s *state, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
