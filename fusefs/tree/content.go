@@ -14,6 +14,7 @@ import (
 	"thintree/thin/block"
 	"thintree/volfs"
 	"thintree/volfs/ext4"
+	"thintree/volfs/kernelfs"
 	"thintree/volfs/probe"
 )
 
@@ -130,6 +131,25 @@ func (c *content) fs(ctx context.Context, r *fsRoot) (volfs.FS, error) {
 	c.mu.Unlock()
 	next.start(ctx, func(ctx context.Context) (volfs.FS, error) { return c.mount(ctx, r, next) })
 	return next.wait(ctx)
+}
+
+// opened is the filesystem at a partition, 0 for the whole volume, where it is open and
+// cannot change; otherwise nil.
+func (c *content) opened(part int) volfs.FS {
+	c.mu.Lock()
+	m := c.fss[part]
+	c.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	select {
+	case <-m.done:
+		if m.by.live == "" {
+			return m.value
+		}
+	default:
+	}
+	return nil
 }
 
 // holds tells whether what was mounted is still what lies there. Of a volume that
@@ -277,7 +297,11 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 // openDirect has this process read it.
 func openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
 	if !readsDirectly(fstype) {
-		return nil, fmt.Errorf("%s, which is not read yet: %w", holds(found), syscall.EMEDIUMTYPE)
+		by := "nothing here reads"
+		if kernelfs.Reads(fstype) {
+			by = "only the kernel reads (as root, --engine kernel has it do so)"
+		}
+		return nil, fmt.Errorf("%s, which %s: %w", holds(found), by, syscall.EMEDIUMTYPE)
 	}
 	return ext4.Open(ctx, at)
 }

@@ -134,12 +134,7 @@ func (ls *leases) join(v *volume) (l *lease, closing bool, err error) {
 	}
 	if l := ls.held[v]; l != nil {
 		if !l.closing {
-			l.refs++
-			l.passed = false
-			if l.place != nil {
-				ls.unused.Remove(l.place)
-				l.place = nil
-			}
+			ls.use(l)
 		}
 		return l, l.closing, nil
 	}
@@ -148,6 +143,16 @@ func (ls *leases) join(v *volume) (l *lease, closing bool, err error) {
 	ls.held[v] = l
 	go ls.start(ctx, l)
 	return l, false, nil
+}
+
+// use takes a reference to a lease. Called with mu held.
+func (ls *leases) use(l *lease) {
+	l.refs++
+	l.passed = false
+	if l.place != nil {
+		ls.unused.Remove(l.place)
+		l.place = nil
+	}
 }
 
 // start waits for a slot and opens the volume.

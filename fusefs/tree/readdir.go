@@ -16,10 +16,11 @@ type Dir struct {
 	tree *Tree
 	id   NodeID
 
-	list func(cookie uint64, emit func(DirEntry) bool) // of what is in no volume
+	// list lists what the filesystem is not asked for; nil where it is.
+	list func(cookie uint64, attrs bool, emit func(DirEntry) bool)
 
 	root  *fsRoot // of a folder in a volume
-	lease *lease
+	lease *lease  // nil where that is not open
 	fs    volfs.FS
 }
 
@@ -48,7 +49,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 		if n.fileType() != syscall.S_IFDIR {
 			return nil, fmt.Errorf("%s: %w", n.path(), syscall.ENOTDIR)
 		}
-		return &Dir{tree: t, id: id, list: func(cookie uint64, emit func(DirEntry) bool) {
+		return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) {
 			t.listView(ctx, n, cookie, emit)
 		}}, nil
 	}
@@ -65,7 +66,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 			return nil, err
 		}
 		if ino == partsIno || len(partitions(p.found)) > 0 {
-			return &Dir{tree: t, id: id, list: func(cookie uint64, emit func(DirEntry) bool) {
+			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) {
 				t.listPartitions(r, p, ino, cookie, emit)
 			}}, nil
 		}
@@ -75,10 +76,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 	}
 	if id.ino() == 0 {
 		if listing := r.rootListing(); listing.entries != nil {
-			t.openSoon(r)
-			return &Dir{tree: t, id: id, list: func(cookie uint64, emit func(DirEntry) bool) {
-				listing.list(r, cookie, emit)
-			}}, nil
+			return t.openRoot(ctx, id, r, listing), nil
 		}
 	}
 	l, err := t.leases.acquire(ctx, r.vol)
@@ -97,34 +95,40 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 // start) until it returns false. With attrs it gives attributes where they are
 // at hand.
 func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(DirEntry) bool) error {
-	if d.lease == nil {
-		d.list(cookie, emit)
+	if d.list != nil {
+		d.list(cookie, attrs, emit)
 		return nil
 	}
 	dir := d.root.diskIno(d.id, d.fs)
-	emitEntry := func(e volfs.DirEntry, attr *volfs.Attr) bool {
-		out := DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
-		id, err := d.root.fileID(e.Ino, d.fs.Root())
-		if err != nil {
-			return emit(out)
-		}
-		out.Ino = d.root.inodeNumber(id)
-		if attrs && attr == nil && e.Name != "." && e.Name != ".." {
-			// An inode that cannot be read is told of to who asks for it.
-			if a, err := d.fs.Stat(ctx, e.Ino); err == nil {
-				attr = &a
-			}
-		}
-		if attr != nil {
-			full := d.root.entry(id, *attr)
-			out.Entry = &full
-		}
-		return emit(out)
-	}
 	if r, ok := d.fs.(volfs.AttrReader); ok && attrs {
-		return r.ReadDirAttrs(ctx, dir, cookie, emitEntry)
+		return r.ReadDirAttrs(ctx, dir, cookie, func(e volfs.DirEntry, attr *volfs.Attr) bool {
+			return d.emit(ctx, e, d.fs.Root(), attr, attrs, emit)
+		})
 	}
-	return d.fs.ReadDir(ctx, dir, cookie, func(e volfs.DirEntry) bool { return emitEntry(e, nil) })
+	return d.fs.ReadDir(ctx, dir, cookie, func(e volfs.DirEntry) bool {
+		return d.emit(ctx, e, d.fs.Root(), nil, attrs, emit)
+	})
+}
+
+// emit calls to with an entry of a folder in a volume.
+func (d *Dir) emit(ctx context.Context, e volfs.DirEntry, root volfs.Ino, attr *volfs.Attr, attrs bool, to func(DirEntry) bool) bool {
+	out := DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
+	id, err := d.root.fileID(e.Ino, root)
+	if err != nil {
+		return to(out)
+	}
+	out.Ino = d.root.inodeNumber(id)
+	if attrs && attr == nil && e.Name != "." && e.Name != ".." {
+		// An inode that cannot be read is told of to who asks for it.
+		if a, err := d.fs.Stat(ctx, e.Ino); err == nil {
+			attr = &a
+		}
+	}
+	if attr != nil {
+		full := d.root.entry(id, *attr)
+		out.Entry = &full
+	}
+	return to(out)
 }
 
 // Close ends the listing.

@@ -28,22 +28,41 @@ func (r *fsRoot) rootListing() *rootListing {
 	return r.listing.Load()
 }
 
-// list lists the root folder at r.
-func (l *rootListing) list(r *fsRoot, cookie uint64, emit func(DirEntry) bool) {
-	for i := cookie; i < uint64(len(l.entries)); i++ {
-		e := l.entries[i]
-		out := DirEntry{Name: e.Name, Type: e.Type, Cookie: i + 1}
-		if id, err := r.fileID(e.Ino, l.root); err == nil {
-			out.Ino = r.inodeNumber(id)
-		}
-		if !emit(out) {
-			return
+// openRoot opens the root folder of a volume to be listed by what a peek has told. The
+// filesystem in it is opened meanwhile, for who will walk on.
+func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
+	d := &Dir{tree: t, id: id, root: r}
+	d.lease, d.fs = t.opened(ctx, r)
+	if d.fs == nil {
+		t.openSoon(r)
+	}
+	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) {
+		for i := cookie; i < uint64(len(l.entries)); i++ {
+			e := l.entries[i]
+			e.Cookie = i + 1
+			if !d.emit(ctx, e, l.root, nil, attrs && d.fs != nil, emit) {
+				return
+			}
 		}
 	}
+	return d
 }
 
-// openSoon opens the filesystem at a root for who has listed it and will walk on,
-// unless it would have to wait in turn for that.
+// opened is the filesystem at a root where it is open: nothing is waited for.
+func (t *Tree) opened(ctx context.Context, r *fsRoot) (*lease, volfs.FS) {
+	l := t.leases.joinOpen(r.vol)
+	if l == nil {
+		return nil, nil
+	}
+	if fs := l.content.opened(r.part); fs != nil {
+		return l, fs
+	}
+	t.leases.release(l)
+	return nil, nil
+}
+
+// openSoon opens the filesystem at a root, unless it would have to wait in turn for
+// that.
 func (t *Tree) openSoon(r *fsRoot) {
 	if !t.leases.mayOpen(r.vol) {
 		return
@@ -56,6 +75,26 @@ func (t *Tree) openSoon(r *fsRoot) {
 		defer t.leases.release(l)
 		_, _ = l.content.fs(context.Background(), r)
 	})
+}
+
+// joinOpen takes a reference to the lease of a volume that is open; nil where it is not.
+func (ls *leases) joinOpen(v *volume) *lease {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.held[v]
+	if l == nil || l.closing || ls.closed {
+		return nil
+	}
+	select {
+	case <-l.ready:
+	default:
+		return nil
+	}
+	if l.err != nil {
+		return nil
+	}
+	ls.use(l)
+	return l
 }
 
 // mayOpen tells whether a volume can be opened without waiting for others to be done.
