@@ -46,6 +46,9 @@ func TestDaemonThatIsKilledLeavesNothing(t *testing.T) {
 			c.unchanged(t, func() { l.killedWithWatchdog(t, 3) })
 		})
 		c.off(t)
+		t.Run("while somebody has a device open", func(t *testing.T) {
+			c.unchanged(t, func() { l.killedInUse(t) })
+		})
 		t.Run("of a pool that is not", func(t *testing.T) {
 			c.unchanged(t, func() { l.killed(t, kills-kills/2) })
 		})
@@ -177,6 +180,36 @@ func (l *life) killedWithWatchdog(t *testing.T, times int) {
 		t.Error(err)
 	}
 	within(t, seconds, "nothing is left", func() error {
+		if now := things(t); !slices.Equal(now, before) {
+			return fmt.Errorf("there is %q, before was %q", now, before)
+		}
+		return nil
+	})
+}
+
+// killedInUse kills a daemon while a device of it is open, as by a file that the kernel
+// reads past the tree: it stays until it is closed, and nothing that it lay on does.
+func (l *life) killedInUse(t *testing.T) {
+	before := things(t)
+	daemon := l.start(t)
+	noError(t, walk(filepath.Join(l.mnt, "volumes/v0")))
+	lent := strings.Fields(sh(t, "dmsetup ls --target thin"))
+	if len(lent) == 0 || !strings.HasPrefix(lent[0], lentPrefix) {
+		t.Fatalf("nothing is lent: %q", lent)
+	}
+	device, err := os.Open("/dev/dm-" + strings.TrimSpace(sh(t, "dmsetup info -c --noheadings -o minor "+lent[0])))
+	noError(t, err)
+	defer device.Close()
+	noError(t, daemon.Process.Kill())
+	daemon.Wait()
+	within(t, cleanLimit, "only the device is left, of errors", func() error {
+		if table := sh(t, "dmsetup table"); !strings.HasPrefix(table, lent[0]+": ") || !strings.HasSuffix(table, " error \n") || strings.Count(table, "\n") != 1 {
+			return fmt.Errorf("there is %q", table)
+		}
+		return nil
+	})
+	noError(t, device.Close())
+	within(t, cleanLimit, "nothing is left", func() error {
 		if now := things(t); !slices.Equal(now, before) {
 			return fmt.Errorf("there is %q, before was %q", now, before)
 		}

@@ -3,7 +3,9 @@ package lend
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"time"
 
 	"thintree/thin/dm"
 )
@@ -27,6 +29,7 @@ func (l *Lender) sweep(ctx context.Context, dead func(owner string) bool) error 
 		return err
 	}
 	var errs []error
+	var left []string
 	for _, d := range list {
 		if !isLent(d.Name) {
 			continue
@@ -38,10 +41,37 @@ func (l *Lender) sweep(ctx context.Context, dead func(owner string) bool) error 
 		owner, ours := strings.CutPrefix(info.UUID, uuidPrefix)
 		if err == nil && ours && dead(owner) {
 			// Also one that is open: beneath another that goes too, or on its way.
-			_, err = l.kernel.RemoveDevice(ctx, d.Name, true, dm.Hidden)
+			var gone bool
+			if gone, err = l.kernel.RemoveDevice(ctx, d.Name, true, dm.Hidden); err == nil && !gone {
+				left = append(left, d.Name)
+			}
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, l.sweepSnapshots(ctx, dead))
+	errs = append(errs, l.takeBack(ctx, left), l.sweepSnapshots(ctx, dead))
+	return errors.Join(errs...)
+}
+
+// longestLeaving is how long devices are waited for whose users have just ended.
+const longestLeaving = 300 * time.Millisecond
+
+// takeBack waits for devices to go, and has who still uses one then read errors: a file
+// that the kernel reads past a tree outlives it. What they lie on is free then.
+func (l *Lender) takeBack(ctx context.Context, names []string) error {
+	for until := time.Now().Add(longestLeaving); ; time.Sleep(pause) {
+		names = slices.DeleteFunc(names, func(name string) bool {
+			_, err := l.kernel.DM().Info(ctx, name)
+			return errors.Is(err, dm.ErrNotFound)
+		})
+		if len(names) == 0 || time.Now().After(until) {
+			break
+		}
+	}
+	var errs []error
+	for _, name := range names {
+		if err := l.revoke(ctx, name); !errors.Is(err, dm.ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
 }

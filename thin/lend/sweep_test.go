@@ -72,8 +72,9 @@ func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 	if want := []string{"others", prefix + "foreign", prefix + "mine", prefix + "open"}; !slices.Equal(names, want) {
 		t.Errorf("left are %q, want %q", names, want)
 	}
-	if info, err := client.Info(t.Context(), prefix+"open"); err != nil || !info.DeferredRemoval {
-		t.Errorf("%+v, %v", info, err)
+	info, table, err := client.Table(t.Context(), prefix+"open")
+	if err != nil || !info.DeferredRemoval || len(table) != 1 || table[0].Type != "error" || table[0].Length != 8 {
+		t.Errorf("%+v, %v, %v", info, table, err)
 	}
 	if err := l.SweepOf(t.Context(), me); err != nil {
 		t.Error(err)
