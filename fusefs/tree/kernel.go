@@ -101,17 +101,28 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 	if err != nil {
 		return nil, err
 	}
+	journal := kernelfs.ReplayJournal
 	if t.opts.Journal == JournalSkip || !snapshot && r.unmounted() {
-		return kernelfs.Open(d.top, info, kernelfs.SkipJournal)
+		journal = kernelfs.SkipJournal
 	}
-	fs, err := kernelfs.Open(d.top, info, kernelfs.ReplayJournal)
-	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
+	scratch := false
+	if kernelfs.NeedsIdentity(info.Type) {
+		if err := d.add(k.Scratch(ctx, d.top)); err != nil {
+			return nil, err
+		}
+		if err := kernelfs.SetIdentity(d.top); err != nil {
+			return nil, err
+		}
+		scratch = true
+	}
+	fs, err := kernelfs.Open(d.top, info, journal)
+	if err == nil || scratch || journal == kernelfs.SkipJournal || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
 		return fs, err
 	}
 	if err := d.add(k.Scratch(ctx, d.top)); err != nil {
 		return nil, err
 	}
-	if fs, err = kernelfs.Open(d.top, info, kernelfs.ReplayJournal); err != nil {
+	if fs, err = kernelfs.Open(d.top, info, journal); err != nil {
 		return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it lies): %w", err)
 	}
 	t.log.Debug("replayed a journal in memory", "volume", r.vol.name)

@@ -16,6 +16,7 @@ type FS struct {
 	ino        volfs.Ino       // of the root folder
 	rootHandle unix.FileHandle // the kernel's own
 	subvolumes *subvolumes     // of btrfs; nil of others
+	places     *places         // of those without handles; nil of others
 	info       volfs.Info
 }
 
@@ -44,6 +45,9 @@ func (k kept) Close() error                                 { return k.root.Clos
 // superblock has told: Type says which it is, by blkid's name. The device may be
 // closed afterwards. Errors are a [volfs.UnsupportedError], and the kernel's.
 func Open(device *os.File, info volfs.Info, j Journal) (*FS, error) {
+	if writing[info.Type] {
+		return openWriting(device, info, j)
+	}
 	root, err := detached(device, info.Type, j)
 	if err != nil {
 		return nil, err
@@ -72,6 +76,13 @@ func (f *FS) lookAtRoot(ctx context.Context) error {
 		return os.NewSyscallError("fstat", err)
 	}
 	f.ino = volfs.Ino(st.Ino)
+	if byPlace[f.info.Type] {
+		f.places = newPlaces(f.ino, unnumbered[f.info.Type])
+		if f.places.made {
+			return f.places.makeAll(ctx, root)
+		}
+		return nil
+	}
 	f.rootHandle, _, err = unix.NameToHandleAt(int(root.Fd()), "", unix.AT_EMPTY_PATH)
 	if err == nil && f.rootHandle.Size() < minHandles[f.info.Type] {
 		err = unix.EOPNOTSUPP
@@ -111,6 +122,9 @@ func (f *FS) open(ctx context.Context, ino volfs.Ino, flags int) (int, error) {
 	if ino == f.ino {
 		return unix.Openat(int(root.Fd()), ".", flags|unix.O_CLOEXEC, 0)
 	}
+	if f.places != nil {
+		return f.places.open(ctx, root, ino, flags)
+	}
 	fd, err := f.openIn(root, ino, flags)
 	if err == unix.ENOENT && f.info.Type == "vfat" {
 		fd, err = openFolder(ctx, root, ino, flags)
@@ -133,7 +147,9 @@ func (f *FS) openIn(root *os.File, ino volfs.Ino, flags int) (int, error) {
 			err = unix.ENOENT
 		}
 		if err == nil && f.info.Type == "udf" {
-			return sameInode(fd, ino)
+			if fd, err = sameInode(fd, ino); err == unix.ESTALE {
+				err = &volfs.UnsupportedError{FS: "udf", What: "a volume of several partitions"}
+			}
 		}
 		return fd, err
 	}
@@ -155,8 +171,12 @@ func (f *FS) Stat(ctx context.Context, ino volfs.Ino) (a volfs.Attr, err error) 
 		a, err = statx(fd, "")
 		return err
 	})
-	if f.subvolumes != nil {
+	if f.subvolumes != nil || f.makesNumbers() {
 		a.Ino = ino
+	}
+	if f.makesNumbers() && ino == f.ino {
+		// There are none on the disk; the kernel shows when it began to read it.
+		a.Atime, a.Mtime, a.Ctime, a.Btime = volfs.Time{}, volfs.Time{}, volfs.Time{}, volfs.Time{}
 	}
 	return a, err
 }
@@ -185,6 +205,9 @@ func statx(fd int, name string) (volfs.Attr, error) {
 
 func moment(t unix.StatxTimestamp) volfs.Time { return volfs.Time{Sec: t.Sec, Nsec: t.Nsec} }
 
+// makesNumbers tells whether inode numbers are not the kernel's.
+func (f *FS) makesNumbers() bool { return f.places != nil && f.places.made }
+
 // Lookup finds a name in a folder.
 func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.Ino, err error) {
 	if name == "." || name == ".." || name == "" {
@@ -195,11 +218,18 @@ func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.
 			ino, err = f.subvolumes.named(fd, name)
 			return err
 		}
+		if f.makesNumbers() {
+			ino, err = f.places.named(ctx, fd, dir, name)
+			return err
+		}
 		var st unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return err
 		}
 		ino = volfs.Ino(st.Ino)
+		if f.places != nil {
+			f.places.keep(dir, name, ino)
+		}
 		return nil
 	})
 	return ino, err

@@ -67,12 +67,12 @@ func udfHandle(root unix.FileHandle, rootIno, ino volfs.Ino) (unix.FileHandle, e
 	return unix.NewFileHandle(fileIDUDF, native.AppendUint32(append(b, root.Bytes()[4:8]...), 0)), nil
 }
 
-// sameInode closes fd where it is of another inode, as the partition was another one.
+// sameInode closes fd where it is of another inode: ESTALE.
 func sameInode(fd int, ino volfs.Ino) (int, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)
 	if err == nil && volfs.Ino(st.Ino) != ino {
-		err = &volfs.UnsupportedError{FS: "udf", What: "a volume of several partitions"}
+		err = unix.ESTALE
 	}
 	if err != nil {
 		unix.Close(fd)

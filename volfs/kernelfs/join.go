@@ -68,7 +68,7 @@ func (l *live) mountAgain(fstype string, opts []option) (*os.File, error) {
 		return nil, os.NewSyscallError("fsopen "+fstype, err)
 	}
 	defer unix.Close(conf)
-	if err := configure(conf, l.node, opts); err != nil {
+	if err := configure(conf, l.node, "", opts); err != nil {
 		return nil, err
 	}
 	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, harmless)

@@ -1,6 +1,7 @@
 package kernelfs
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -16,15 +17,22 @@ func detached(device *os.File, fstype string, j Journal) (*os.File, error) {
 	if !ok {
 		return nil, &volfs.UnsupportedError{FS: fstype, What: "reading it through the kernel"}
 	}
-	conf, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
+	name := cmp.Or(kernelNames[fstype], fstype)
+	conf, err := unix.Fsopen(name, unix.FSOPEN_CLOEXEC)
 	if err == unix.ENODEV {
-		return nil, &volfs.UnsupportedError{FS: fstype, What: "a filesystem that this kernel has not (modprobe " + fstype + "?)"}
+		return nil, &volfs.UnsupportedError{FS: fstype, What: "a filesystem that this kernel has not (modprobe " + name + "?)"}
 	}
 	if err != nil {
-		return nil, os.NewSyscallError("fsopen "+fstype, err)
+		return nil, os.NewSyscallError("fsopen "+name, err)
 	}
 	defer unix.Close(conf)
-	if err := configure(conf, device, j.options(opts)); err != nil {
+	var node string
+	if fstype == "btrfs" {
+		if node, err = nodeOf(device); err != nil {
+			return nil, err
+		}
+	}
+	if err := configure(conf, device, node, j.options(opts)); err != nil {
 		return nil, fmt.Errorf("mount %s: %w%s", device.Name(), err, messages(conf))
 	}
 	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, harmless)
@@ -50,15 +58,17 @@ func rootOf(mount int, device string) (*os.File, error) {
 
 // configure has the kernel make the filesystem on a device ready to be mounted, or
 // find the one that is.
-func configure(conf int, device *os.File, opts []option) error {
+//
+// It is found by its descriptor, as another device could have its name by now, unless
+// node is given.
+func configure(conf int, device *os.File, node string, opts []option) error {
 	conn, err := device.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	// Not by its name: another device could have it by now.
 	if err := conn.Control(func(fd uintptr) {
-		failed = unix.FsconfigSetString(conf, "source", fmt.Sprintf("/proc/self/fd/%d", fd))
+		failed = unix.FsconfigSetString(conf, "source", cmp.Or(node, fmt.Sprintf("/proc/self/fd/%d", fd)))
 		for _, o := range opts {
 			if failed != nil {
 				break

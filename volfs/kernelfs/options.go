@@ -1,6 +1,9 @@
 package kernelfs
 
-// options are what a filesystem is mounted with besides ro. The kernel's
+// kernelNames are those that blkid has another name for.
+var kernelNames = map[string]string{"ntfs": "ntfs3"}
+
+// options are what a filesystem is mounted with besides ro, by blkid's name. The kernel's
 // Documentation/filesystems has them.
 var options = map[string][]option{
 	"ext2":     {noPanic},
@@ -14,6 +17,17 @@ var options = map[string][]option{
 	"udf":      nil,
 	"erofs":    nil,
 	"squashfs": nil,
+	"iso9660":  {{key: "utf8"}},
+	"hfs":      {{key: "uid", value: "0"}, {key: "gid", value: "0"}},
+	"hfsplus":  {{key: "umask", value: "022"}, {key: "nls", value: "utf8"}},
+	"reiserfs": nil, // see writing
+	"minix":    nil,
+	"ocfs2":    nil,                                        // see writing
+	"gfs2":     {{key: "lockproto", value: "lock_nolock"}}, // see writing
+	"cramfs":   nil,
+	"romfs":    nil,
+	"exfat":    {{key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}, {key: "iocharset", value: "utf8"}},
+	"ntfs":     {{key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}, {key: "iocharset", value: "utf8"}},
 	// Inode numbers and handles that hold, names in UTF-8, and modes that are not
 	// those of this process.
 	"vfat": {{key: "nfs", value: "nostale_ro"}, {key: "utf8"}, {key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}},

@@ -20,11 +20,12 @@ func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit fun
 
 // ReadDirAttrs lists a folder with attributes.
 func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
-	byName := f.numbering(dir) == nil
+	byName := f.numbering(dir) == nil || f.places != nil
 	return f.list(ctx, dir, cookie, func(fd int, e volfs.DirEntry) bool {
 		if byName && e.Name != "." && e.Name != ".." {
 			// Another inode's are another file's, which has come in its place.
-			if a, err := statx(fd, e.Name); err == nil && a.Ino == e.Ino {
+			if a, err := statx(fd, e.Name); err == nil && (a.Ino == e.Ino || f.makesNumbers()) {
+				a.Ino = e.Ino
 				return emit(e, &a)
 			}
 		}
@@ -65,6 +66,8 @@ func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 			}
 			return e.Ino
 		}
+	case f.places != nil:
+		return func(fd int, e volfs.DirEntry) volfs.Ino { return f.places.listed(fd, dir, e) }
 	case f.subvolumes != nil && f.subvolumes.several():
 		return func(fd int, e volfs.DirEntry) volfs.Ino {
 			if e.Type != unix.S_IFDIR {

@@ -14,6 +14,9 @@ import (
 func (f *FS) Xattrs(ctx context.Context, ino volfs.Ino) (names []string, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		list, err := whole(func(buf []byte) (int, error) { return unix.Listxattr(place(fd), buf) })
+		if err == unix.EOPNOTSUPP { // that of what has none, as a folder of hfsplus
+			return nil
+		}
 		if err != nil || len(list) == 0 {
 			return err
 		}
