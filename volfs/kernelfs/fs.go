@@ -17,6 +17,7 @@ type FS struct {
 	rootHandle unix.FileHandle // the kernel's own
 	subvolumes *subvolumes     // of btrfs; nil of others
 	places     *places         // of those without handles; nil of others
+	ahead      *ahead          // nil where the filesystem can change
 	info       volfs.Info
 }
 
@@ -58,6 +59,9 @@ func Open(device *os.File, info volfs.Info, j Journal) (*FS, error) {
 // newFS looks at the root folder. It closes m where it fails.
 func newFS(ctx context.Context, m mount, info volfs.Info) (*FS, error) {
 	f := &FS{mount: m, info: info}
+	if _, ok := m.(kept); ok {
+		f.ahead = &ahead{}
+	}
 	if err := f.lookAtRoot(ctx); err != nil {
 		m.Close()
 		return nil, err
@@ -110,7 +114,10 @@ func (f *FS) Root() volfs.Ino { return f.ino }
 func (f *FS) Info() volfs.Info { return f.info }
 
 // Close unmounts it, once its files are closed.
-func (f *FS) Close() error { return f.mount.Close() }
+func (f *FS) Close() error {
+	f.ahead.wait()
+	return f.mount.Close()
+}
 
 // open opens an inode.
 func (f *FS) open(ctx context.Context, ino volfs.Ino, flags int) (int, error) {

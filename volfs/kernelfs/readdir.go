@@ -15,43 +15,118 @@ const direntBytes = 32 << 10
 
 // ReadDir lists a folder. Cookies are the kernel's own positions in it.
 func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry) bool) error {
-	return f.list(ctx, dir, cookie, func(_ int, e volfs.DirEntry) bool { return emit(e) })
+	l, err := f.openListing(ctx, dir, cookie)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.each(ctx, emit)
 }
 
 // ReadDirAttrs lists a folder with attributes.
 func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
-	byName := f.numbering(dir) == nil || f.places != nil
-	return f.list(ctx, dir, cookie, func(fd int, e volfs.DirEntry) bool {
-		if byName && e.Name != "." && e.Name != ".." {
-			// Another inode's are another file's, which has come in its place.
-			if a, err := statx(fd, e.Name); err == nil && (a.Ino == e.Ino || f.makesNumbers()) {
-				a.Ino = e.Ino
-				return emit(e, &a)
-			}
-		}
-		return emit(e, nil)
-	})
-}
-
-// list lists a folder, which emit gets open.
-func (f *FS) list(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(fd int, e volfs.DirEntry) bool) error {
-	fd, err := f.open(ctx, dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	cookie, done := f.ahead.emit(dir, cookie, emit)
+	if done {
+		return nil
+	}
+	l, err := f.openListing(ctx, dir, cookie)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	l.filled = f.ahead.share
+	for {
+		e, ok, err := l.next(ctx)
+		if err != nil || !ok {
+			l.close()
+			if err == nil {
+				f.ahead.keep(dir, cookie, nil, true)
+			}
+			return err
+		}
+		if attr := f.attrOf(l, e); !emit(e, attr) {
+			f.ahead.read(f, l, dir, cookie, withAttr{e, attr})
+			return nil
+		}
+		cookie = e.Cookie
+	}
+}
+
+// attrOf tells the attributes of an entry of an open folder, if they are had by its
+// name.
+func (f *FS) attrOf(l *listing, e volfs.DirEntry) *volfs.Attr {
+	if l.number != nil && f.places == nil || e.Name == "." || e.Name == ".." {
+		return nil
+	}
+	// Another inode's are another file's, which has come in its place.
+	a, err := statx(l.fd, e.Name)
+	if err != nil || a.Ino != e.Ino && !f.makesNumbers() {
+		return nil
+	}
+	a.Ino = e.Ino
+	return &a
+}
+
+// listing is an open folder that is being listed.
+type listing struct {
+	fd        int
+	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil where the folder has it
+	buf, rest []byte                                   // rest is what is left in buf
+	filled    func(*listing)                           // called when buf was read; may be nil
+}
+
+// openListing opens a folder to list what is after a cookie.
+func (f *FS) openListing(ctx context.Context, dir volfs.Ino, cookie uint64) (*listing, error) {
+	fd, err := f.open(ctx, dir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{fd: fd, number: f.numbering(dir)}
 	if cookie != 0 {
 		if _, err := unix.Seek(fd, int64(cookie), unix.SEEK_SET); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (l *listing) close() { unix.Close(l.fd) }
+
+// each calls emit with each entry, until that is false.
+func (l *listing) each(ctx context.Context, emit func(volfs.DirEntry) bool) error {
+	for {
+		if e, ok, err := l.next(ctx); err != nil || !ok || !emit(e) {
 			return err
 		}
 	}
-	number := f.numbering(dir)
-	return readDir(ctx, fd, func(e volfs.DirEntry) bool {
-		if number != nil {
-			e.Ino = number(fd, e)
+}
+
+// next is the next entry; not ok where there is none.
+func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err error) {
+	for len(l.rest) == 0 {
+		if err := ctx.Err(); err != nil {
+			return e, false, err
 		}
-		return emit(fd, e)
-	})
+		if l.buf == nil {
+			l.buf = make([]byte, direntBytes)
+		}
+		n, err := unix.Getdents(l.fd, l.buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return e, false, err
+		}
+		l.rest = l.buf[:n]
+		if l.filled != nil {
+			l.filled(l)
+		}
+	}
+	e, l.rest = dirent(l.rest)
+	if l.number != nil {
+		e.Ino = l.number(l.fd, e)
+	}
+	return e, true, nil
 }
 
 // numbering gives an entry of a folder its inode number, where that is not the one in
@@ -84,24 +159,7 @@ func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 
 // readDir lists a folder from the descriptor's position on.
 func readDir(ctx context.Context, fd int, emit func(volfs.DirEntry) bool) error {
-	for buf := make([]byte, direntBytes); ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := unix.Getdents(fd, buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			return err
-		}
-		for b := buf[:n]; len(b) > 0; {
-			var e volfs.DirEntry
-			if e, b = dirent(b); !emit(e) {
-				return nil
-			}
-		}
-	}
+	return (&listing{fd: fd}).each(ctx, emit)
 }
 
 // dirent reads one struct linux_dirent64.

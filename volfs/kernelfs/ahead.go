@@ -1,0 +1,157 @@
+package kernelfs
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/volfs"
+)
+
+const (
+	maxAhead = 128 // entries in a part
+	maxParts = 4   // that are kept
+
+	fewEntries = 8 // not worth to be shared
+)
+
+// ahead are parts of folders that were read before somebody asks for them: who lists a
+// folder with attributes asks for some dozens of entries at a time, and deals with them
+// while the next are read. A nil one reads nothing ahead.
+type ahead struct {
+	reading sync.WaitGroup
+	mu      sync.Mutex
+	parts   []*part // the oldest first; guarded by mu
+}
+
+// part is a part of a folder.
+type part struct {
+	dir    volfs.Ino
+	cookie uint64 // of the entry before
+
+	ready   chan struct{} // closed once these are set
+	entries []withAttr
+	end     bool // nothing follows
+}
+
+// withAttr is an entry of a folder with its attributes, nil where they are not known.
+type withAttr struct {
+	volfs.DirEntry
+	attr *volfs.Attr
+}
+
+// emit calls to with the entries after a cookie, as far as they were read ahead, and
+// gives the cookie of the last one that was taken. done says that there is no more to
+// do: that nothing follows, or to was false.
+func (a *ahead) emit(dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volfs.Attr) bool) (last uint64, done bool) {
+	p := a.take(dir, cookie)
+	if p == nil {
+		return cookie, false
+	}
+	<-p.ready
+	for i, e := range p.entries {
+		if !to(e.DirEntry, e.attr) {
+			a.keep(dir, cookie, p.entries[i:], p.end)
+			return cookie, true
+		}
+		cookie = e.Cookie
+	}
+	if p.end {
+		a.keep(dir, cookie, nil, true)
+	}
+	return cookie, p.end
+}
+
+// take takes the part after a cookie out, nil where there is none.
+func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
+	if a == nil || cookie == 0 { // who begins has the folder read anew
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.IndexFunc(a.parts, func(p *part) bool { return p.dir == dir && p.cookie == cookie })
+	if i < 0 {
+		return nil
+	}
+	p := a.parts[i]
+	a.parts = slices.Delete(a.parts, i, i+1)
+	return p
+}
+
+// keep keeps a part that has been read.
+func (a *ahead) keep(dir volfs.Ino, cookie uint64, entries []withAttr, end bool) {
+	if a != nil {
+		p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: entries, end: end}
+		close(p.ready)
+		a.add(p)
+	}
+}
+
+func (a *ahead) add(p *part) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.parts) == maxParts {
+		a.parts = slices.Delete(a.parts, 0, 1)
+	}
+	a.parts = append(a.parts, p)
+}
+
+// read reads the part that begins with an entry, which was taken from l already and
+// came after a cookie. It closes l.
+func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first withAttr) {
+	if a == nil {
+		l.close()
+		return
+	}
+	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: []withAttr{first}}
+	a.add(p)
+	a.reading.Go(func() {
+		defer close(p.ready)
+		defer l.close()
+		for len(p.entries) < maxAhead {
+			e, ok, err := l.next(context.Background())
+			if err != nil || !ok {
+				p.end = err == nil // who comes that far meets the error itself
+				return
+			}
+			p.entries = append(p.entries, withAttr{e, f.attrOf(l, e)})
+		}
+	})
+}
+
+// share has the attributes of every second entry in l's buffer read, as far as a part
+// and the next reach, beside who reads them all and finds those in the kernel's memory.
+func (a *ahead) share(l *listing) {
+	if a == nil {
+		return
+	}
+	var names []string
+	for i, b := 0, l.rest; len(b) > 0 && i < maxAhead; i++ {
+		var e volfs.DirEntry
+		if e, b = dirent(b); i%2 == 1 {
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) < fewEntries {
+		return
+	}
+	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	a.reading.Go(func() {
+		defer unix.Close(fd)
+		for _, name := range names {
+			_, _ = statx(fd, name)
+		}
+	})
+}
+
+// wait waits until nothing is being read.
+func (a *ahead) wait() {
+	if a != nil {
+		a.reading.Wait()
+	}
+}
