@@ -15,18 +15,20 @@ import (
 func (p *PoolReader) Glimpse(ctx context.Context, id uint32, f func(open func(sizeBytes int64) block.Reader) error) error {
 	s := p.use()
 	defer s.users.Done()
-	o, err := s.device(ctx, id)
-	if err != nil {
-		return err
-	}
-	device := func(sizeBytes int64) *DeviceReader {
-		return &DeviceReader{pool: p, id: id, size: sizeBytes, opened: o}
-	}
 	if s.liveBy == "" {
-		return f(func(sizeBytes int64) block.Reader { return device(sizeBytes) })
+		o, err := s.device(ctx, id)
+		if err != nil {
+			return err
+		}
+		return f(func(sizeBytes int64) block.Reader {
+			return &DeviceReader{pool: p, id: id, size: sizeBytes, opened: o}
+		})
 	}
-	err = o.tree.Glimpse(ctx, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
-		return f(func(sizeBytes int64) block.Reader { return glimpsed{device(sizeBytes), o, run} })
+	o := openDevice{state: s, block: s.blockBytes()}
+	err := s.md.Glimpse(ctx, id, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
+		return f(func(sizeBytes int64) block.Reader {
+			return glimpsed{&DeviceReader{id: id, size: sizeBytes}, o, run}
+		})
 	})
 	if errors.Is(err, pdata.ErrNoDevice) {
 		return &NoDeviceError{ID: id}
@@ -34,19 +36,31 @@ func (p *PoolReader) Glimpse(ctx context.Context, id uint32, f func(open func(si
 	return err
 }
 
-// glimpsed is a device during a glimpse.
+// glimpsed is a device during a glimpse. Of the device itself it has but what it is.
 type glimpsed struct {
-	*DeviceReader
-	o   openDevice
-	run func(virtualBlock, maxLength uint64) (pdata.Run, error)
+	device *DeviceReader
+	o      openDevice
+	find   findRun
 }
 
+func (g glimpsed) Size() int64 { return g.device.size }
+
 func (g glimpsed) ReadAt(p []byte, off int64) (int, error) {
-	return g.readRuns(p, off, func(p []byte, off int64) (int, error) {
-		run, length, err := g.o.run(g.run, off, int64(len(p)))
+	return g.device.readRuns(p, off, func(p []byte, off int64) (int, error) {
+		run, length, err := g.o.run(g.find, off, int64(len(p)))
 		if err != nil {
 			return 0, err
 		}
-		return g.readMapped(g.o, p[:length], off, run)
+		return g.device.readMapped(g.o, p[:length], off, run)
 	})
+}
+
+func (g glimpsed) NextData(off int64) (int64, error) { return g.next(off, true) }
+func (g glimpsed) NextHole(off int64) (int64, error) { return g.next(off, false) }
+
+func (g glimpsed) next(off int64, data bool) (int64, error) {
+	if err := g.device.checkSeek(off); err != nil {
+		return 0, err
+	}
+	return g.device.nextBy(g.o, g.find, off, data)
 }

@@ -20,21 +20,33 @@ func (d *DeviceReader) NextData(off int64) (int64, error) { return d.next(off, t
 func (d *DeviceReader) NextHole(off int64) (int64, error) { return d.next(off, false) }
 
 func (d *DeviceReader) next(off int64, data bool) (int64, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("device %d: seek to %d: %w", d.id, off, syscall.EINVAL)
-	}
-	if off >= d.size {
-		return 0, io.EOF
+	if err := d.checkSeek(off); err != nil {
+		return 0, err
 	}
 	o, released, err := d.use()
 	if err != nil {
 		return 0, err
 	}
 	defer released()
+	return d.nextBy(o, o.find, off, data)
+}
+
+func (d *DeviceReader) checkSeek(off int64) error {
+	switch {
+	case off < 0:
+		return fmt.Errorf("device %d: seek to %d: %w", d.id, off, syscall.EINVAL)
+	case off >= d.size:
+		return io.EOF
+	}
+	return nil
+}
+
+// nextBy is next by what finds runs.
+func (d *DeviceReader) nextBy(o openDevice, find findRun, off int64, data bool) (int64, error) {
 	// The first block alone, which often is the answer: a run can be long to read.
 	want := o.block - off%o.block
 	for off < d.size {
-		mapped, length, err := o.extent(off, min(want, d.size-off))
+		mapped, length, err := o.extent(find, off, min(want, d.size-off))
 		if err != nil {
 			return 0, wrap(d.id, err)
 		}
@@ -56,8 +68,8 @@ func (d *DeviceReader) next(off int64, data bool) (int64, error) {
 
 // extent tells whether the block that off lies in is mapped, or damaged, and how
 // many bytes from off on, at most want, are like it.
-func (o openDevice) extent(off, want int64) (mapped bool, length int64, err error) {
-	run, length, err := o.run(o.find, off, want)
+func (o openDevice) extent(find findRun, off, want int64) (mapped bool, length int64, err error) {
+	run, length, err := o.run(find, off, want)
 	var damage *pdata.DamageError
 	if errors.As(err, &damage) && damage.Tree == pdata.TreeMappings {
 		return true, min(want, int64(damage.KeyEnd)*o.block-off), nil

@@ -71,13 +71,16 @@ func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
 	return 0, pdata.ErrChanging
 }
 
+// findRun is [pdata.Mappings.Run], or as good.
+type findRun func(virtualBlock, maxLength uint64) (pdata.Run, error)
+
 func (o openDevice) find(virtualBlock, maxLength uint64) (pdata.Run, error) {
 	return o.tree.Run(context.Background(), virtualBlock, maxLength)
 }
 
 // run is the run that off lies in, by what finds it, and how many bytes of it follow
 // off, at most want.
-func (o openDevice) run(find func(virtualBlock, maxLength uint64) (pdata.Run, error), off, want int64) (pdata.Run, int64, error) {
+func (o openDevice) run(find findRun, off, want int64) (pdata.Run, int64, error) {
 	first, last := off/o.block, (off+want-1)/o.block
 	blocks := uint64(last - first + 1)
 	run, err := find(uint64(first), blocks)

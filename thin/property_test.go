@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"thintree/thin/block"
 )
 
 // model is a device as one would read it without any cleverness.
@@ -173,6 +175,22 @@ func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
 		r.Fatal(err)
 	}
 	defer d.Close()
+	compareDevice(r, d, m)
+	if m.origin != nil {
+		return
+	}
+	p.state.liveBy = "who has it active"
+	err = p.Glimpse(t.Context(), 1, func(open func(int64) block.Reader) error {
+		compareDevice(r, open(m.size), m)
+		return nil
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+	p.state.liveBy = ""
+}
+
+func compareDevice(r *rapid.T, d block.Reader, m *model) {
 	for range 8 {
 		off := drawOffset(r, m)
 		got := bytes.Repeat([]byte{0xee}, int(rapid.Int64Range(1, min(3*m.block, 400*kib)).Draw(r, "n")))
@@ -189,7 +207,11 @@ func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
 			r.Fatalf("%d bytes at %d differ", n, off)
 		}
 		for _, data := range []bool{true, false} {
-			at, err := d.next(off, data)
+			next := d.NextHole
+			if data {
+				next = d.NextData
+			}
+			at, err := next(off)
 			wantAt, wantErr := m.next(off, data)
 			if at != wantAt || !errors.Is(err, wantErr) {
 				r.Fatalf("next, data %v, from %d of %d: %d, %v, want %d, %v", data, off, m.size, at, err, wantAt, wantErr)

@@ -124,10 +124,10 @@ func TestGlimpseIsOfOneSuperblock(t *testing.T) {
 	}
 	for after := 3; after < 40; after++ {
 		p := &movingPool{states: images[:], after: after}
-		d := openDevice(t, p.open(t, Options{Live: true}), 1)
+		m := p.open(t, Options{Live: true})
 		var got [2]Run
 		glimpses := 0
-		err := d.Glimpse(t.Context(), func(run func(uint64, uint64) (Run, error)) error {
+		err := m.Glimpse(t.Context(), 1, func(run func(uint64, uint64) (Run, error)) error {
 			glimpses++
 			for i, block := range []uint64{0, 39} {
 				var err error

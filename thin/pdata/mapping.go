@@ -131,12 +131,16 @@ func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run
 	return d.run(ctx, false, virtualBlock, maxLength)
 }
 
-// Glimpse calls f with what tells as Run does, but without a look at the superblock
-// each time: there is one after f, and where the pool has changed meanwhile f is
-// called again. So what f has found is as one superblock has it, also the data that it
-// has read.
-func (d *Mappings) Glimpse(ctx context.Context, f func(run func(virtualBlock, maxLength uint64) (Run, error)) error) error {
-	return d.read(ctx, false, func(v *view, t tree) error {
+// Glimpse calls f with what tells of a device's mappings as [Mappings.Run] does, but
+// without a look at the superblock each time: there is one after f, and where the pool
+// has changed meanwhile f is called again. So what f has found is as one superblock has
+// it, also the data that it has read.
+func (m *Metadata) Glimpse(ctx context.Context, id uint32, f func(run func(virtualBlock, maxLength uint64) (Run, error)) error) error {
+	return m.read(ctx, false, func(v *view) error {
+		t, err := v.mappingTree(ctx, id)
+		if err != nil {
+			return err
+		}
 		return f(func(virtualBlock, maxLength uint64) (Run, error) {
 			return v.run(ctx, t, virtualBlock, max(maxLength, 1))
 		})
