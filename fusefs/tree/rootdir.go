@@ -28,15 +28,15 @@ func (r *fsRoot) rootListing() *rootListing {
 	return r.listing.Load()
 }
 
-// openRoot opens the root folder of a volume to be listed by what a peek has told. The
-// filesystem in it is opened meanwhile, for who will walk on.
+// openRoot opens the root folder of a volume to be listed by what a peek has told. At
+// the end of the listing the filesystem in it is opened, for who will walk on.
 func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
 	d.lease, d.fs = t.opened(ctx, r)
-	if d.fs == nil {
-		t.openSoon(r)
-	}
 	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) {
+		if d.fs == nil && cookie >= uint64(len(l.entries)) {
+			t.openSoon(r)
+		}
 		for i := cookie; i < uint64(len(l.entries)); i++ {
 			e := l.entries[i]
 			e.Cookie = i + 1
