@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	pieceBytes = 64 << 10
-	maxPieces  = 64 // that are kept
+	pieceBytes = 16 << 10
+	maxPieces  = 256 // that are kept
 )
 
-// Kept reads r in pieces of 64 KiB and keeps them, 4 MiB at most: for a look at a few
+// Kept reads r in pieces of 16 KiB and keeps them, 4 MiB at most: for a look at a few
 // places, many of which lie close together. What is written to r meanwhile is not
 // seen, so it is for moments. What a piece cannot be read for is read as it was asked.
 func Kept(r Reader) Reader { return &kept{Reader: r} }
@@ -26,9 +26,9 @@ func (k *kept) ReadAt(p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) && off >= 0 {
 		at := off + int64(done)
-		piece, ok := k.piece(at / pieceBytes)
+		piece := k.piece(at/pieceBytes, (off+int64(len(p))-1)/pieceBytes)
 		from := at % pieceBytes
-		if !ok || from >= int64(len(piece)) {
+		if from >= int64(len(piece)) {
 			break
 		}
 		done += copy(p[done:], piece[from:])
@@ -40,25 +40,29 @@ func (k *kept) ReadAt(p []byte, off int64) (int, error) {
 	return done + n, err
 }
 
-// piece is a piece that can be read, up to the end of what there is.
-func (k *kept) piece(number int64) ([]byte, bool) {
+// piece is a piece, up to the end of what there is; nil where it cannot be read. One
+// that is not kept is read with those that follow and are wanted, up to last.
+func (k *kept) piece(number, last int64) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if piece, ok := k.pieces[number]; ok {
-		return piece, true
+		return piece
 	}
 	at := number * pieceBytes
-	length := min(pieceBytes, k.Size()-at)
-	if length <= 0 || len(k.pieces) == maxPieces {
-		return nil, false
+	length := min((last-number+1)*pieceBytes, k.Size()-at)
+	if length <= 0 || int64(len(k.pieces))+last-number >= maxPieces {
+		return nil
 	}
-	piece := make([]byte, length)
-	if n, err := k.Reader.ReadAt(piece, at); int64(n) < length || err != nil && !errors.Is(err, io.EOF) {
-		return nil, false
+	read := make([]byte, length)
+	if n, err := k.Reader.ReadAt(read, at); int64(n) < length || err != nil && !errors.Is(err, io.EOF) {
+		return nil
 	}
 	if k.pieces == nil {
 		k.pieces = make(map[int64][]byte)
 	}
-	k.pieces[number] = piece
-	return piece, true
+	for n := number; len(read) > 0; n++ {
+		length := min(pieceBytes, len(read))
+		k.pieces[n], read = read[:length], read[length:]
+	}
+	return k.pieces[number]
 }
