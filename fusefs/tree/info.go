@@ -134,9 +134,13 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	if p.fs != nil {
 		f := p.fs.info
+		full, err := t.statfs(ctx, v.root, p.fs)
+		if err != nil && i.Problem == "" {
+			i.Problem = err.Error()
+		}
 		i.Filesystem = &FilesystemInfo{
 			Type: f.Type, Label: f.Label, UUID: f.UUID, SizeBytes: f.SizeBytes,
-			FreeBytes: p.fs.statfs.BlocksFree * uint64(p.fs.statfs.BlockSize),
+			FreeBytes: full.BlocksFree * uint64(full.BlockSize),
 			Dirty:     f.Dirty, Errors: f.Errors, Features: f.Features,
 		}
 	}

@@ -26,8 +26,9 @@ type peek struct {
 
 // fsPeek is what was read of a filesystem.
 type fsPeek struct {
-	info   volfs.Info
-	statfs volfs.Statfs
+	info volfs.Info
+	// statfs is nil before it is known: see Tree.statfs.
+	statfs atomic.Pointer[volfs.Statfs]
 	root   peekedFolder
 	// inner is the folder in which what people look for begins; zero where the
 	// volume has none.
@@ -157,7 +158,7 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek,
 	if by.live == LiveAuto || by.live == LiveBind {
 		if fs, err := t.openMounted(ctx, by, r, infoOf(sig)); err == nil {
 			defer fs.Close()
-			return peekFS(ctx, fs, inner)
+			return peekMounted(ctx, fs, inner)
 		}
 	}
 	if by.engine == EngineKernel && !readsDirectly(sig.Type) {
@@ -187,7 +188,7 @@ func (t *Tree) peekOpened(ctx context.Context, r *fsRoot) (f *fsPeek, err error)
 		defer t.leases.passBy(r.vol)
 	}
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		f, err = peekFS(ctx, fs, r.vol.record().Root)
+		f, err = peekMounted(ctx, fs, r.vol.record().Root)
 		return err
 	})
 	return f, err
@@ -209,13 +210,24 @@ func fewEntries(ctx context.Context, fs volfs.FS) (list []volfs.DirEntry) {
 	return list
 }
 
+// peekMounted is peekFS of what the kernel has mounted: it knows how full that is.
+func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
+	f, err := peekFS(ctx, fs, inner)
+	if err != nil {
+		return nil, err
+	}
+	s, err := fs.Statfs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.statfs.Store(&s)
+	return f, nil
+}
+
 // peekFS reads a filesystem's root, and the folder inner in it.
 func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	f := &fsPeek{info: fs.Info()}
 	var err error
-	if f.statfs, err = fs.Statfs(ctx); err != nil {
-		return nil, err
-	}
 	if f.root, err = peekFolder(ctx, fs, fs.Root()); err != nil {
 		return nil, err
 	}

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	pieceBytes = 16 << 10
-	maxPieces  = 256 // that are kept
+	pieceBytes = 8 << 10
+	maxPieces  = 512 // that are kept
 )
 
-// Kept reads r in pieces of 16 KiB and keeps them, 4 MiB at most: for a look at a few
+// Kept reads r in pieces of 8 KiB and keeps them, 4 MiB at most: for a look at a few
 // places, many of which lie close together. What is written to r meanwhile is not
 // seen, so it is for moments. What a piece cannot be read for is read as it was asked.
 func Kept(r Reader) Reader { return &kept{Reader: r} }
