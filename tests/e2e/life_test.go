@@ -237,7 +237,7 @@ func TestForegroundEndsOnCtrlC(t *testing.T) {
 	t.Parallel()
 	needs(t, fuseDevice)
 	mnt := t.TempDir()
-	cmd := exec.Command(program, "mount", "-f", "docker:"+pools.Docker(t), mnt)
+	cmd := command("mount", "-f", "docker:"+pools.Docker(t), mnt)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

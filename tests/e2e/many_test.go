@@ -59,7 +59,8 @@ func write(t *testing.T, path, text string) {
 
 func TestListsOpenNothing(t *testing.T) {
 	t.Parallel()
-	mnt := mount(t, "docker:"+manyVolumes(t, 1000))
+	count := many(1000)
+	mnt := mount(t, "docker:"+manyVolumes(t, count))
 	for _, view := range []string{"volumes", "containers", "images", "info", "raw"} {
 		dir := filepath.Join(mnt, view)
 		sh(t, dir, "ls")
@@ -71,13 +72,13 @@ func TestListsOpenNothing(t *testing.T) {
 	}
 	sh(t, mnt, "cat info/*.json")
 	sh(t, mnt, "df . volumes/base containers/ran/")
-	if n := len(strings.Fields(sh(t, mnt, "ls containers"))); n != 1003 {
-		t.Errorf("%d containers are listed, want 1003", n)
+	if n := len(strings.Fields(sh(t, mnt, "ls containers"))); n != count+3 {
+		t.Errorf("%d containers are listed, want %d", n, count+3)
 	}
 	if p := poolOf(t, mnt, "pool"); p.Opens != 0 {
 		t.Errorf("lists opened %d volumes", p.Opens)
 	}
-	sh(t, mnt, "ls containers/c999/")
+	sh(t, mnt, fmt.Sprintf("ls containers/c%d/", count-1))
 	if p := poolOf(t, mnt, "pool"); p.Opens != 1 {
 		t.Errorf("walking into one volume opened %d", p.Opens)
 	}
@@ -87,7 +88,8 @@ func TestManyProcessesOpenAVolumeOnce(t *testing.T) {
 	t.Parallel()
 	mnt := mount(t, "docker:"+pools.Docker(t))
 	var wg sync.WaitGroup
-	for range 200 {
+	count := many(200)
+	for range count {
 		wg.Go(func() {
 			if out, err := exec.Command("ls", "-la", mnt+"/containers/ran/").CombinedOutput(); err != nil {
 				t.Errorf("ls: %v: %s", err, out)
@@ -96,14 +98,15 @@ func TestManyProcessesOpenAVolumeOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if p := poolOf(t, mnt, "pool"); p.Opens != 1 {
-		t.Errorf("200 processes opened it %d times", p.Opens)
+		t.Errorf("%d processes opened it %d times", count, p.Opens)
 	}
 }
 
 func TestFindOverManyVolumesHoldsFewOpen(t *testing.T) {
 	t.Parallel()
 	const most = 8
-	mnt := mount(t, "--max-active", fmt.Sprint(most), "docker:"+manyVolumes(t, 300))
+	count := many(300)
+	mnt := mount(t, "--max-active", fmt.Sprint(most), "docker:"+manyVolumes(t, count))
 	stop := make(chan struct{})
 	var watch sync.WaitGroup
 	watch.Go(func() {
@@ -130,10 +133,10 @@ func TestFindOverManyVolumesHoldsFewOpen(t *testing.T) {
 	var all, each int
 	fmt.Sscan(out, &all)
 	fmt.Sscan(one, &each)
-	if each < 100 || all < 300*each {
-		t.Errorf("find saw %d entries, %d in one of 300 volumes", all, each)
+	if each < 100 || all < count*each {
+		t.Errorf("find saw %d entries, %d in one of %d volumes", all, each, count)
 	}
-	if p := poolOf(t, mnt, "pool"); p.Opens < 300 || p.Open > most {
+	if p := poolOf(t, mnt, "pool"); p.Opens < count || p.Open > most {
 		t.Errorf("opened %d times, %d are open", p.Opens, p.Open)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,25 +18,41 @@ import (
 // program is the thintree under test.
 var program string
 
+var (
+	built  = flag.String("program", "", "test a thintree that is built already")
+	engine = flag.String("engine", "", "have it read sources by the engine kernel or direct")
+)
+
 func TestMain(m *testing.M) {
+	flag.Parse()
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "thintree-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		program = *built
+		if program == "" {
+			dir, err := os.MkdirTemp("", "thintree-e2e-")
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			defer os.RemoveAll(dir)
+			// An ordinary user runs it in some tests.
+			if err := os.Chmod(dir, 0o755); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			program = filepath.Join(dir, "thintree")
+			if out, err := exec.Command("go", "build", "-o", program, "thintree").CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "building thintree: %v\n%s", err, out)
+				return 1
+			}
 		}
-		defer os.RemoveAll(dir)
-		// An ordinary user runs it in some tests.
-		if err := os.Chmod(dir, 0o755); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+		status := m.Run()
+		if *engine == "kernel" {
+			if err := nothingLent(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
 		}
-		program = filepath.Join(dir, "thintree")
-		if out, err := exec.Command("go", "build", "-o", program, "thintree").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building thintree: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
+		return status
 	}())
 }
 
@@ -47,7 +65,16 @@ type result struct {
 // thintree runs the program to its end.
 func thintree(t *testing.T, args ...string) result {
 	t.Helper()
-	return runCommand(t, exec.Command(program, args...))
+	return runCommand(t, command(args...))
+}
+
+// command is the program with arguments, and with the engine that reads sources
+// where they are of a command that does.
+func command(args ...string) *exec.Cmd {
+	if *engine != "" && slices.Contains([]string{"mount", "ls", "info", "cat", "cp"}, args[0]) {
+		args = slices.Insert(args, 1, "--engine", *engine)
+	}
+	return exec.Command(program, args...)
 }
 
 func runCommand(t *testing.T, cmd *exec.Cmd) result {
@@ -79,6 +106,15 @@ func sh(t *testing.T, dir, command string) string {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	return runCommand(t, cmd).must(t)
+}
+
+// many is how many of something are enough. With -short, as in the guest, which is
+// slow, a tenth are.
+func many(count int) int {
+	if testing.Short() {
+		return count / 10
+	}
+	return count
 }
 
 // mount mounts sources and gives the mountpoint. The last of the arguments are

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"thintree/tests/pools"
 )
@@ -81,7 +83,7 @@ func writeFile(t *testing.T, text string) string {
 	return path
 }
 
-// cut copies a part of a file. Zeros become holes.
+// cut copies a part of a file, and its holes.
 func cut(t *testing.T, from, to string, off, length int64) {
 	t.Helper()
 	src, err := os.Open(from)
@@ -94,16 +96,21 @@ func cut(t *testing.T, from, to string, off, length int64) {
 		t.Fatal(err)
 	}
 	defer dst.Close()
-	buf := make([]byte, 64<<10)
-	zeros := strings.Repeat("\x00", len(buf))
-	for done := int64(0); done < length; done += int64(len(buf)) {
-		if _, err := io.ReadFull(io.NewSectionReader(src, off+done, int64(len(buf))), buf); err != nil {
+	for done := int64(0); ; {
+		data, err := unix.Seek(int(src.Fd()), off+done, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) || data >= off+length {
+			break
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		if string(buf) == zeros {
-			continue
+		hole, err := unix.Seek(int(src.Fd()), data, unix.SEEK_HOLE)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := dst.WriteAt(buf, done); err != nil {
+		done = min(hole-off, length)
+		part := io.NewSectionReader(src, data, off+done-data)
+		if _, err := io.Copy(io.NewOffsetWriter(dst, data-off), part); err != nil {
 			t.Fatal(err)
 		}
 	}

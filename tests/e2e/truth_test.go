@@ -35,7 +35,7 @@ func TestVolumesEqualWhatTheKernelShowed(t *testing.T) {
 			mnt := mount(t, c.source(t)...)
 			for name, truth := range pools.Truth(t, c.name) {
 				t.Run(name, func(t *testing.T) {
-					if c.name == "lvm-disk" && name == "xfsvol" {
+					if c.name == "lvm-disk" && name == "xfsvol" && *engine != "kernel" {
 						// No reader of xfs is there yet; it must say so.
 						if _, err := os.ReadDir(filepath.Join(mnt, c.folder(name))); err == nil {
 							t.Error("xfs is listed, but nobody reads it")

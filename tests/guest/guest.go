@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -34,11 +35,46 @@ func Run(t *testing.T, body func(*testing.T)) {
 		body(t)
 		return
 	}
-	output := rerun(t, "-test.run", pattern(t.Name()))
-	if why := skipped(t.Name(), output); why != "" {
-		t.Skip(why)
+	output, status := rerun(t, nil, "-test.v=test2json", "-test.run", pattern(t.Name()))
+	end(t, t.Name(), output, status)
+}
+
+// Suite runs the tests of the package in a guest, all but those that arguments as
+// -test.skip leave out, and takes over the result of each as a subtest. They run
+// with -test.short, and their temporary files lie on a disk.
+func Suite(t *testing.T, args ...string) {
+	t.Helper()
+	output, status := rerun(t, []string{"bash", "-ec", onDisk}, append([]string{"-test.v=test2json", "-test.short"}, args...)...)
+	end(t, "", output, status)
+}
+
+// onDisk runs a program with its temporary files on a disk, which has O_DIRECT: the
+// guest's memory has not.
+const onDisk = `
+disk=${0%/*}/disk TMPDIR=$TMPDIR/disk
+truncate -s 4G "$disk"
+mkfs.ext4 -q -E nodiscard -O ^has_journal "$disk"
+mkdir "$TMPDIR"
+mount -o loop "$disk" "$TMPDIR"
+chmod 1777 "$TMPDIR"
+exec "$0" "$@"`
+
+// end has a test end as the test of a name, or all of them where it is "", did in
+// the guest.
+func end(t *testing.T, name, output string, status int) {
+	t.Helper()
+	all, err := results(output)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("in the guest:\n%s", output)
+	r := all[name]
+	if r == nil || name == "" && len(r.subtests) == 0 {
+		t.Fatalf("in the guest no test was run:\n%s", output)
+	}
+	r.takeOver(t)
+	if status != 0 && !t.Failed() {
+		t.Errorf("in the guest: exit status %d\n%s", status, output)
+	}
 }
 
 // Bench runs the body of a benchmark once in a guest. It is to be all that the
@@ -50,27 +86,29 @@ func Bench(b *testing.B, body func(*testing.B)) {
 		return
 	}
 	// Not by b.Log, which keeps ten lines.
-	fmt.Println(rerun(b, "-test.run", "^$", "-test.bench", pattern(b.Name()), "-test.benchtime", "1x"))
+	output, status := rerun(b, nil, "-test.v", "-test.run", "^$", "-test.bench", pattern(b.Name()), "-test.benchtime", "1x")
+	fmt.Println(output)
+	if status != 0 {
+		b.Fatalf("in the guest: exit status %d", status)
+	}
 }
 
-// rerun runs the test binary in a guest, and gives what it prints.
-func rerun(t testing.TB, args ...string) (output string) {
+// rerun runs the test binary in a guest, by a command that is given it and its
+// arguments or by itself, and gives what it prints and its exit status.
+func rerun(t testing.TB, command []string, args ...string) (output string, status int) {
 	t.Helper()
 	dir := t.TempDir()
-	prepare(t, dir, args)
+	prepare(t, dir, command, args)
 	console, err := boot(t, dir)
 	output, status, statusErr := job.Result(dir)
 	if statusErr != nil {
 		t.Fatalf("the guest has not ended the test: %v\n%s\nits console:\n%s", errors.Join(err, statusErr), output, console)
 	}
-	if status != 0 {
-		t.Fatalf("in the guest: exit status %d\n%s", status, output)
-	}
-	return output
+	return output, status
 }
 
 // prepare puts all that a guest needs in a folder.
-func prepare(t testing.TB, dir string, args []string) {
+func prepare(t testing.TB, dir string, command, args []string) {
 	t.Helper()
 	for _, program := range []string{kernel, "modprobe"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -96,7 +134,7 @@ func prepare(t testing.TB, dir string, args []string) {
 		t.Fatal(err)
 	}
 	err = job.Job{
-		Args: append([]string{binary, "-test.v", "-test.timeout", timeLimit.String()}, args...),
+		Args: slices.Concat(command, []string{binary, "-test.timeout", timeLimit.String()}, args),
 		Dir:  cwd,
 		Path: os.Getenv("PATH") + ":/usr/sbin:/sbin",
 	}.Write(dir)
@@ -139,19 +177,4 @@ func boot(t testing.TB, dir string) (console string, err error) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
 	return out.String(), err
-}
-
-// logged is a line that a test logged: the place in the source, and the text.
-var logged = regexp.MustCompile(`(?m)^\s+\S+\.go:\d+: (.*)$`)
-
-// skipped is why a test was skipped in the guest, "" where it was not.
-func skipped(name, output string) string {
-	before, _, ok := strings.Cut(output, "--- SKIP: "+name+" (")
-	if !ok {
-		return ""
-	}
-	if lines := logged.FindAllStringSubmatch(before, -1); lines != nil {
-		return lines[len(lines)-1][1]
-	}
-	return "skipped in the guest, no reason given"
 }

@@ -147,6 +147,9 @@ func (l *Lender) lendPool(ctx context.Context, metadata, data string) (*thin.Poo
 			Name: name, UUID: uuid, Metadata: metadata, Data: data, Features: thin.Features{ReadOnly: true},
 		})
 	})
+	if errors.As(err, new(*thin.TooShortError)) { // and stays so
+		err = fmt.Errorf("%w: %w", unix.EIO, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
