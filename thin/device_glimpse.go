@@ -9,31 +9,34 @@ import (
 )
 
 // Glimpse calls f with what opens a device, of a length in bytes, to read a few places
-// of it, until f returns. Of a live pool all that f has read is of one moment, as far
-// as the pool's metadata tell: f is called again where they have changed meanwhile. So
-// it reads the superblock once, not for each place. No device has an external origin.
+// of it, until f returns. Of a live pool the superblock is read once then, not for each
+// place; where that tells that the pool has changed, or f took so long that it may have,
+// f is called once more, with the device as [PoolReader.OpenDevice] opens it. No device
+// has an external origin.
 func (p *PoolReader) Glimpse(ctx context.Context, id uint32, f func(open func(sizeBytes int64) block.Reader) error) error {
 	s := p.use()
 	defer s.users.Done()
-	if s.liveBy == "" {
-		o, err := s.device(ctx, id)
-		if err != nil {
+	if s.liveBy != "" {
+		o := openDevice{state: s, block: s.blockBytes()}
+		err := s.md.Glimpse(ctx, id, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
+			return f(func(sizeBytes int64) block.Reader {
+				return glimpsed{&DeviceReader{id: id, size: sizeBytes}, o, run}
+			})
+		})
+		switch {
+		case errors.Is(err, pdata.ErrNoDevice):
+			return &NoDeviceError{ID: id}
+		case !errors.Is(err, pdata.ErrChanging):
 			return err
 		}
-		return f(func(sizeBytes int64) block.Reader {
-			return &DeviceReader{pool: p, id: id, size: sizeBytes, opened: o}
-		})
 	}
-	o := openDevice{state: s, block: s.blockBytes()}
-	err := s.md.Glimpse(ctx, id, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
-		return f(func(sizeBytes int64) block.Reader {
-			return glimpsed{&DeviceReader{id: id, size: sizeBytes}, o, run}
-		})
+	o, err := s.device(ctx, id)
+	if err != nil {
+		return err
+	}
+	return f(func(sizeBytes int64) block.Reader {
+		return &DeviceReader{pool: p, id: id, size: sizeBytes, opened: o}
 	})
-	if errors.Is(err, pdata.ErrNoDevice) {
-		return &NoDeviceError{ID: id}
-	}
-	return err
 }
 
 // glimpsed is a device during a glimpse. Of the device itself it has but what it is.

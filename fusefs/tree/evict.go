@@ -42,8 +42,10 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	if v == nil {
 		return fmt.Errorf("%.300q: no such volume: the folder volumes has their names: %w", name, syscall.ENOENT)
 	}
-	// Also what was shown of its device before, and is still open.
-	of := func(other *volume) bool { return other.pool == v.pool && other.deviceID == v.deviceID }
+	// Also what was shown of its device before, or is by another source, and is open.
+	of := func(other *volume) bool {
+		return other.pool.record.Metadata == v.pool.record.Metadata && other.deviceID == v.deviceID
+	}
 	var before []string
 	if t.opts.Kernel != nil {
 		var err error

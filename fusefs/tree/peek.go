@@ -17,6 +17,7 @@ import (
 // answer what lists ask.
 type peek struct {
 	at    time.Time
+	live  bool // somebody could write to it then
 	found probe.Result
 	// sizeBytes is the length of the volume or partition.
 	sizeBytes int64
@@ -72,7 +73,7 @@ func (p *peek) valid(live bool) bool {
 	if p == nil {
 		return false
 	}
-	return p.err == nil && !live || time.Since(p.at) < fresh
+	return p.err == nil && !live && !p.live || time.Since(p.at) < fresh
 }
 
 // peek reads the few blocks that lists ask for, or gives what was read before.
@@ -103,7 +104,7 @@ func (t *Tree) peek(ctx context.Context, r *fsRoot) (*peek, error) {
 }
 
 func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (p *peek, err error) {
-	at := time.Now()
+	at, live := time.Now(), r.live()
 	var unreached error
 	err = r.vol.glimpse(ctx, func(open func(int64) (device, error)) error {
 		p, unreached = t.peekAt(ctx, r, open)
@@ -117,7 +118,7 @@ func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (p *peek, err error) {
 	case errors.Is(p.err, errUnopened):
 		p.fs, p.err = t.peekOpened(ctx, r)
 	}
-	p.at = at
+	p.at, p.live = at, live || r.live()
 	return p, nil
 }
 
@@ -177,7 +178,7 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek,
 	}
 	f, err := peekFS(ctx, fs, inner)
 	if err == nil {
-		f.unmounted, f.entries = true, fewEntries(ctx, fs)
+		f.unmounted, f.entries = true, fewEntries(ctx, fs, f.root.attr)
 	}
 	return f, err
 }
@@ -197,9 +198,16 @@ func (t *Tree) peekOpened(ctx context.Context, r *fsRoot) (f *fsPeek, err error)
 // maxEntries is how many entries of the root folder a peek reads.
 const maxEntries = 100
 
+// maxRootBytes is how long the root folder may be for that: one that had many entries
+// stays long.
+const maxRootBytes = 32 << 10
+
 // fewEntries lists the root folder. It is nil where there are too many entries, or one
 // cannot be read.
-func fewEntries(ctx context.Context, fs volfs.FS) (list []volfs.DirEntry) {
+func fewEntries(ctx context.Context, fs volfs.FS, root volfs.Attr) (list []volfs.DirEntry) {
+	if root.Size > maxRootBytes {
+		return nil
+	}
 	err := fs.ReadDir(ctx, fs.Root(), 0, func(e volfs.DirEntry) bool {
 		list = append(list, e)
 		return len(list) <= maxEntries

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,6 +49,9 @@ func (h host) inUse(id Identity) (string, error) {
 func (h host) holder(rdev uint64) (string, error) {
 	dir := filepath.Join(h.sys, "dev/block", fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev)))
 	to, err := os.Readlink(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil // without sysfs, as in some containers, nobody can tell
+	}
 	if err != nil {
 		return "", err
 	}

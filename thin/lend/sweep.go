@@ -15,21 +15,28 @@ func isLent(name string) bool { return strings.HasPrefix(name, prefix) }
 // Sweep removes what was lent to processes that have been killed before they left
 // it to go by itself, and the temporary snapshots that they have left.
 func (l *Lender) Sweep(ctx context.Context) error {
-	return l.sweep(ctx, func(owner string) bool { return !lives(owner) })
+	dead := func(owner string) bool { return !lives(owner) }
+	_, err := l.sweepDevices(ctx, dead)
+	return errors.Join(err, l.sweepSnapshots(ctx, dead))
 }
 
-// SweepOf does that for one process, by its [Owner], which has ended.
+// SweepOf does that for one process, by its [Owner], which has ended. Who still uses
+// what was lent to it, as by a file that the kernel reads past a tree, reads errors from
+// then on.
 func (l *Lender) SweepOf(ctx context.Context, owner string) error {
-	return l.sweep(ctx, func(o string) bool { return o == owner || strings.HasPrefix(o, owner+"-") })
+	dead := func(o string) bool { return o == owner || strings.HasPrefix(o, owner+"-") }
+	left, err := l.sweepDevices(ctx, dead)
+	return errors.Join(err, l.takeBack(ctx, left), l.sweepSnapshots(ctx, dead))
 }
 
-func (l *Lender) sweep(ctx context.Context, dead func(owner string) bool) error {
+// sweepDevices gives the devices that are still in use: they go with their last user. A
+// process of another namespace seems to be dead, and lives: so nothing is taken from it.
+func (l *Lender) sweepDevices(ctx context.Context, dead func(owner string) bool) (left []string, err error) {
 	list, err := l.kernel.DM().List(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var errs []error
-	var left []string
 	for _, d := range list {
 		if !isLent(d.Name) {
 			continue
@@ -48,15 +55,14 @@ func (l *Lender) sweep(ctx context.Context, dead func(owner string) bool) error 
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, l.takeBack(ctx, left), l.sweepSnapshots(ctx, dead))
-	return errors.Join(errs...)
+	return left, errors.Join(errs...)
 }
 
 // longestLeaving is how long devices are waited for whose users have just ended.
 const longestLeaving = 300 * time.Millisecond
 
-// takeBack waits for devices to go, and has who still uses one then read errors: a file
-// that the kernel reads past a tree outlives it. What they lie on is free then.
+// takeBack waits for devices to go, and has who still uses one then read errors. What
+// they lie on is free then.
 func (l *Lender) takeBack(ctx context.Context, names []string) error {
 	for until := time.Now().Add(longestLeaving); ; time.Sleep(pause) {
 		names = slices.DeleteFunc(names, func(name string) bool {

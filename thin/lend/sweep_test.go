@@ -73,8 +73,15 @@ func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 		t.Errorf("left are %q, want %q", names, want)
 	}
 	info, table, err := client.Table(t.Context(), prefix+"open")
-	if err != nil || !info.DeferredRemoval || len(table) != 1 || table[0].Type != "error" || table[0].Length != 8 {
+	if err != nil || !info.DeferredRemoval || len(table) != 1 || table[0].Type != "linear" {
 		t.Errorf("%+v, %v, %v", info, table, err)
+	}
+	if err := l.SweepOf(t.Context(), "1-0"); err != nil {
+		t.Error(err)
+	}
+	_, table, err = client.Table(t.Context(), prefix+"open")
+	if err != nil || len(table) != 1 || table[0].Type != "error" || table[0].Length != 8 {
+		t.Errorf("of a process that has ended: %v, %v", table, err)
 	}
 	if err := l.SweepOf(t.Context(), me); err != nil {
 		t.Error(err)

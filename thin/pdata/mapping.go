@@ -1,6 +1,7 @@
 package pdata
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,20 +132,30 @@ func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run
 	return d.run(ctx, false, virtualBlock, maxLength)
 }
 
-// Glimpse calls f with what tells of a device's mappings as [Mappings.Run] does, but
-// without a look at the superblock each time: there is one after f, and where the pool
-// has changed meanwhile f is called again. So what f has found is as one superblock has
-// it, also the data that it has read.
+// Glimpse calls f once with what tells of a device's mappings as [Mappings.Run] does,
+// but without a look at the superblock each time: there is one after f. So what f has
+// found, also the data that it has read, is as one superblock has it; or, where the pool
+// has changed meanwhile, or may have as f took long, the error is [ErrChanging], and
+// nothing that f has found holds.
 func (m *Metadata) Glimpse(ctx context.Context, id uint32, f func(run func(virtualBlock, maxLength uint64) (Run, error)) error) error {
-	return m.read(ctx, false, func(v *view) error {
-		t, err := v.mappingTree(ctx, id)
-		if err != nil {
-			return err
-		}
-		return f(func(virtualBlock, maxLength uint64) (Run, error) {
+	v := m.trusted()
+	t, err := v.mappingTree(ctx, id)
+	if err == nil {
+		err = f(func(virtualBlock, maxLength uint64) (Run, error) {
 			return v.run(ctx, t, virtualBlock, max(maxLength, 1))
 		})
-	})
+	}
+	if ctx.Err() != nil || !m.opts.Live {
+		return cmp.Or(ctx.Err(), err)
+	}
+	same, late, lookErr := m.look(ctx, v)
+	if lookErr != nil {
+		return lookErr
+	}
+	if !same || late {
+		return ErrChanging
+	}
+	return err
 }
 
 // Current reads the superblock again and tells whether a run, that Run has given,
