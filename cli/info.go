@@ -102,7 +102,10 @@ func printPool(p tree.PoolInfo) {
 func printVolume(v tree.VolumeInfo) {
 	holds := v.Holds
 	if f := v.Filesystem; f != nil {
-		holds = fmt.Sprintf("%s, %s free of %s", f.Type, bytes(int64(f.FreeBytes)), bytes(f.SizeBytes))
+		holds = fmt.Sprintf("%s of %s", f.Type, bytes(f.SizeBytes))
+		if f.FreeBytes != nil {
+			holds = fmt.Sprintf("%s, %s free of %s", f.Type, bytes(int64(*f.FreeBytes)), bytes(f.SizeBytes))
+		}
 		if f.Label != "" {
 			holds += ", label " + f.Label
 		}

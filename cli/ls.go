@@ -155,7 +155,7 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 		_, path := splitPath(arg)
 		show(path, e.ID)
 	} else {
-		d, err := t.OpenDir(ctx, e.ID)
+		d, err := t.OpenDir(ctx, e.ID, 0)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arg, err)
 		}

@@ -238,7 +238,7 @@ func (s *server) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.
 
 func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add func(tree.DirEntry) bool) fuse.Status {
 	ctx := request{cancel}
-	d, err := s.tree.OpenDir(ctx, tree.NodeID(in.NodeId))
+	d, err := s.tree.OpenDir(ctx, tree.NodeID(in.NodeId), in.Offset)
 	if err != nil {
 		return s.status("readdir", err)
 	}

@@ -36,7 +36,7 @@ func (s treeSource) open(ctx context.Context, id tree.NodeID) (volfs.File, error
 }
 
 func (s treeSource) openDir(ctx context.Context, id tree.NodeID) (dir, error) {
-	d, err := s.OpenDir(ctx, id)
+	d, err := s.OpenDir(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ type Kernel interface {
 	// were got have their names. Revoke has whoever still uses one read errors.
 	Lent(ctx context.Context, metadata string, id uint32) (names []string, err error)
 	Revoke(ctx context.Context, name string) error
-	// Sweep removes what processes that were killed have left.
+	// Sweep removes what processes that were killed have left, once nobody uses it.
 	Sweep(ctx context.Context) error
 	Close() error
 }

@@ -60,7 +60,7 @@ type FilesystemInfo struct {
 	Label     string   `json:"label,omitempty"`
 	UUID      string   `json:"uuid,omitempty"`
 	SizeBytes int64    `json:"size_bytes"`
-	FreeBytes uint64   `json:"free_bytes"`
+	FreeBytes *uint64  `json:"free_bytes,omitempty"` // nil where that cannot be read
 	Dirty     bool     `json:"dirty"`
 	Errors    bool     `json:"errors"`
 	Features  []string `json:"features,omitempty"`
@@ -134,14 +134,16 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	if p.fs != nil {
 		f := p.fs.info
-		full, err := t.statfs(ctx, v.root, p.fs)
-		if err != nil && i.Problem == "" {
-			i.Problem = err.Error()
-		}
 		i.Filesystem = &FilesystemInfo{
 			Type: f.Type, Label: f.Label, UUID: f.UUID, SizeBytes: f.SizeBytes,
-			FreeBytes: full.BlocksFree * uint64(full.BlockSize),
-			Dirty:     f.Dirty, Errors: f.Errors, Features: f.Features,
+			Dirty: f.Dirty, Errors: f.Errors, Features: f.Features,
+		}
+		full, err := t.statfs(ctx, v.root, p.fs)
+		if err == nil {
+			free := full.BlocksFree * uint64(full.BlockSize)
+			i.Filesystem.FreeBytes = &free
+		} else if i.Problem == "" {
+			i.Problem = err.Error()
 		}
 	}
 	return i, nil

@@ -116,17 +116,19 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 		scratch = true
 	}
 	fs, err := kernelfs.Open(d.top, info, journal)
-	if err == nil || scratch || journal == kernelfs.SkipJournal || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
+	if err == nil || journal == kernelfs.SkipJournal || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
 		return fs, err
 	}
-	if err := d.add(k.Scratch(ctx, d.top)); err != nil {
-		return nil, err
+	if !scratch {
+		if err := d.add(k.Scratch(ctx, d.top)); err != nil {
+			return nil, err
+		}
+		if fs, err = kernelfs.Open(d.top, info, journal); err == nil {
+			t.log.Debug("replayed a journal in memory", "volume", r.vol.name)
+			return fs, nil
+		}
 	}
-	if fs, err = kernelfs.Open(d.top, info, journal); err != nil {
-		return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it lies): %w", err)
-	}
-	t.log.Debug("replayed a journal in memory", "volume", r.vol.name)
-	return fs, nil
+	return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it lies): %w", err)
 }
 
 // unmounted tells whether there is nothing in the filesystem's journal, for all that

@@ -32,6 +32,10 @@ type leases struct {
 	timer   *time.Timer        // closes what is idle; nil while nothing is
 	next    time.Time          // when timer fires
 	closed  bool
+	opening bool // a volume is opened by soon
+
+	running context.Context // until shutdown
+	stop    context.CancelFunc
 
 	background sync.WaitGroup // of what opens and closes volumes for nobody in particular
 }
@@ -57,11 +61,13 @@ type lease struct {
 }
 
 func newLeases(o Options, load func(context.Context, *volume) (*content, error)) *leases {
-	return &leases{
+	ls := &leases{
 		max: max(o.MaxActive, 1), idle: o.Idle, timeout: o.OpenTimeout,
 		load: load, log: o.Log,
 		held: make(map[*volume]*lease),
 	}
+	ls.running, ls.stop = context.WithCancel(context.Background())
+	return ls
 }
 
 // Interrupt is the key of a context's value, a <-chan struct{}, that ends waiting
@@ -138,11 +144,16 @@ func (ls *leases) join(v *volume) (l *lease, closing bool, err error) {
 		}
 		return l, l.closing, nil
 	}
+	return ls.create(v), false, nil
+}
+
+// create begins to open a volume, with a reference to its lease. Called with mu held.
+func (ls *leases) create(v *volume) *lease {
 	ctx, cancel := context.WithCancel(context.Background())
-	l = &lease{vol: v, ready: make(chan struct{}), gone: make(chan struct{}), cancel: cancel, refs: 1}
+	l := &lease{vol: v, ready: make(chan struct{}), gone: make(chan struct{}), cancel: cancel, refs: 1}
 	ls.held[v] = l
 	go ls.start(ctx, l)
-	return l, false, nil
+	return l
 }
 
 // use takes a reference to a lease. Called with mu held.
@@ -407,6 +418,7 @@ func (ls *leases) shown(v *volume) (Live, bool) {
 func (ls *leases) shutdown() {
 	ls.mu.Lock()
 	ls.closed = true
+	ls.stop()
 	if ls.timer != nil {
 		ls.timer.Stop()
 		ls.timer = nil

@@ -39,8 +39,10 @@ type DirEntry struct {
 	Entry *Entry
 }
 
-// OpenDir opens a folder to be listed. This walks into its volume, so opens it.
-func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
+// OpenDir opens a folder to be listed from the entry after the one with a cookie on, 0:
+// from the beginning. This walks into its volume, so opens it; a volume's root can be
+// listed before it is open.
+func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, error) {
 	if !id.isFile() {
 		n, err := t.viewNode(ctx, id)
 		if err != nil {
@@ -75,7 +77,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 		return nil, err
 	}
 	if id.ino() == 0 {
-		if listing := r.rootListing(); listing.entries != nil {
+		if listing := r.rootListing(cookie); listing != nil {
 			return t.openRoot(ctx, id, r, listing), nil
 		}
 	}
@@ -92,8 +94,8 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID) (*Dir, error) {
 }
 
 // ReadDir calls emit for each entry after the one with the cookie (0: from the
-// start) until it returns false. With attrs it gives attributes where they are
-// at hand.
+// start) until it returns false. A cookie that is not the Dir's has to be one of an
+// entry that it has given. With attrs it gives attributes where they are at hand.
 func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 	if d.list != nil {
 		d.list(cookie, attrs, emit)

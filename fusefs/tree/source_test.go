@@ -224,7 +224,7 @@ func entries(t *testing.T, tree *Tree, path string, after uint64) []DirEntry {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	d, err := tree.OpenDir(t.Context(), at.ID)
+	d, err := tree.OpenDir(t.Context(), at.ID, after)
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}

@@ -116,7 +116,7 @@ func TestNameOfADeviceThatThePoolDoesNotHaveIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a list shows it: %v", err)
 	}
-	if d, err := tree.OpenDir(t.Context(), e.ID); err == nil {
+	if d, err := tree.OpenDir(t.Context(), e.ID, 0); err == nil {
 		d.Close()
 		t.Error("it can be listed")
 	}

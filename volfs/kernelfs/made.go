@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +22,23 @@ var unnumbered = map[string]bool{"exfat": true}
 // madeBits are how many bits a number has that is made.
 const madeBits = 31
 
+// maxMade is how many files there may be whose numbers are made: each takes about a
+// hundred bytes. Folders that share their clusters could lead to any number of paths.
+const maxMade = 1 << 20
+
 // makeAll makes all numbers. What cannot be read has none.
 func (p *places) makeAll(ctx context.Context, root *os.File) error {
-	p.find(ctx, root, 0) // which is none
-	return ctx.Err()
+	p.walk.Lock()
+	defer p.walk.Unlock()
+	for len(p.pending) > 0 {
+		if err := p.step(ctx, root); err != nil {
+			return err
+		}
+		if len(p.seen) > maxMade {
+			return &volfs.UnsupportedError{FS: "exfat", What: fmt.Sprintf("a volume of more than %d files", maxMade)}
+		}
+	}
+	return nil
 }
 
 // make makes the number of a name in a folder, or gives it where it was made.

@@ -158,13 +158,21 @@ func (p *places) find(ctx context.Context, root *os.File, ino volfs.Ino) ([]stri
 		if len(p.pending) == 0 {
 			return nil, cmp.Or(p.failed, error(unix.ENOENT))
 		}
-		err := p.through(ctx, root, p.pending[0])
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := p.step(ctx, root); err != nil {
+			return nil, err
 		}
-		p.failed = cmp.Or(p.failed, err)
-		p.pending = p.pending[1:]
 	}
+}
+
+// step walks through the next folder. Called with walk held. An error is that of ctx.
+func (p *places) step(ctx context.Context, root *os.File) error {
+	err := p.through(ctx, root, p.pending[0])
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.failed = cmp.Or(p.failed, err)
+	p.pending = p.pending[1:]
+	return nil
 }
 
 // through keeps what is in a folder, and has the folders in it walked through later.
