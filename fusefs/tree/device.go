@@ -33,8 +33,12 @@ func (v *volume) openDevice(ctx context.Context, sizeBytes int64) (device, error
 
 // glimpse calls f with what opens the device for a moment: see thin.PoolReader.Glimpse.
 func (v *volume) glimpse(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
+	pieceBytes := int64(8 << 10)
+	if v.pool.reader.Live() { // each is read from the disk
+		pieceBytes = 64 << 10
+	}
 	return v.pool.reader.Glimpse(ctx, v.deviceID, func(open func(int64) block.Reader) error {
-		return f(func(sizeBytes int64) (device, error) { return image{block.Kept(open(sizeBytes))}, nil })
+		return f(func(sizeBytes int64) (device, error) { return image{block.Kept(open(sizeBytes), pieceBytes)}, nil })
 	})
 }
 

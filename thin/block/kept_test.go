@@ -29,7 +29,7 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_001)
 	c := &counted{Reader: mustOpen(t, path, Options{}), damaged: 1 << 40}
-	k := Kept(c)
+	k := Kept(c, 8<<10)
 	for range 500 {
 		off := rand.Int64N(210_000)
 		p := make([]byte, rand.IntN(100_000))
@@ -51,7 +51,7 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_000)
-	k := Kept(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000})
+	k := Kept(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000}, 64<<10)
 	p := make([]byte, 1000)
 	if _, err := k.ReadAt(p, 99_000); err != nil || !bytes.Equal(p, contents[99_000:100_000]) {
 		t.Errorf("before the damage, in the same piece: %v", err)
