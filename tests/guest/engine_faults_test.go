@@ -225,11 +225,19 @@ func isErrno(err error) bool {
 }
 
 // recovers fails unless all volumes that were ever looked at can be read soon, and
-// one more.
+// one more, and stay what they are: a pool that is active again has others than when
+// it was not.
 func (f *faulty) recovers(t *testing.T) {
 	t.Helper()
 	f.fresh()
 	begin := time.Now()
+	within(t, seconds, "the tree has seen that the pool is active", func() error {
+		mode, err := poolMode(f.mnt)
+		if err == nil && mode != "live" {
+			err = errors.New(mode)
+		}
+		return err
+	})
 	for n := range f.next {
 		within(t, seconds, "all is there again", func() error {
 			return inTime(t, "a volume", func() error { return f.holds(f.mnt, n) })
