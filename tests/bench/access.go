@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,17 +24,12 @@ const accessVolumes = 31
 // beside the same system calls done by hand: loop devices stand for those of
 // device-mapper. All volumes are snapshots of that of [bench.volume].
 func (b *bench) kernelAccess() error {
-	blocks := volumeMiB << 20 / (64 << 10)
-	var devices, names strings.Builder
-	var lent []string
+	var names, lent []string
 	for id := range accessVolumes + 1 {
-		fmt.Fprintf(&devices, `<device dev_id="%d" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
-<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device>`, id, blocks, blocks)
-		fmt.Fprintf(&names, "%d %d v%d\n", id, volumeMiB<<20/512, id)
-		lent = append(lent, fmt.Sprintf("%d=%s", id, b.path("data")))
+		names = append(names, fmt.Sprint("v", id))
+		lent = append(lent, fmt.Sprintf("%d=%s", id+1, b.path("data")))
 	}
-	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">%s</superblock>`, blocks, devices.String())
-	if err := b.restore("access", xml, names.String()); err != nil {
+	if err := b.pool("access", volumeMiB, names...); err != nil {
 		return err
 	}
 	server, err := lender.Build(b.dir)

@@ -31,11 +31,7 @@ func (b *bench) volume() error {
 	if err := b.umount(b.path("fs")); err != nil {
 		return err
 	}
-	blocks := volumeMiB << 20 / (64 << 10)
-	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">
-<device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
-<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device></superblock>`, blocks, blocks, blocks)
-	if err := b.restore("volume", xml, fmt.Sprintf("1 %d v\n", volumeMiB<<20/512)); err != nil {
+	if err := b.pool("volume", volumeMiB, "v"); err != nil {
 		return err
 	}
 	if err := b.firstAccess(); err != nil {
@@ -78,17 +74,6 @@ func fill(dir string) error {
 		}
 	}
 	return nil
-}
-
-// restore makes a pool's metadata, and names for its volumes.
-func (b *bench) restore(name, xml, names string) error {
-	if err := os.WriteFile(b.path(name+".xml"), []byte(xml), 0o644); err != nil {
-		return err
-	}
-	if err := os.WriteFile(b.path(name+".names"), []byte(names), 0o644); err != nil {
-		return err
-	}
-	return b.sh(fmt.Sprintf("truncate -s 256M %s.meta && thin_restore -q -i %s.xml -o %s.meta && rm %s.xml", name, name, name, name))
 }
 
 // firstAccess measures the way from an idle volume to its listing.

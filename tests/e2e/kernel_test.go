@@ -61,7 +61,7 @@ func nothingLent() error {
 		if text := string(out); !strings.Contains(text, block.LentPrefix) && !strings.Contains(text, " "+os.TempDir()+"/") {
 			return nil
 		}
-		if time.Since(begin) > 10*time.Second {
+		if time.Since(begin) > 30*time.Second {
 			return fmt.Errorf("left behind by daemons:\n%s", out)
 		}
 	}

@@ -80,7 +80,7 @@ func (k *kernelMount) unmount() {
 			k.t.Errorf("unmount: %v", err)
 		}
 		backing := "/sys/block/" + k.loop + "/loop/backing_file"
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 			held, err := os.ReadFile(backing)
 			if err != nil || strings.TrimSpace(string(held)) != k.image {
 				return

@@ -15,7 +15,7 @@ import (
 )
 
 // dmSettle is how long a deferred removal may take, which the kernel does by itself.
-const dmSettle = 200 * time.Millisecond
+const dmSettle = 500 * time.Millisecond
 
 func dmSequence(t *testing.T, c *dm.Client) {
 	dir := t.TempDir()

@@ -59,7 +59,7 @@ func dmActivate(t *testing.T, c *dm.Client, name string, u dm.Udev, table ...str
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), seconds)
 		defer cancel()
 		if err := c.Deactivate(ctx, name, u); err != nil {
 			t.Error(err)
@@ -108,7 +108,7 @@ func dmThin(t *testing.T, c *dm.Client, name string, pool dm.Info, id int) dm.In
 func dmLowWater(t *testing.T, c *dm.Client) {
 	pool := dmPool(t, c, "pool", 1000)
 	dmThin(t, c, "thin", pool, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), seconds)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {

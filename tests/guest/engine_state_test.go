@@ -152,7 +152,13 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 		return mnt
 	}
 	mnt := mount()
-	sh(t, "cat "+mnt+"/volumes/busy/first")
+	open := func(name string) *os.File { // the volume stays open as long
+		t.Helper()
+		f, err := os.Open(mnt + "/volumes/busy/" + name)
+		noError(t, err)
+		return f
+	}
+	first := open("first")
 	if !strings.Contains(devices(), "16777215") {
 		t.Error("there is no snapshot with the highest id: ", devices())
 	}
@@ -163,6 +169,7 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	if _, err := os.Stat(mnt + "/volumes/busy/second"); err == nil {
 		t.Error("a picture of before shows what was written since")
 	}
+	noError(t, first.Close())
 	gone := func() error {
 		if now := devices(); now != had {
 			return fmt.Errorf("the pool has %q, had %q", now, had)
@@ -171,13 +178,13 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	}
 	within(t, seconds, "an idle volume's snapshot is deleted", gone)
 
-	sh(t, "cat "+mnt+"/volumes/busy/second")
+	defer open("second").Close()
 	daemon := server(t, mnt)
 	noError(t, syscall.Kill(daemon, syscall.SIGKILL))
 	within(t, seconds, "the snapshot of who was killed is deleted", gone)
 
 	mnt = mount()
-	sh(t, "cat "+mnt+"/volumes/busy/second")
+	defer open("second").Close()
 	daemon = server(t, mnt)
 	sh(t, fmt.Sprintf("pkill -KILL -f '^thintree-(guard|watchdog)'; kill -KILL %d", daemon)) // nobody is there to delete it
 	time.Sleep(time.Second)

@@ -23,8 +23,8 @@ const (
 	modules = "/usr/lib/uml/modules/*"
 	memory  = "1G"
 
-	// timeLimit is for a boot and a test.
-	timeLimit = 5 * time.Minute
+	// timeLimit is for a boot and a test, where one does not end.
+	timeLimit = 15 * time.Minute
 )
 
 // Run runs the body of a test in a guest. It is to be all that the test

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,7 +75,13 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	stop, stopped := make(chan struct{}), make(chan error, 1)
 	go func() { stopped <- reader.readUntil(stop) }()
 	last := first
-	for start := time.Now(); last < first+maxRounds && (last < first+3 || time.Since(start) < maxTime); last++ {
+	enough := func(since time.Duration) bool {
+		if reader.seen.Load() < 2 { // the reader was held up
+			return since > time.Minute
+		}
+		return last >= first+maxRounds || last >= first+3 && since > maxTime
+	}
+	for start := time.Now(); !enough(time.Since(start)); last++ {
 		p.snapshot(t, last+1, origin)
 		write(last)
 		p.delete(t, last)
@@ -83,8 +90,8 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("read %d times while %d snapshots came and went, %d of which were seen", reader.reads, last-first, reader.seen)
-	if reader.seen < 2 {
+	t.Logf("read %d times while %d snapshots came and went, %d of which were seen", reader.reads, last-first, reader.seen.Load())
+	if reader.seen.Load() < 2 {
 		t.Error("the pool hardly moved under the reader")
 	}
 
@@ -105,8 +112,9 @@ type liveReader struct {
 	*thin.PoolReader
 	frozen []byte // what the device of this name holds
 
-	reads, seen int    // how often all was read, and how many snapshots that come and go were seen
-	last        uint32 // the highest id seen
+	reads int          // how often all was read
+	seen  atomic.Int64 // how many snapshots that come and go were seen
+	last  uint32       // the highest id seen
 }
 
 // readUntil reads again and again, and at least once after it is told to stop.
@@ -166,7 +174,7 @@ func (r *liveReader) list() error {
 		return fmt.Errorf("the devices %v are older than %d, seen before", ids, r.last)
 	}
 	if ids[n-1] > r.last {
-		r.seen++
+		r.seen.Add(1)
 	}
 	r.last = ids[n-1]
 	return nil

@@ -53,7 +53,7 @@ func active(t *testing.T, l *lab, p *thin.Pool, a thin.Activation) thin.Device {
 
 func (l *lab) removeDevice(t *testing.T, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), seconds)
 	defer cancel()
 	if gone, err := l.RemoveDevice(ctx, name, false, dm.Hidden); err != nil || !gone {
 		t.Errorf("remove %s: %v %v", name, gone, err)

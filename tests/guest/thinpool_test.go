@@ -84,7 +84,7 @@ func wantsType[E error](t *testing.T, what string, err error) (as E) {
 // deactivatePool removes the pool, at once.
 func deactivatePool(t *testing.T, p *thin.Pool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), seconds)
 	defer cancel()
 	noError(t, p.Deactivate(ctx))
 }

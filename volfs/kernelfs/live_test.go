@@ -296,19 +296,20 @@ func TestOwnersAreNotDisturbed(t *testing.T) {
 		const rounds = 25
 		refused, slowest := 0, time.Duration(0)
 		for range rounds {
-			within5s(t, "the volume is used", func() bool { return used.Load() > 0 })
-			for umounted(t, v.mnt) != nil {
+			soon(t, "the volume is used", func() bool { return used.Load() > 0 })
+			if umounted(t, v.mnt) != nil {
 				refused++
+				soon(t, "who tries again can unmount it", func() bool { return umounted(t, v.mnt) == nil })
 			}
 			umount := time.Now()
-			within5s(t, "the device is free after umount", func() bool { return !busy(v.device) })
+			soon(t, "the device is free after umount", func() bool { return !busy(v.device) })
 			slowest = max(slowest, time.Since(umount))
 			used.Store(0)
 			if err := unix.Mount(v.device, v.mnt, v.fs, 0, ""); err != nil {
 				t.Fatalf("mount again: %v", err)
 			}
 		}
-		t.Logf("%d umounts in use, %d were refused before; the device was free after at most %v", rounds, refused, slowest)
+		t.Logf("%d umounts in use, %d were refused at first; the device was free after at most %v", rounds, refused, slowest)
 		// That of btrfs is cloned, see clone.
 		if refused > 0 && v.fs != "btrfs" || refused > rounds/2 {
 			t.Errorf("%d umounts were refused", refused)
@@ -316,11 +317,11 @@ func TestOwnersAreNotDisturbed(t *testing.T) {
 	})
 }
 
-func within5s(t *testing.T, what string, ok func() bool) {
+func soon(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for begin := time.Now(); !ok(); runtime.Gosched() {
-		if time.Since(begin) > 5*time.Second {
-			t.Fatalf("not within 5 s: %s", what)
+		if time.Since(begin) > 30*time.Second {
+			t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }
@@ -359,7 +360,7 @@ func isFoundElsewhere(t *testing.T, v volume) {
 	inOneNamespace(t)
 	// The namespace goes with its last process, and with it the mount.
 	end()
-	within5s(t, "the device is free when its owner has ended", func() bool { return !busy(v.device) })
+	soon(t, "the device is free when its owner has ended", func() bool { return !busy(v.device) })
 	if err := useAll(t, fs); !errors.Is(err, kernelfs.ErrNotMounted) {
 		t.Errorf("after its owner has ended: %v", err)
 	}
@@ -444,7 +445,7 @@ func TestAVolumeThatNobodyHasMountedIsLeftAlone(t *testing.T) {
 		sh(t, "echo more > "+v.mnt+"/more; sync -f "+v.mnt+"/more")
 		crashed := filepath.Join(t.TempDir(), "crashed")
 		sh(t, fmt.Sprintf("cp --sparse=always %s %s; umount %s", v.device, crashed, v.mnt))
-		within5s(t, "the device is free after umount", func() bool { return !busy(v.device) })
+		soon(t, "the device is free after umount", func() bool { return !busy(v.device) })
 		sum := hash(t, v.device)
 		l, err := loop.Attach(t.Context(), crashed, loop.Options{})
 		if err != nil {
