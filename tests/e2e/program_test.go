@@ -109,10 +109,10 @@ func sh(t *testing.T, dir, command string) string {
 }
 
 // many is how many of something are enough. With -short, as in the guest, which is
-// slow, a tenth are.
+// slow, a twentieth are.
 func many(count int) int {
 	if testing.Short() {
-		return count / 10
+		return count / 20
 	}
 	return count
 }

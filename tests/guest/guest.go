@@ -24,7 +24,7 @@ const (
 	memory  = "1G"
 
 	// timeLimit is for a boot and a test, where one does not end.
-	timeLimit = 15 * time.Minute
+	timeLimit = 40 * time.Minute
 )
 
 // Run runs the body of a test in a guest. It is to be all that the test

@@ -32,8 +32,8 @@ func TestKernelEngine(t *testing.T) {
 			mnt := mountTree(t, append([]string{"--idle", "2s"}, source...)...)
 			isIdle(t, before, func() { sh(t, "ls -l "+mnt+"/volumes "+mnt+"/info && cat "+mnt+"/pools/*") })
 			for _, v := range engineVolumes {
-				sh(t, "ls "+filepath.Join(mnt, "volumes", v.name, "dir"))
-				if n := strings.Count(sh(t, "dmsetup table || true"), " thin 254:0 "); n != 1 {
+				// With a file open, so that it stays.
+				if n := strings.Count(sh(t, "exec <"+filepath.Join(mnt, "volumes", v.name, "dir/file")+"; dmsetup table || true"), " thin 254:0 "); n != 1 {
 					t.Errorf("%s is read: %d thin devices are active", v.name, n)
 				}
 				equal(t, want[v.name], filepath.Join(mnt, "volumes", v.name))
@@ -59,7 +59,8 @@ func TestKernelEngine(t *testing.T) {
 			for _, v := range engineVolumes {
 				equal(t, want[v.name], filepath.Join(mnt, "volumes", v.name))
 			}
-			if !strings.Contains(sh(t, "dmsetup table || true"), " read_only") {
+			file := filepath.Join(mnt, "volumes", engineVolumes[0].name, "dir/file")
+			if !strings.Contains(sh(t, "exec <"+file+"; dmsetup table || true"), " read_only") {
 				t.Error("the pool is not active read-only")
 			}
 			within(t, seconds, "the pool goes with its last volume", func() error { return sameState(t, before) })
