@@ -100,10 +100,15 @@ func shows(t *testing.T, mnt, file, how string) {
 	})
 	// By a snapshot for a moment, where it was looked at while its mount was under way.
 	within(t, seconds, "it is shown by "+how, func() error {
-		if info := sh(t, "cat "+mnt+"/info/v2.json"); !strings.Contains(info, fmt.Sprintf(`"live_shown": %q`, how)) {
-			return errors.New(info)
+		f, err := os.Open(filepath.Join(mnt, "volumes/v2", "which")) // what is looked at is looked for anew, and stays open
+		if err != nil {
+			return err
 		}
-		_, err := os.ReadFile(filepath.Join(mnt, "volumes/v2", "which")) // what is looked at is looked for anew
+		defer f.Close()
+		info, err := os.ReadFile(mnt + "/info/v2.json")
+		if err == nil && !strings.Contains(string(info), fmt.Sprintf(`"live_shown": %q`, how)) {
+			err = errors.New(string(info))
+		}
 		return err
 	})
 }
