@@ -55,8 +55,8 @@ func TestEnginesShowRealPoolsAlike(t *testing.T) {
 					for i, name := range names {
 						dir := filepath.Join(mnt, real.folder+name)
 						if i == 0 {
-							// With a file open, so that it stays.
-							if n := strings.Count(sh(t, "exec <$(find "+dir+" -type f -print -quit); dmsetup ls"), lentPrefix); n != lent {
+							// With a file open, if there is one, so that it stays.
+							if n := strings.Count(sh(t, "file=$(find "+dir+" -type f -print -quit); exec <${file:-/dev/null}; dmsetup ls"), lentPrefix); n != lent {
 								t.Errorf("the %s engine has %d devices for the first volume, want %d", engine, n, lent)
 							}
 						}
