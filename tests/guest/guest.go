@@ -163,7 +163,7 @@ func pattern(name string) string {
 
 // boot runs the guest to its end and gives what its console said.
 func boot(t testing.TB, dir string) (console string, err error) {
-	ctx, cancel := context.WithTimeout(t.Context(), timeLimit+30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit+2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, kernel,
 		"mem="+memory, "rootfstype=hostfs", "rw", "root=/dev/root", "rootflags=/",
