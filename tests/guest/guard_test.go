@@ -113,6 +113,7 @@ func TestProcessThatIsKilledLeavesNoOriginFrozen(t *testing.T) {
 		p := l.create(t, "pool", thin.Features{})
 		d := volume(t, l, p, guarded, 32*mib)
 		dir := stillMounted(t, d.Path())
+		t.Cleanup(func() { exec.Command("dmsetup", "resume", d.Name).Run() }) // so that it can be unmounted, if it is left frozen
 		var writes atomic.Int64
 		stop, done := make(chan struct{}), make(chan error, 1)
 		go func() {
