@@ -68,7 +68,7 @@ func scratch(t *testing.T, image string, seed uint64) {
 
 func walkDamaged(t *testing.T, image string, seed uint64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	fs, err := ext4.Open(ctx, openVolume(t, image))
 	if err != nil {

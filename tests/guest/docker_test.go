@@ -43,8 +43,8 @@ func TestDockerRootThatIsActive(t *testing.T) {
 		p.attach(t)
 		log := filepath.Join(writable(t), "log")
 		mnt := mountTree(t, "docker:"+root)
-		if mode, err := poolMode(mnt); mode != "live" {
-			t.Errorf("the pool is %s, %v", mode, err)
+		if err := poolIs(mnt, "live"); err != nil {
+			t.Error(err)
 		}
 
 		truth := pools.Truth(t, "docker-ext4")

@@ -231,13 +231,7 @@ func (f *faulty) recovers(t *testing.T) {
 	t.Helper()
 	f.fresh()
 	begin := time.Now()
-	within(t, seconds, "the tree has seen that the pool is active", func() error {
-		mode, err := poolMode(f.mnt)
-		if err == nil && mode != "live" {
-			err = errors.New(mode)
-		}
-		return err
-	})
+	within(t, seconds, "the tree has seen that the pool is active", func() error { return poolIs(f.mnt, "live") })
 	for n := range f.next {
 		within(t, seconds, "all is there again", func() error {
 			return inTime(t, "a volume", func() error { return f.holds(f.mnt, n) })

@@ -26,9 +26,9 @@ const (
 	killSpread  = 300 * time.Millisecond // after the tree can be used
 
 	// cleanLimit is how long it may mostly take until nothing is left: a second, times
-	// five for a guest that shares a slow machine with others. On one of its own it
+	// three as the guest shares the machine with others. On a machine of its own it
 	// takes 0.2 s, and 0.5 s at most.
-	cleanLimit = 5 * time.Second
+	cleanLimit = 3 * time.Second
 )
 
 // TestDaemonThatIsKilledLeavesNothing kills daemons whose trees are walked at random

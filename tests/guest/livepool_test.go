@@ -75,13 +75,11 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	stop, stopped := make(chan struct{}), make(chan error, 1)
 	go func() { stopped <- reader.readUntil(stop) }()
 	last := first
-	enough := func(since time.Duration) bool {
-		if reader.seen.Load() < 2 { // the reader was held up
-			return since > time.Minute
-		}
-		return last >= first+maxRounds || last >= first+3 && since > maxTime
+	goOn := func(since time.Duration) bool {
+		return last < first+3 || last < first+maxRounds && since < maxTime ||
+			reader.seen.Load() < 2 && since < time.Minute // the reader is held up
 	}
-	for start := time.Now(); !enough(time.Since(start)); last++ {
+	for start := time.Now(); goOn(time.Since(start)); last++ {
 		p.snapshot(t, last+1, origin)
 		write(last)
 		p.delete(t, last)

@@ -34,8 +34,8 @@ func TestTreeOfAPoolThatMoves(t *testing.T) {
 		}
 		source := []string{"--names", writeText(t, names), "pool:" + p.metadataFile + "," + p.dataFile}
 		mnt := mountTree(t, append([]string{"--engine", "direct"}, source...)...)
-		if mode, err := poolMode(mnt); mode != "live" {
-			t.Errorf("the pool is %s, %v", mode, err)
+		if err := poolIs(mnt, "live"); err != nil {
+			t.Error(err)
 		}
 
 		stop, stopped := make(chan struct{}), make(chan error, 1)
@@ -112,8 +112,8 @@ func readFrozen(mnt string, source []string, turn int) error {
 func becomes(t *testing.T, mnt, mode string, round int) {
 	t.Helper()
 	within(t, seconds, fmt.Sprintf("the pool is %s, and volume 1 holds round %d", mode, round), func() error {
-		if now, err := poolMode(mnt); now != mode {
-			return fmt.Errorf("it is %s, %v", now, err)
+		if err := poolIs(mnt, mode); err != nil {
+			return err
 		}
 		return holdsRound(mnt+"/volumes/live-1", 1, round)
 	})

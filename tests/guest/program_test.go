@@ -57,16 +57,22 @@ func mountTree(t *testing.T, args ...string) string {
 	return mnt
 }
 
-// poolMode is what the tree says of its pool: "live" or "offline".
-func poolMode(mnt string) (string, error) {
+// poolIs fails unless the tree says of its pool that it is so: "live" or "offline".
+func poolIs(mnt, mode string) error {
 	text, err := os.ReadFile(filepath.Join(mnt, "pools/pool.json"))
 	if err != nil {
-		return "", err
+		return err
 	}
 	var p struct {
 		Mode string `json:"mode"`
 	}
-	return p.Mode, json.Unmarshal(text, &p)
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	if p.Mode != mode {
+		return fmt.Errorf("the pool is %s, not %s", p.Mode, mode)
+	}
+	return nil
 }
 
 // within waits until something holds, as what changes shows in a tree after a

@@ -58,7 +58,7 @@ func (im *image) seed() (data []byte) {
 }
 
 // fuzzTime is how long reading fuzzed metadata may take.
-const fuzzTime = 20 * time.Second
+const fuzzTime = 5 * time.Second
 
 func FuzzOpen(f *testing.F) {
 	origin := []Run{mapped(0, 0, 6, 0), mapped(9, 20, 3, 1)}
