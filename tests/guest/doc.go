@@ -6,9 +6,10 @@
 // anew, without the race detector (which does not run in there), boots a guest,
 // runs only this test in it and takes over its result. Inside it calls the body.
 //
-// The guest's files are the machine's own, seen with the rights of who started
-// it, but for /dev, /proc, /sys, /run and /mnt, which are its own; [testing.T.TempDir]
+// The guest's files are the machine's own, seen with the rights of who started it,
+// but for /dev, /proc, /sys, /run and /mnt, which are its own; [testing.T.TempDir]
 // lies in /mnt, in memory. It has one CPU, no network and no udev. Booting takes
-// about three seconds. What it consists of comes with the Debian packages
-// user-mode-linux and kmod.
+// about three seconds. Guests of tests in parallel run side by side, but where
+// they would hinder each other: there they take turns. What it consists of comes
+// with the Debian packages user-mode-linux and kmod.
 package guest

@@ -99,7 +99,9 @@ func rerun(t testing.TB, command []string, args ...string) (output string, statu
 	t.Helper()
 	dir := t.TempDir()
 	prepare(t, dir, command, args)
+	done := turn(t)
 	console, err := boot(t, dir)
+	done()
 	output, status, statusErr := job.Result(dir)
 	if statusErr != nil {
 		t.Fatalf("the guest has not ended the test: %v\n%s\nits console:\n%s", errors.Join(err, statusErr), output, console)
