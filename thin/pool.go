@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,8 @@ type Pool struct {
 	name         string
 	number       uint64 // unix.Mkdev
 	blockSectors uint32
+	// calm is calmAt of when the pool was last seen to be writable, 0 where it was not.
+	calm atomic.Uint64
 }
 
 // PoolConfig says where a pool lies, and how it is activated.
@@ -64,7 +67,7 @@ func (k *Kernel) findPool(ctx context.Context, name string) (*Pool, poolTable, e
 	if err != nil {
 		return nil, poolTable{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return &Pool{k, name, info.Number, t.blockSectors}, t, nil
+	return &Pool{kernel: k, name: name, number: info.Number, blockSectors: t.blockSectors}, t, nil
 }
 
 // ActivatePool activates a pool that has been created, and finds it where it is
@@ -108,7 +111,7 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", c.Name, dm.ErrExists, err)
 	}
-	return &Pool{k, c.Name, info.Number, t.blockSectors}, nil
+	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: t.blockSectors}, nil
 }
 
 // isOver tells whether a device is the block device at path, or a loop device over
@@ -183,7 +186,7 @@ func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool,
 	if err != nil {
 		return nil, err
 	}
-	return &Pool{k, c.Name, info.Number, c.BlockSectors}, nil
+	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: c.BlockSectors}, nil
 }
 
 // The lengths that data blocks can have, in sectors.

@@ -6,15 +6,18 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
 )
 
 // message sends the pool a message. What an errno means depends on the message:
 // meanings has that; the rest is the same for all.
 func (p *Pool) message(ctx context.Context, meanings map[unix.Errno]error, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
-	_, err := p.kernel.dm.Message(ctx, p.name, 0, text)
-	if err == nil {
-		// The kernel does not tell whether it could write it down.
+	info, _, err := p.kernel.dm.Message(ctx, p.name, 0, text)
+	if err == nil && p.calm.Load() != calmAt(info) {
+		// The kernel does not tell whether it could write it down: where it could not,
+		// the pool has another mode now, and that is an event.
 		err = p.writable(context.WithoutCancel(ctx))
 	}
 	if err == nil {
@@ -25,12 +28,19 @@ func (p *Pool) message(ctx context.Context, meanings map[unix.Errno]error, forma
 
 // writable is a *[PoolModeError] where the pool's metadata cannot be changed.
 func (p *Pool) writable(ctx context.Context) error {
-	s, err := p.Status(ctx)
-	if err == nil && (s.NeedsCheck || s.Mode != ModeReadWrite && s.Mode != ModeOutOfDataSpace) {
-		err = &PoolModeError{p.name, s.Mode, s.NeedsCheck}
+	info, s, err := p.status(ctx)
+	switch {
+	case err != nil:
+		return err
+	case s.NeedsCheck || s.Mode != ModeReadWrite && s.Mode != ModeOutOfDataSpace:
+		return &PoolModeError{p.name, s.Mode, s.NeedsCheck}
 	}
-	return err
+	p.calm.Store(calmAt(info))
+	return nil
 }
+
+// calmAt is a number that is another one after each event of a device, and never 0.
+func calmAt(info dm.Info) uint64 { return uint64(info.EventNr) + 1 }
 
 // explain says what an errno means.
 func (p *Pool) explain(ctx context.Context, err error, meanings map[unix.Errno]error) error {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"thintree/thin/dm"
 	"thintree/thin/pdata"
 )
 
@@ -109,16 +110,22 @@ func fraction(text string) (part, whole uint64, ok bool) {
 
 // Status asks the kernel. It makes the pool commit nothing.
 func (p *Pool) Status(ctx context.Context) (PoolStatus, error) {
-	_, targets, err := p.kernel.dm.Status(ctx, p.name)
+	_, s, err := p.status(ctx)
+	return s, err
+}
+
+// status is the pool's status, with what its device was like just before.
+func (p *Pool) status(ctx context.Context) (dm.Info, PoolStatus, error) {
+	info, targets, err := p.kernel.dm.Status(ctx, p.name)
 	if err != nil {
-		return PoolStatus{}, err
+		return info, PoolStatus{}, err
 	}
 	if len(targets) != 1 || targets[0].Type != poolTarget {
-		return PoolStatus{}, fmt.Errorf("%s: %w", p.name, ErrNoPool)
+		return info, PoolStatus{}, fmt.Errorf("%s: %w", p.name, ErrNoPool)
 	}
 	s, err := ParsePoolStatus(targets[0].Params)
 	if err != nil {
-		return PoolStatus{}, fmt.Errorf("%s: %w", p.name, err)
+		return info, PoolStatus{}, fmt.Errorf("%s: %w", p.name, err)
 	}
-	return s, nil
+	return info, s, nil
 }

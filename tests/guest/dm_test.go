@@ -99,7 +99,7 @@ func dmPool(t *testing.T, c *dm.Client, name string, lowWater int) dm.Info {
 
 func dmThin(t *testing.T, c *dm.Client, name string, pool dm.Info, id int) dm.Info {
 	t.Helper()
-	if _, err := c.Message(t.Context(), pool.Name, 0, fmt.Sprintf("create_thin %d", id)); err != nil {
+	if _, _, err := c.Message(t.Context(), pool.Name, 0, fmt.Sprintf("create_thin %d", id)); err != nil {
 		t.Fatal(err)
 	}
 	return dmActivate(t, c, name, dm.Hidden, fmt.Sprintf("0 20480 thin %s %d", dmNumber(pool.Number), id))

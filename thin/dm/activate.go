@@ -96,6 +96,6 @@ func (c *Client) DeactivateLater(ctx context.Context, name string, u Udev) (gone
 
 // CancelDeferred keeps a device that was to go with its last user.
 func (c *Client) CancelDeferred(ctx context.Context, name string) error {
-	_, err := c.Message(ctx, name, 0, "@cancel_deferred_remove")
+	_, _, err := c.Message(ctx, name, 0, "@cancel_deferred_remove")
 	return err
 }

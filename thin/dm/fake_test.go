@@ -175,7 +175,7 @@ func TestTextThatTheKernelWouldCutIsRefused(t *testing.T) {
 		}
 	}
 	for name, err := range map[string]error{
-		"message": second(c.Message(ctx, "a", 0, "delete 1\x000")),
+		"message": third(c.Message(ctx, "a", 0, "delete 1\x000")),
 		"type":    c.Load(ctx, "a", []dm.Target{{Length: 8, Type: "error\x00"}}, false),
 		"params":  c.Load(ctx, "a", []dm.Target{{Length: 8, Type: "linear", Params: "7:0 1\x000"}}, false),
 		"long":    c.Load(ctx, "a", []dm.Target{{Length: 8, Type: "a-type-of-17-byte"}}, false),
@@ -189,7 +189,8 @@ func TestTextThatTheKernelWouldCutIsRefused(t *testing.T) {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+func second[T any](_ T, err error) error        { return err }
+func third[T, U any](_ T, _ U, err error) error { return err }
 
 func TestMessageToADeviceWithoutATableIsNotLost(t *testing.T) {
 	t.Parallel()
@@ -197,7 +198,7 @@ func TestMessageToADeviceWithoutATableIsNotLost(t *testing.T) {
 	if _, err := c.Create(t.Context(), "a", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Message(t.Context(), "a", 0, "create_thin 0"); !errors.Is(err, unix.EINVAL) {
+	if _, _, err := c.Message(t.Context(), "a", 0, "create_thin 0"); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -85,23 +85,23 @@ func (c *Client) Deps(ctx context.Context, name string) ([]uint64, error) {
 }
 
 // Message sends a message to the target at a sector of a device, and gives its
-// answer, mostly "".
-func (c *Client) Message(ctx context.Context, name string, sector uint64, message string) (string, error) {
+// answer, mostly "", and what the device is like then.
+func (c *Client) Message(ctx context.Context, name string, sector uint64, message string) (Info, string, error) {
 	if strings.Contains(message, "\x00") {
-		return "", &Error{opMessage, name, fmt.Errorf("%.140q holds a NUL: %w", message, unix.EINVAL)}
+		return Info{}, "", &Error{opMessage, name, fmt.Errorf("%.140q holds a NUL: %w", message, unix.EINVAL)}
 	}
 	data := binary.NativeEndian.AppendUint64(nil, sector)
 	data = append(append(data, message...), 0)
 	r, err := c.ask(ctx, opMessage, unix.DM_TARGET_MSG, name, 0, data)
 	if err != nil {
-		return "", err
+		return Info{}, "", err
 	}
 	if r.header().Dev == 0 {
 		// The kernel reports no error, but has not filled in the header.
-		return "", &Error{opMessage, name, fmt.Errorf("it has no active table: %w", unix.EINVAL)}
+		return Info{}, "", &Error{opMessage, name, fmt.Errorf("it has no active table: %w", unix.EINVAL)}
 	}
 	if r.header().Flags&unix.DM_DATA_OUT_FLAG == 0 {
-		return "", nil
+		return r.info(), "", nil
 	}
-	return text(r.answer()), nil
+	return r.info(), text(r.answer()), nil
 }

@@ -53,7 +53,7 @@ func held(table io.ReaderAt) (texts []string) {
 // undone is what can be done about what is held: a dm.Client.
 type undone interface {
 	Resume(ctx context.Context, name string, u dm.Udev) (dm.Info, error)
-	Message(ctx context.Context, name string, sector uint64, message string) (string, error)
+	Message(ctx context.Context, name string, sector uint64, message string) (dm.Info, string, error)
 }
 
 // undo resumes devices first, as others wait for them.
@@ -77,7 +77,7 @@ func undo(held []string, client undone) {
 func remove(ctx context.Context, client undone, pool, id string) {
 	const longest, pause = 30 * time.Second, 10 * time.Millisecond
 	for until := time.Now().Add(longest); time.Now().Before(until); time.Sleep(pause) {
-		if _, err := client.Message(ctx, pool, 0, "delete "+id); !errors.Is(err, syscall.EBUSY) {
+		if _, _, err := client.Message(ctx, pool, 0, "delete "+id); !errors.Is(err, syscall.EBUSY) {
 			return
 		}
 	}

@@ -22,12 +22,12 @@ func (k *kernel) Resume(_ context.Context, name string, _ dm.Udev) (dm.Info, err
 	return dm.Info{}, nil
 }
 
-func (k *kernel) Message(_ context.Context, name string, _ uint64, message string) (string, error) {
+func (k *kernel) Message(_ context.Context, name string, _ uint64, message string) (dm.Info, string, error) {
 	k.asked = append(k.asked, name+": "+message)
 	if n := len(k.asked); n < 2 || k.asked[n-2] != k.asked[n-1] {
-		return "", syscall.EBUSY
+		return dm.Info{}, "", syscall.EBUSY
 	}
-	return "", nil
+	return dm.Info{}, "", nil
 }
 
 func TestWhatIsHeldAtTheEndIsUndone(t *testing.T) {

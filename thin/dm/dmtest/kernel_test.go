@@ -32,7 +32,7 @@ func activate(t *testing.T, c *dm.Client, name, kind, params string) dm.Info {
 func send(t *testing.T, c *dm.Client, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if _, err := c.Message(t.Context(), "pool", 0, text); err != nil {
+		if _, _, err := c.Message(t.Context(), "pool", 0, text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestModesOfAPool(t *testing.T) {
 			if info, err := c.Info(t.Context(), "pool"); info.EventNr != 1 || err != nil {
 				t.Errorf("event %d, %v", info.EventNr, err)
 			}
-			if _, err := c.Message(t.Context(), "pool", 0, "set_transaction_id 7 8"); !errors.Is(err, test.err) {
+			if _, _, err := c.Message(t.Context(), "pool", 0, "set_transaction_id 7 8"); !errors.Is(err, test.err) {
 				t.Errorf("error %v", err)
 			}
 			for _, name := range []string{"a", "pool"} {
@@ -165,7 +165,7 @@ func TestManyAtOnce(t *testing.T) {
 		id := int(ids.Add(2))
 		name := fmt.Sprint("thin-", id)
 		ctx := t.Context()
-		if _, err := c.Message(ctx, "pool", 0, fmt.Sprintf("create_thin %d", id)); err != nil {
+		if _, _, err := c.Message(ctx, "pool", 0, fmt.Sprintf("create_thin %d", id)); err != nil {
 			return err
 		}
 		spec := dm.Spec{Name: name, Table: []dm.Target{{Length: 1024, Type: "thin", Params: thinOf(pool, id)}}}
@@ -178,7 +178,7 @@ func TestManyAtOnce(t *testing.T) {
 		if err := c.Suspend(ctx, name, dm.SuspendOptions{}); err != nil {
 			return err
 		}
-		_, snapErr := c.Message(ctx, "pool", 0, fmt.Sprintf("create_snap %d %d", id+1, id))
+		_, _, snapErr := c.Message(ctx, "pool", 0, fmt.Sprintf("create_snap %d %d", id+1, id))
 		if _, err := c.Resume(ctx, name, dm.Unchanged); err != nil || snapErr != nil {
 			return errors.Join(err, snapErr)
 		}
@@ -192,7 +192,7 @@ func TestManyAtOnce(t *testing.T) {
 			return err
 		}
 		for i := range 2 {
-			if _, err := c.Message(ctx, "pool", 0, fmt.Sprintf("delete %d", id+i)); err != nil {
+			if _, _, err := c.Message(ctx, "pool", 0, fmt.Sprintf("delete %d", id+i)); err != nil {
 				return err
 			}
 		}

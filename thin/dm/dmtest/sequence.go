@@ -98,7 +98,7 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 	case "cancel":
 		err = c.CancelDeferred(ctx, name)
 	case "message":
-		answer, err = c.Message(ctx, name, 0, strings.Join(args, " "))
+		_, answer, err = c.Message(ctx, name, 0, strings.Join(args, " "))
 	case "open":
 		if opened[name], err = h.Open(name); err != nil {
 			return "failed", nil // the node is not there, or the device
