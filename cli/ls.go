@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
@@ -55,10 +56,11 @@ func lsCommand() *cli.Command {
 func listVolumes(c *cli.Context, t *tree.Tree) error {
 	refs := t.Volumes(c.Context)
 	if !c.Bool("long") && !c.Bool("json") {
-		for _, r := range refs {
-			fmt.Println(printable(r.Name))
+		names := make([]string, len(refs))
+		for i, r := range refs {
+			names[i] = r.Name
 		}
-		return nil
+		return printNames(names)
 	}
 	list := make([]tree.VolumeInfo, 0, len(refs))
 	for _, r := range refs {
@@ -226,10 +228,11 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 		}
 		return printJSON(list)
 	case plain:
-		for _, f := range list {
-			fmt.Println(printable(f.Name))
+		names := make([]string, len(list))
+		for i, f := range list {
+			names[i] = f.Name
 		}
-		return nil
+		return printNames(names)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', 0)
 	for _, f := range list {
@@ -242,6 +245,14 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 			name += " -> " + printable(f.Target)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%s\n", modeString(f), f.Links, f.UID, f.GID, size, f.Modified.Format("2006-01-02 15:04:05"), name)
+	}
+	return w.Flush()
+}
+
+func printNames(names []string) error {
+	w := bufio.NewWriter(os.Stdout)
+	for _, name := range names {
+		fmt.Fprintln(w, printable(name))
 	}
 	return w.Flush()
 }

@@ -14,8 +14,9 @@ import (
 // buildView lays out what the sources name. Its volumes are those of t.volumes
 // where they are the same ones. Called with refreshing held.
 func (t *Tree) buildView() *view {
-	b := newBuilder()
+	count := 0
 	for _, s := range t.sources {
+		count += s.count()
 		for _, p := range s.pools {
 			if p.index < 0 {
 				p.index = t.pools
@@ -23,7 +24,7 @@ func (t *Tree) buildView() *view {
 			}
 		}
 	}
-	known := make(map[identity]*volume)
+	b, known := newBuilder(count), make(map[identity]*volume, count)
 	for _, s := range t.sources {
 		t.addSource(b, s, known)
 	}
@@ -56,12 +57,14 @@ func (t *Tree) modified() time.Time {
 
 // addSource lays out one source in its folder.
 func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
-	count := len(s.cat.Volumes)
-	for _, p := range s.pools {
-		count = max(count, len(p.ids()))
-	}
-	for _, view := range []string{"volumes", "raw", "info", "containers", "images", "by-id", "pools"} {
+	count := s.count()
+	for _, view := range []string{"volumes", "raw", "info"} {
 		b.expect(join(s.folder, view), count)
+	}
+	b.expect(join(s.folder, "containers"), len(s.cat.Containers))
+	b.expect(join(s.folder, "images"), len(s.cat.Images))
+	for _, view := range []string{"by-id", "pools"} {
+		b.expect(join(s.folder, view), len(s.pools))
 	}
 	b.view.parts = append(b.view.parts, section{s.folder, s.pools, s.warnings})
 	pools := make(map[string]*pool)
@@ -75,12 +78,12 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 
 	// byName finds the volumes that containers and images mean, named the ids
 	// that have a name.
-	byName := make(map[string]*volume)
+	byName := make(map[string]*volume, count)
 	named := make(map[*pool]map[uint32]*volume)
 	for _, p := range s.pools {
-		named[p] = make(map[uint32]*volume)
+		named[p] = make(map[uint32]*volume, len(p.ids()))
 	}
-	for _, record := range inFolderOrder(s.cat.Volumes, func(v meta.Volume) string { return v.Name }) {
+	for _, record := range inFolderOrder(s.cat.Volumes, func(v *meta.Volume) string { return v.Name }) {
 		p := pools[record.Pool]
 		if p == nil {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
@@ -97,7 +100,11 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	}
 	for _, p := range s.pools {
 		under := join(s.folder, "by-id/"+p.name)
-		for _, id := range p.ids() {
+		ids := p.ids()
+		if len(ids) > 0 {
+			b.expect(under, len(ids))
+		}
+		for _, id := range ids {
 			v := named[p][id]
 			if v == nil {
 				v = t.addVolume(b, s, p, s.unnamed(p, id), false, known)
@@ -135,7 +142,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 		}
 		b.view.users[v] = u
 	}
-	for _, c := range inFolderOrder(s.cat.Containers, func(c meta.Container) string { return c.Name }) {
+	for _, c := range inFolderOrder(s.cat.Containers, func(c *meta.Container) string { return c.Name }) {
 		name := c.Name
 		if name == "" {
 			name = shortID(c.ID)
@@ -153,15 +160,24 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			images = append(images, tag{n, shortID(i.ID), i.Volume})
 		}
 	}
-	for _, i := range inFolderOrder(images, func(n tag) string { return n.name }) {
+	for _, i := range inFolderOrder(images, func(n *tag) string { return n.name }) {
 		link("images", i.name, i.id, i.volume)
 	}
+}
+
+// count is about how many volumes a source has.
+func (s *source) count() int {
+	ids := 0
+	for _, p := range s.pools {
+		ids += len(p.ids())
+	}
+	return max(ids, len(s.cat.Volumes))
 }
 
 // addVolume lays out a volume: the one that t.volumes holds of the same
 // identity, or a new one. It is nil where its name cannot be shown. named says
 // that another one has the same device id.
-func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, named bool, known map[identity]*volume) *volume {
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, named bool, known map[identity]*volume) *volume {
 	name := record.Name
 	if !validName(name) || !validName(name+".parts") {
 		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
@@ -169,9 +185,14 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, nam
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
 	n := &node{root: &fsRoot{}} // until it is known which volume it is
-	if record.Name = b.add(join(s.folder, "volumes"), name, tag, n); record.Name == "" {
+	switch shown := b.add(join(s.folder, "volumes"), name, tag, n); shown {
+	case name:
+	case "":
 		t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
 		return nil
+	default:
+		renamed := *record
+		renamed.Name, record = shown, &renamed
 	}
 	id := identityOf(p, record)
 	v := t.volumes[id]
@@ -184,7 +205,7 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, nam
 		v.root = &fsRoot{vol: v, number: number}
 		t.slots.add(v.root)
 	}
-	v.newest.Store(&record)
+	v.newest.Store(record)
 	known[id] = v
 	n.id, n.root = v.root.id(0), v.root
 	b.add(join(s.folder, "raw"), v.name+".img", tag, v.root.node(rawIno))
@@ -198,12 +219,12 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record meta.Volume, nam
 func (r *fsRoot) node(ino uint32) *node { return &node{id: r.id(ino), root: r} }
 
 // unnamed is the record of an id that no record names.
-func (s *source) unnamed(p *pool, id uint32) meta.Volume {
+func (s *source) unnamed(p *pool, id uint32) *meta.Volume {
 	name := "@" + strconv.FormatUint(uint64(id), 10)
 	if len(s.pools) > 1 {
 		name = "@" + p.name + "-" + strconv.FormatUint(uint64(id), 10)
 	}
-	return meta.Volume{Name: name, Pool: p.name, DeviceID: id, Role: meta.RoleVolume}
+	return &meta.Volume{Name: name, Pool: p.name, DeviceID: id, Role: meta.RoleVolume}
 }
 
 // linkTo is the target of a link at a path in the tree to a folder in a volume.
@@ -214,9 +235,12 @@ func (s *source) linkTo(from string, v *volume, inside string) string {
 
 // inFolderOrder sorts so that names which make folders come first: a folder has
 // its name for sure, a link can take another.
-func inFolderOrder[T any](items []T, name func(T) string) []T {
-	out := slices.Clone(items)
-	slices.SortStableFunc(out, func(x, y T) int {
+func inFolderOrder[T any](items []T, name func(*T) string) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	slices.SortStableFunc(out, func(x, y *T) int {
 		a, b := strings.Count(name(x), "/"), strings.Count(name(y), "/")
 		if a != b {
 			return b - a

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,6 +41,7 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 	}
 	for _, s := range v.parts {
 		if n := v.find(join(s.folder, "volumes")); n != nil {
+			list = slices.Grow(list, len(n.entries))
 			walk(n)
 		}
 	}

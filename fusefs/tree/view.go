@@ -81,10 +81,13 @@ type builder struct {
 	names map[*node]map[string]*node
 }
 
-func newBuilder() *builder {
+// newBuilder begins a view of about count volumes, each of which is a link too.
+func newBuilder(count int) *builder {
 	root := &node{id: RootID}
+	nodes := make(map[NodeID]*node, count)
+	nodes[RootID] = root
 	return &builder{
-		view:  &view{root: root, nodes: map[NodeID]*node{RootID: root}, users: make(map[*volume]users)},
+		view:  &view{root: root, nodes: nodes, users: make(map[*volume]users)},
 		dirs:  map[string]*node{"": root},
 		names: map[*node]map[string]*node{root: {}},
 	}
@@ -111,7 +114,7 @@ func (b *builder) dir(path string) *node {
 
 // expect makes a folder that will hold about count entries.
 func (b *builder) expect(path string, count int) {
-	if d := b.dir(path); len(d.entries) == 0 {
+	if d := b.dir(path); d != nil && len(d.entries) == 0 {
 		b.names[d] = make(map[string]*node, count)
 		d.entries = make([]*node, 0, count)
 	}

@@ -41,7 +41,7 @@ type identity struct {
 	activations int
 }
 
-func identityOf(p *pool, record meta.Volume) identity {
+func identityOf(p *pool, record *meta.Volume) identity {
 	d := p.devices()[record.DeviceID]
 	return identity{
 		pool: p, name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,

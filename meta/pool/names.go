@@ -20,6 +20,11 @@ const (
 	sectorBytes  = 512
 	deviceIDBits = 24
 	maxNameBytes = 255
+
+	// usualLineBytes is how long a line of names often is, and maxExpected for how
+	// many there is room at first.
+	usualLineBytes = 24
+	maxExpected    = 1 << 16
 )
 
 func namesError(path string, err error) error {
@@ -38,13 +43,16 @@ func readNames(path string) ([]meta.Volume, error) {
 		return nil, namesError(path, err)
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
+	st, err := f.Stat()
+	switch {
+	case err != nil:
 		return nil, namesError(path, err)
-	} else if !st.Mode().IsRegular() {
+	case !st.Mode().IsRegular():
 		return nil, namesError(path, errors.New("not a regular file"))
 	}
-	var volumes []meta.Volume
-	ids, names := make(map[uint32]int), make(map[string]int) // lines
+	count := min(st.Size()/usualLineBytes, maxExpected)
+	volumes := make([]meta.Volume, 0, count)
+	ids, names := make(map[uint32]int, count), make(map[string]int, count) // lines
 	lines := bufio.NewScanner(f)
 	n := 0
 	for lines.Scan() {
