@@ -51,6 +51,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
+	defer r.free()
 	if err := c.run(ctx, "version", unix.DM_VERSION, r); err != nil {
 		return Version{}, err
 	}
@@ -75,18 +76,21 @@ func (c *Client) run(ctx context.Context, op string, command uint, r *request) e
 	}
 }
 
-// ask runs a command whose answer can be longer than expected.
+// ask runs a command whose answer can be longer than expected. The caller frees the
+// request.
 func (c *Client) ask(ctx context.Context, op string, command uint, name string, flags uint32, data []byte) (*request, error) {
 	for room := dataBytes; room <= maxDataBytes; room *= 4 {
 		r, err := newRequest(name, flags, data, room)
 		if err != nil {
 			return nil, err
 		}
-		if err := c.run(ctx, op, command, r); err != nil {
-			return nil, err
-		}
-		if r.header().Flags&unix.DM_BUFFER_FULL_FLAG == 0 {
+		err = c.run(ctx, op, command, r)
+		if err == nil && r.header().Flags&unix.DM_BUFFER_FULL_FLAG == 0 {
 			return r, nil
+		}
+		r.free()
+		if err != nil {
+			return nil, err
 		}
 	}
 	return nil, &Error{op, name, fmt.Errorf("the answer is longer than %d bytes: %w", maxDataBytes, unix.EMSGSIZE)}
@@ -98,6 +102,7 @@ func (c *Client) tell(ctx context.Context, op string, command uint, name string,
 	if err != nil {
 		return Info{}, err
 	}
+	defer r.free()
 	if err := c.run(ctx, op, command, r); err != nil {
 		return Info{}, err
 	}

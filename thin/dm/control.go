@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,10 @@ type Control interface {
 const controlPath = "/dev/" + unix.DM_DIR + "/" + unix.DM_CONTROL_NODE
 
 // controlNode is an open control device.
-type controlNode struct{ f *os.File }
+type controlNode struct {
+	f    *os.File
+	conn syscall.RawConn // of f
+}
 
 // openControl opens the control device, also where nobody has made its node, as
 // in a container without udev.
@@ -45,7 +49,11 @@ func openControl() (Control, error) {
 	case err != nil:
 		return nil, fmt.Errorf("device-mapper: %w", err)
 	}
-	return controlNode{f}, nil
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("device-mapper: %w", err), f.Close())
+	}
+	return controlNode{f, conn}, nil
 }
 
 // openUnlisted opens the control device by a node of its own, which does not
@@ -73,12 +81,8 @@ func openUnlisted() (*os.File, error) {
 }
 
 func (c controlNode) Ioctl(command uint, buf []byte) error {
-	conn, err := c.f.SyscallConn()
-	if err != nil {
-		return err
-	}
 	var errno unix.Errno
-	err = conn.Control(func(fd uintptr) {
+	err := c.conn.Control(func(fd uintptr) {
 		_, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, uintptr(command), uintptr(unsafe.Pointer(&buf[0])))
 	})
 	if err != nil {
@@ -107,12 +111,8 @@ func (c controlNode) Wait(ctx context.Context) error {
 		}
 		unix.Close(wake)
 	}()
-	conn, err := c.f.SyscallConn()
-	if err != nil {
-		return err
-	}
 	var failed error
-	err = conn.Control(func(fd uintptr) {
+	err = c.conn.Control(func(fd uintptr) {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 		failed = unix.EINTR
 		for failed == unix.EINTR {

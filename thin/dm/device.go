@@ -39,6 +39,7 @@ func (c *Client) Create(ctx context.Context, name, uuid string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	defer r.free()
 	copy(r.header().Uuid[:], uuid)
 	if err := c.run(ctx, opCreate, unix.DM_DEV_CREATE, r); err != nil {
 		return Info{}, err

@@ -18,11 +18,7 @@ func (c *Client) WaitEvent(ctx context.Context, name string, after uint32) (Info
 	defer control.Close()
 	private := &Client{control: control}
 	for {
-		r, err := newRequest("", 0, nil, 0)
-		if err != nil {
-			return Info{}, err
-		}
-		if err := private.run(ctx, "arm poll", unix.DM_DEV_ARM_POLL, r); err != nil {
+		if err := private.arm(ctx); err != nil {
 			return Info{}, err
 		}
 		info, err := private.Info(ctx, name)
@@ -46,11 +42,7 @@ func (c *Client) WatchAll(ctx context.Context, changed func()) error {
 	defer control.Close()
 	private := &Client{control: control}
 	for {
-		r, err := newRequest("", 0, nil, 0)
-		if err != nil {
-			return err
-		}
-		if err := private.run(ctx, "arm poll", unix.DM_DEV_ARM_POLL, r); err != nil {
+		if err := private.arm(ctx); err != nil {
 			return err
 		}
 		changed()
@@ -58,4 +50,10 @@ func (c *Client) WatchAll(ctx context.Context, changed func()) error {
 			return &Error{"wait", "", err}
 		}
 	}
+}
+
+// arm has the control device tell of the events from now on.
+func (c *Client) arm(ctx context.Context) error {
+	_, err := c.tell(ctx, "arm poll", unix.DM_DEV_ARM_POLL, "", 0)
+	return err
 }

@@ -18,6 +18,7 @@ func (c *Client) List(ctx context.Context) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.free()
 	list, err := parseDevices(r.answer())
 	if err != nil {
 		return nil, &Error{"list", "", err}
@@ -37,6 +38,7 @@ func (c *Client) TargetVersions(ctx context.Context) ([]TargetVersion, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.free()
 	list, err := parseVersions(r.answer())
 	if err != nil {
 		return nil, &Error{"list of targets", "", err}

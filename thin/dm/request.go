@@ -1,9 +1,11 @@
 package dm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,16 +18,25 @@ const (
 	// again, up to maxDataBytes.
 	dataBytes    = 1 << 10
 	maxDataBytes = 16 << 20
+
+	maxKeptBytes = 64 << 10 // of a request that is used again
 )
 
 // A request is one ioctl's buffer: a unix.DmIoctl, and data behind it.
 type request struct {
-	buf  []byte // aligned for a unix.DmIoctl
-	name string
+	words []uint64 // what buf lies in, aligned for a unix.DmIoctl
+	buf   []byte
+	name  string
 }
 
+// requests are used again: fresh memory costs more than many an ioctl where page faults
+// are dear.
+var requests = sync.Pool{New: func() any {
+	return &request{words: make([]uint64, (headerBytes+dataBytes+7)/8)}
+}}
+
 // newRequest makes a request about a device, "" for none, with data and room for
-// an answer of room bytes.
+// an answer of room bytes. It is freed by free.
 func newRequest(name string, flags uint32, data []byte, room int) (*request, error) {
 	if len(name) > MaxNameBytes {
 		return nil, &NameError{name, fmt.Sprintf("it has %d bytes, and %d is the most", len(name), MaxNameBytes)}
@@ -33,9 +44,13 @@ func newRequest(name string, flags uint32, data []byte, room int) (*request, err
 	if strings.Contains(name, "\x00") {
 		return nil, &NameError{name, "it holds a NUL"} // the kernel would take what is before it
 	}
-	n := headerBytes + max(len(data), room)
-	words := make([]uint64, (n+7)/8)
-	r := &request{unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8), name}
+	r := requests.Get().(*request)
+	n := (headerBytes + max(len(data), room) + 7) / 8
+	if n > len(r.words) {
+		r.words = make([]uint64, n)
+	}
+	clear(r.words[:n])
+	r.buf, r.name = unsafe.Slice((*byte)(unsafe.Pointer(&r.words[0])), n*8), name
 	h := r.header()
 	h.Version = [3]uint32{unix.DM_VERSION_MAJOR, 0, 0} // which every kernel takes
 	h.Data_size = uint32(len(r.buf))
@@ -44,6 +59,13 @@ func newRequest(name string, flags uint32, data []byte, room int) (*request, err
 	copy(h.Name[:], name)
 	copy(r.buf[headerBytes:], data)
 	return r, nil
+}
+
+// free gives the request back, with what answer gave.
+func (r *request) free() {
+	if len(r.words)*8 <= maxKeptBytes {
+		requests.Put(r)
+	}
 }
 
 func (r *request) header() *unix.DmIoctl { return (*unix.DmIoctl)(unsafe.Pointer(&r.buf[0])) }
@@ -77,15 +99,9 @@ func (r *request) info() Info {
 }
 
 // text is a string that ends at a NUL, or where its room does.
-func text[T int8 | uint8](b []T) string {
-	var s strings.Builder
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		s.WriteByte(byte(c))
-	}
-	return s.String()
+func text(b []byte) string {
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return string(before)
 }
 
 // deviceNumber is a device number as unix.Mkdev makes it, of one in the form

@@ -37,6 +37,7 @@ func (c *Client) Load(ctx context.Context, name string, table []Target, readOnly
 	if err != nil {
 		return err
 	}
+	defer r.free()
 	r.header().Target_count = uint32(len(table))
 	return c.run(ctx, opLoad, unix.DM_TABLE_LOAD, r)
 }
@@ -62,6 +63,7 @@ func (c *Client) targets(ctx context.Context, op, name string, flags uint32) (In
 	if err != nil {
 		return Info{}, nil, err
 	}
+	defer r.free()
 	info := r.info()
 	table, err := parseTargets(r.answer(), info.Targets)
 	if err != nil {
@@ -77,6 +79,7 @@ func (c *Client) Deps(ctx context.Context, name string) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.free()
 	numbers, err := parseDeps(r.answer())
 	if err != nil {
 		return nil, &Error{"deps", name, err}
@@ -96,6 +99,7 @@ func (c *Client) Message(ctx context.Context, name string, sector uint64, messag
 	if err != nil {
 		return Info{}, "", err
 	}
+	defer r.free()
 	if r.header().Dev == 0 {
 		// The kernel reports no error, but has not filled in the header.
 		return Info{}, "", &Error{opMessage, name, fmt.Errorf("it has no active table: %w", unix.EINVAL)}

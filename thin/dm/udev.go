@@ -72,6 +72,7 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 	if err != nil {
 		return Info{}, err
 	}
+	defer r.free()
 	var cookie *cookie
 	switch u {
 	case Hidden:

@@ -5,16 +5,12 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/volfs"
 )
 
 const (
 	maxAhead = 128 // entries in a part
 	maxParts = 4   // that are kept
-
-	fewEntries = 8 // not worth to be shared
 )
 
 // ahead are parts of folders that were read before somebody asks for them: who lists a
@@ -36,10 +32,19 @@ type part struct {
 	end     bool // nothing follows
 }
 
-// withAttr is an entry of a folder with its attributes, nil where they are not known.
+// withAttr is an entry of a folder with its attributes, if they are known.
 type withAttr struct {
 	volfs.DirEntry
-	attr *volfs.Attr
+	attr  volfs.Attr
+	known bool
+}
+
+// to calls emit with the entry.
+func (e *withAttr) to(emit func(volfs.DirEntry, *volfs.Attr) bool) bool {
+	if !e.known {
+		return emit(e.DirEntry, nil)
+	}
+	return emit(e.DirEntry, &e.attr)
 }
 
 // emit calls to with the entries after a cookie, as far as they were read ahead, and
@@ -51,12 +56,12 @@ func (a *ahead) emit(dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volf
 		return cookie, false
 	}
 	<-p.ready
-	for i, e := range p.entries {
-		if !to(e.DirEntry, e.attr) {
+	for i := range p.entries {
+		if !p.entries[i].to(to) {
 			a.keep(dir, cookie, p.entries[i:], p.end)
 			return cookie, true
 		}
-		cookie = e.Cookie
+		cookie = p.entries[i].Cookie
 	}
 	if p.end {
 		a.keep(dir, cookie, nil, true)
@@ -98,54 +103,17 @@ func (a *ahead) add(p *part) {
 	a.parts = append(a.parts, p)
 }
 
-// read reads the part that begins with an entry, which was taken from l already and
-// came after a cookie. It closes l.
-func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first withAttr) {
-	if a == nil {
-		l.close()
-		return
-	}
-	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: []withAttr{first}}
+// read reads on what follows the first entries of a part, which come after a cookie
+// and were taken from l already. It closes l.
+func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
+	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: first}
 	a.add(p)
 	a.reading.Go(func() {
 		defer close(p.ready)
 		defer l.close()
-		for len(p.entries) < maxAhead {
-			e, ok, err := l.next(context.Background())
-			if err != nil || !ok {
-				p.end = err == nil // who comes that far meets the error itself
-				return
-			}
-			p.entries = append(p.entries, withAttr{e, f.attrOf(l, e)})
-		}
-	})
-}
-
-// share has the attributes of every second entry in l's buffer read, as far as a part
-// and the next reach, beside who reads them all and finds those in the kernel's memory.
-func (a *ahead) share(l *listing) {
-	if a == nil {
-		return
-	}
-	var names []string
-	for i, b := 0, l.rest; len(b) > 0 && i < maxAhead; i++ {
-		var e volfs.DirEntry
-		if e, b = dirent(b); i%2 == 1 {
-			names = append(names, e.Name)
-		}
-	}
-	if len(names) < fewEntries {
-		return
-	}
-	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	a.reading.Go(func() {
-		defer unix.Close(fd)
-		for _, name := range names {
-			_, _ = statx(fd, name)
-		}
+		more, end, err := f.readPart(context.Background(), l, maxAhead-len(first))
+		p.entries = append(p.entries, more...)
+		p.end = end && err == nil // who comes that far meets the error itself
 	})
 }
 

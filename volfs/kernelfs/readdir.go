@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -33,37 +35,95 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 	if err != nil {
 		return err
 	}
-	l.filled = f.ahead.share
+	count := 1 // what changes is not read before it is asked for
+	if f.ahead != nil {
+		count = maxAhead
+	}
 	for {
-		e, ok, err := l.next(ctx)
-		if err != nil || !ok {
+		entries, end, err := f.readPart(ctx, l, count)
+		for i := range entries {
+			switch {
+			case entries[i].to(emit):
+				cookie = entries[i].Cookie
+				continue
+			case f.ahead == nil:
+				l.close()
+			case end:
+				l.close()
+				f.ahead.keep(dir, cookie, entries[i:], true)
+			default:
+				f.ahead.read(f, l, dir, cookie, entries[i:])
+			}
+			return nil
+		}
+		if err != nil || end {
 			l.close()
 			if err == nil {
 				f.ahead.keep(dir, cookie, nil, true)
 			}
 			return err
 		}
-		if attr := f.attrOf(l, e); !emit(e, attr) {
-			f.ahead.read(f, l, dir, cookie, withAttr{e, attr})
-			return nil
-		}
-		cookie = e.Cookie
 	}
+}
+
+// readPart reads the next entries of an open folder with their attributes, at most
+// some; end says that none follow. Those before an error are given too.
+func (f *FS) readPart(ctx context.Context, l *listing, count int) (entries []withAttr, end bool, err error) {
+	entries = make([]withAttr, 0, count)
+	for len(entries) < count && !end && err == nil {
+		var e volfs.DirEntry
+		var ok bool
+		switch e, ok, err = l.next(ctx); {
+		case ok:
+			entries = append(entries, withAttr{DirEntry: e})
+		case err == nil:
+			end = true
+		}
+	}
+	f.addAttrs(l, entries)
+	return entries, end, err
+}
+
+// statBatch is how many entries' attributes one of two readers takes at a time.
+const statBatch = 8
+
+// addAttrs adds the attributes of entries of an open folder, those of many by two
+// readers: mostly they wait for the disk, and else for the kernel.
+func (f *FS) addAttrs(l *listing, entries []withAttr) {
+	var taken atomic.Int64
+	read := func() {
+		for {
+			to := int(taken.Add(statBatch))
+			if to-statBatch >= len(entries) {
+				return
+			}
+			batch := entries[to-statBatch : min(to, len(entries))]
+			for i := range batch {
+				batch[i].attr, batch[i].known = f.attrOf(l, batch[i].DirEntry)
+			}
+		}
+	}
+	var beside sync.WaitGroup
+	if len(entries) > statBatch {
+		beside.Go(read)
+	}
+	read()
+	beside.Wait()
 }
 
 // attrOf tells the attributes of an entry of an open folder, if they are had by its
 // name.
-func (f *FS) attrOf(l *listing, e volfs.DirEntry) *volfs.Attr {
+func (f *FS) attrOf(l *listing, e volfs.DirEntry) (a volfs.Attr, known bool) {
 	if l.number != nil && f.places == nil || e.Name == "." || e.Name == ".." {
-		return nil
+		return a, false
 	}
 	// Another inode's are another file's, which has come in its place.
 	a, err := statx(l.fd, e.Name)
 	if err != nil || a.Ino != e.Ino && !f.makesNumbers() {
-		return nil
+		return volfs.Attr{}, false
 	}
 	a.Ino = e.Ino
-	return &a
+	return a, true
 }
 
 // listing is an open folder that is being listed.
@@ -71,7 +131,6 @@ type listing struct {
 	fd        int
 	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil where the folder has it
 	buf, rest []byte                                   // rest is what is left in buf
-	filled    func(*listing)                           // called when buf was read; may be nil
 }
 
 // openListing opens a folder to list what is after a cookie.
@@ -118,9 +177,6 @@ func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err erro
 			return e, false, err
 		}
 		l.rest = l.buf[:n]
-		if l.filled != nil {
-			l.filled(l)
-		}
 	}
 	e, l.rest = dirent(l.rest)
 	if l.number != nil {
