@@ -10,16 +10,18 @@ import (
 
 const (
 	maxAhead = 128 // entries in a part
-	maxParts = 4   // that are kept
+	maxParts = 8   // that are kept
 )
 
 // ahead are parts of folders that were read before somebody asks for them: who lists a
 // folder with attributes asks for some dozens of entries at a time, and deals with them
-// while the next are read. A nil one reads nothing ahead.
+// while the next are read. Who walks from folder to folder deals with one of them while
+// the next one is read. A nil one reads nothing ahead.
 type ahead struct {
 	reading sync.WaitGroup
 	mu      sync.Mutex
 	parts   []*part // the oldest first; guarded by mu
+	route   route   // of walks through the filesystem; guarded by mu
 }
 
 // part is a part of a folder.
@@ -50,7 +52,7 @@ func (e *withAttr) to(emit func(volfs.DirEntry, *volfs.Attr) bool) bool {
 // emit calls to with the entries after a cookie, as far as they were read ahead, and
 // gives the cookie of the last one that was taken. done says that there is no more to
 // do: that nothing follows, or to was false.
-func (a *ahead) emit(dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volfs.Attr) bool) (last uint64, done bool) {
+func (a *ahead) emit(f *FS, dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volfs.Attr) bool) (last uint64, done bool) {
 	p := a.take(dir, cookie)
 	if p == nil {
 		return cookie, false
@@ -64,14 +66,14 @@ func (a *ahead) emit(dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volf
 		cookie = p.entries[i].Cookie
 	}
 	if p.end {
-		a.keep(dir, cookie, nil, true)
+		a.ended(f, dir, cookie)
 	}
 	return cookie, p.end
 }
 
 // take takes the part after a cookie out, nil where there is none.
 func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
-	if a == nil || cookie == 0 { // who begins has the folder read anew
+	if a == nil {
 		return nil
 	}
 	a.mu.Lock()
@@ -103,6 +105,44 @@ func (a *ahead) add(p *part) {
 	a.parts = append(a.parts, p)
 }
 
+// found tells what was found in a folder.
+func (a *ahead) found(dir volfs.Ino, entries []withAttr, first, end bool) {
+	if a != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.route.found(dir, entries, first, end)
+	}
+}
+
+// ended tells that a folder was listed to its end, where the entry with a cookie is the
+// last one. The next folder of a walk is read from now on.
+func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
+	if a == nil {
+		return
+	}
+	a.keep(dir, cookie, nil, true)
+	a.mu.Lock()
+	next, expected := a.route.listed(dir)
+	a.mu.Unlock()
+	if !expected {
+		return
+	}
+	p := &part{dir: next, ready: make(chan struct{})}
+	a.add(p)
+	a.reading.Go(func() {
+		defer close(p.ready)
+		ctx := context.Background()
+		l, err := f.openListing(ctx, next, 0)
+		if err != nil {
+			return
+		}
+		defer l.close()
+		entries, end, err := f.readPart(ctx, l, maxAhead)
+		a.found(next, entries, true, end)
+		p.entries, p.end = entries, end && err == nil
+	})
+}
+
 // read reads on what follows the first entries of a part, which come after a cookie
 // and were taken from l already. It closes l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
@@ -112,6 +152,7 @@ func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []wi
 		defer close(p.ready)
 		defer l.close()
 		more, end, err := f.readPart(context.Background(), l, maxAhead-len(first))
+		a.found(dir, more, false, end)
 		p.entries = append(p.entries, more...)
 		p.end = end && err == nil // who comes that far meets the error itself
 	})

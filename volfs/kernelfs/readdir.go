@@ -27,7 +27,7 @@ func (f *FS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit fun
 
 // ReadDirAttrs lists a folder with attributes.
 func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
-	cookie, done := f.ahead.emit(dir, cookie, emit)
+	cookie, done := f.ahead.emit(f, dir, cookie, emit)
 	if done {
 		return nil
 	}
@@ -41,6 +41,7 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 	}
 	for {
 		entries, end, err := f.readPart(ctx, l, count)
+		f.ahead.found(dir, entries, cookie == 0, end)
 		for i := range entries {
 			switch {
 			case entries[i].to(emit):
@@ -59,7 +60,7 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 		if err != nil || end {
 			l.close()
 			if err == nil {
-				f.ahead.keep(dir, cookie, nil, true)
+				f.ahead.ended(f, dir, cookie)
 			}
 			return err
 		}
