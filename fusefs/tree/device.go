@@ -38,7 +38,7 @@ func (v *volume) glimpse(ctx context.Context, f func(open func(sizeBytes int64) 
 		pieceBytes = 64 << 10
 	}
 	return v.pool.reader.Glimpse(ctx, v.deviceID, func(open func(int64) block.Reader) error {
-		return f(func(sizeBytes int64) (device, error) { return image{block.Kept(open(sizeBytes), pieceBytes)}, nil })
+		return f(func(sizeBytes int64) (device, error) { return block.Keep(open(sizeBytes), pieceBytes), nil })
 	})
 }
 

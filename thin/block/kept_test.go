@@ -29,7 +29,7 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_001)
 	c := &counted{Reader: mustOpen(t, path, Options{}), damaged: 1 << 40}
-	k := Kept(c, 8<<10)
+	k := Keep(c, 8<<10)
 	for range 500 {
 		off := rand.Int64N(210_000)
 		p := make([]byte, rand.IntN(100_000))
@@ -46,12 +46,19 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 	if _, err := k.ReadAt(make([]byte, len(contents)), 0); err != nil || c.reads != before {
 		t.Errorf("what is kept was read again, %v", err)
 	}
+	if err := k.Close(); err != nil {
+		t.Error(err)
+	}
+	p := make([]byte, 1000)
+	if _, err := k.ReadAt(p, 5000); err != nil || c.reads == before || !bytes.Equal(p, contents[5000:6000]) {
+		t.Errorf("after the end: %v", err)
+	}
 }
 
 func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_000)
-	k := Kept(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000}, 64<<10)
+	k := Keep(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000}, 64<<10)
 	p := make([]byte, 1000)
 	if _, err := k.ReadAt(p, 99_000); err != nil || !bytes.Equal(p, contents[99_000:100_000]) {
 		t.Errorf("before the damage, in the same piece: %v", err)

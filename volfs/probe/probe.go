@@ -56,7 +56,9 @@ func Probe(ctx context.Context, v volfs.Volume) (Result, error) {
 		return Result{Kind: KindEmpty}, ctx.Err()
 	}
 	p := newProber(ctx, v)
-	p.readHead()
+	head := heads.Get().(*[headBytes]byte)
+	defer heads.Put(head)
+	p.readHead(head)
 	table := p.table()
 	sigs, isRAID, container := p.signatures(table)
 	if isRAID {

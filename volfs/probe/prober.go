@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"thintree/volfs"
 )
@@ -42,10 +43,13 @@ func newProber(ctx context.Context, v volfs.Volume) *prober {
 	return &prober{ctx: ctx, v: v, bytesLeft: budgetBytes, readsLeft: budgetReads}
 }
 
-// readHead reads the start of the volume. Where that is not possible to the
-// whole length, what comes before the damage is there.
-func (p *prober) readHead() {
-	p.head = p.read(0, int(min(headBytes, p.v.Size())))
+// heads are used again: nothing of them is left in a Result.
+var heads = sync.Pool{New: func() any { return new([headBytes]byte) }}
+
+// readHead reads the start of the volume into a buffer. Where that is not possible to
+// the whole length, what comes before the damage is there.
+func (p *prober) readHead(head *[headBytes]byte) {
+	p.head = p.readInto(head[:min(headBytes, p.v.Size())], 0)
 }
 
 // at gives n bytes from off on, or nil where the volume does not have them, they
@@ -72,17 +76,25 @@ func (p *prober) atU(off uint64, n int) []byte {
 }
 
 func (p *prober) read(off int64, n int) []byte {
-	if p.readsLeft == 0 || n > p.bytesLeft {
+	if n > p.bytesLeft {
+		p.fail(errBudget)
+		return nil
+	}
+	return p.readInto(make([]byte, n), off)
+}
+
+// readInto reads a buffer full, or as much of it as can be read.
+func (p *prober) readInto(buf []byte, off int64) []byte {
+	if p.readsLeft == 0 || len(buf) > p.bytesLeft {
 		p.fail(errBudget)
 		return nil
 	}
 	p.readsLeft--
-	p.bytesLeft -= n
+	p.bytesLeft -= len(buf)
 	if err := p.ctx.Err(); err != nil {
 		p.fail(err)
 		return nil
 	}
-	buf := make([]byte, n)
 	n, err := p.v.ReadAt(buf, off)
 	if n < len(buf) && err != nil {
 		if err == io.EOF {
