@@ -8,15 +8,18 @@ import (
 	"thintree/thin/pdata"
 )
 
+// glimpses is how often a live pool may change under one.
+const glimpses = 2
+
 // Glimpse calls f with what opens a device, of a length in bytes, to read a few places
 // of it, until f returns. Of a live pool the superblock is read once then, not for each
-// place; where that tells that the pool has changed, or f took so long that it may have,
-// f is called once more, with the device as [PoolReader.OpenDevice] opens it. No device
-// has an external origin.
+// place; where that tells that the pool has changed, or f stood still for so long that it
+// may have, f is called again, and at last with the device as [PoolReader.OpenDevice]
+// opens it. No device has an external origin.
 func (p *PoolReader) Glimpse(ctx context.Context, id uint32, f func(open func(sizeBytes int64) block.Reader) error) error {
 	s := p.use()
 	defer s.users.Done()
-	if s.liveBy != "" {
+	for try := 0; s.liveBy != "" && try < glimpses; try++ {
 		o := openDevice{state: s, block: s.blockBytes()}
 		err := s.md.Glimpse(ctx, id, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
 			return f(func(sizeBytes int64) block.Reader {

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"sync/atomic"
+	"time"
 )
 
 // runsAtOnce is how many runs an iteration reads at a time.
@@ -133,27 +134,34 @@ func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run
 }
 
 // Glimpse calls f once with what tells of a device's mappings as [Mappings.Run] does,
-// but without a look at the superblock each time: there is one after f. So what f has
-// found, also the data that it has read, is as one superblock has it; or, where the pool
-// has changed meanwhile, or may have as f took long, the error is [ErrChanging], and
-// nothing that f has found holds.
+// but without a look at the superblock each time: there is one after f, and one now and
+// then. So what f has found, also the data that it has read, is as one superblock has it;
+// or, where the pool has changed meanwhile, or may have as f stood still, the error is
+// [ErrChanging], and nothing that f has found holds.
 func (m *Metadata) Glimpse(ctx context.Context, id uint32, f func(run func(virtualBlock, maxLength uint64) (Run, error)) error) error {
 	v := m.trusted()
 	t, err := v.mappingTree(ctx, id)
 	if err == nil {
 		err = f(func(virtualBlock, maxLength uint64) (Run, error) {
+			if m.expiresIn(v, time.Now()) < m.trust/2 {
+				if err := m.holds(ctx, v); err != nil {
+					return Run{}, err
+				}
+			}
 			return v.run(ctx, t, virtualBlock, max(maxLength, 1))
 		})
 	}
 	if ctx.Err() != nil || !m.opts.Live {
 		return cmp.Or(ctx.Err(), err)
 	}
-	same, late, lookErr := m.look(ctx, v)
-	if lookErr != nil {
-		return lookErr
-	}
-	if !same || late {
-		return ErrChanging
+	return cmp.Or(m.holds(ctx, v), err)
+}
+
+// holds is nil where a view is of the current superblock, and was all the time.
+func (m *Metadata) holds(ctx context.Context, v *view) error {
+	same, late, err := m.look(ctx, v)
+	if err == nil && (!same || late) {
+		err = ErrChanging
 	}
 	return err
 }

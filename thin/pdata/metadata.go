@@ -155,8 +155,13 @@ func (m *Metadata) look(ctx context.Context, v *view) (same, late bool, err erro
 }
 
 // expired tells whether the last look that found a view current is too long ago.
-func (m *Metadata) expired(v *view, now time.Time) bool {
-	return m.opts.Live && now.Sub(time.Unix(0, v.seen.Load())) > m.trust
+func (m *Metadata) expired(v *view, now time.Time) bool { return m.expiresIn(v, now) < 0 }
+
+func (m *Metadata) expiresIn(v *view, now time.Time) time.Duration {
+	if !m.opts.Live {
+		return m.trust
+	}
+	return m.trust - now.Sub(time.Unix(0, v.seen.Load()))
 }
 
 // trusted is the view to read with. The blocks that it has of a live pool are
