@@ -21,7 +21,7 @@ type ahead struct {
 	reading sync.WaitGroup
 	mu      sync.Mutex
 	parts   []*part // the oldest first; guarded by mu
-	route   route   // of walks through the filesystem; guarded by mu
+	routes  routes  // guarded by mu
 }
 
 // part is a part of a folder.
@@ -110,7 +110,7 @@ func (a *ahead) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 	if a != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.route.found(dir, entries, first, end)
+		a.routes.found(dir, entries, first, end)
 	}
 }
 
@@ -122,23 +122,27 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 	}
 	a.keep(dir, cookie, nil, true)
 	a.mu.Lock()
-	next, expected := a.route.listed(dir)
+	next := a.routes.listed(dir)
 	a.mu.Unlock()
-	if !expected {
-		return
+	for _, dir := range next {
+		a.begin(f, dir)
 	}
-	p := &part{dir: next, ready: make(chan struct{})}
+}
+
+// begin reads the first part of a folder.
+func (a *ahead) begin(f *FS, dir volfs.Ino) {
+	p := &part{dir: dir, ready: make(chan struct{})}
 	a.add(p)
 	a.reading.Go(func() {
 		defer close(p.ready)
 		ctx := context.Background()
-		l, err := f.openListing(ctx, next, 0)
+		l, err := f.openListing(ctx, dir, 0)
 		if err != nil {
 			return
 		}
 		defer l.close()
 		entries, end, err := f.readPart(ctx, l, maxAhead)
-		a.found(next, entries, true, end)
+		a.found(dir, entries, true, end)
 		p.entries, p.end = entries, end && err == nil
 	})
 }

@@ -2,6 +2,7 @@ package kernelfs
 
 import (
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -9,60 +10,90 @@ import (
 )
 
 const (
-	maxRoute = 1 << 14 // folders whose next one is known
+	maxRoute = 1 << 12 // folders that are known at a time
+	maxBegun = 64      // folders of which more will be listed
 	maxWalks = 8       // that are followed
 )
 
-// route is the order in which a walk comes to folders, as far as they were listed:
-// after each one the first in it, or else what came after it. The zero value is one of
-// nothing.
-type route struct {
-	next map[volfs.Ino]volfs.Ino
-	// begun is how far folders are of which more will be listed.
-	begun map[volfs.Ino]begun
-	// expected are the folders that walks should come to now, the oldest first.
-	expected []volfs.Ino
+// routes are the ways that walks take through a filesystem, as far as it was listed: in
+// the order of its folders, or by name. The zero value knows nothing.
+type routes struct {
+	begun           map[volfs.Ino][]subfolder // what was found so far in folders
+	listing, byName route
 }
 
-// begun is how far a folder was listed.
-type begun struct {
-	last  volfs.Ino // folder in it; itself where there is none
-	then  volfs.Ino // is what comes after all of it,
-	known bool      // if it does, and the route does not have it yet
+// subfolder is one that was found in another.
+type subfolder struct {
+	name string
+	ino  volfs.Ino
 }
 
-// found adds the folders in a part of a folder; first and end say that nothing comes
+// found tells what was found in a part of a folder; first and end say that nothing comes
 // before and after it.
-func (r *route) found(dir volfs.Ino, entries []withAttr, first, end bool) {
-	if r.next == nil || len(r.next) > maxRoute {
-		r.next, r.begun = make(map[volfs.Ino]volfs.Ino), make(map[volfs.Ino]begun)
+func (r *routes) found(dir volfs.Ino, entries []withAttr, first, end bool) {
+	if r.begun == nil || len(r.begun) >= maxBegun {
+		r.begun = make(map[volfs.Ino][]subfolder)
 	}
-	b, ok := r.begun[dir]
-	if first || !ok {
-		b = begun{last: dir}
-		b.then, b.known = r.next[dir]
+	var in []subfolder
+	if !first {
+		in = r.begun[dir]
 	}
 	for i := range entries {
-		e := &entries[i]
-		switch {
-		case e.Type != unix.S_IFDIR || e.Name == "." || e.Name == "..":
-			continue
-		case e.Ino == b.then:
-			b.known = false // it was listed before
+		if e := &entries[i]; e.Type == unix.S_IFDIR && e.Name != "." && e.Name != ".." && len(in) <= maxRoute {
+			in = append(in, subfolder{e.Name, e.Ino})
 		}
-		r.next[b.last] = e.Ino
-		b.last = e.Ino
 	}
-	if b.known {
-		r.next[b.last] = b.then
+	if !end {
+		r.begun[dir] = in
+		return
 	}
-	if r.begun[dir] = b; end {
-		delete(r.begun, dir)
+	delete(r.begun, dir)
+	if len(in) == 0 || len(in) > maxRoute {
+		return
+	}
+	r.listing.add(dir, in)
+	slices.SortFunc(in, func(a, b subfolder) int { return strings.Compare(a.name, b.name) })
+	r.byName.add(dir, in)
+}
+
+// listed tells that a folder was listed to its end. It gives those that a walk which
+// was expected there comes to next.
+func (r *routes) listed(dir volfs.Ino) (next []volfs.Ino) {
+	for _, route := range []*route{&r.listing, &r.byName} {
+		if ino, ok := route.listed(dir); ok && !slices.Contains(next, ino) {
+			next = append(next, ino)
+		}
+	}
+	return next
+}
+
+// route is one order of folders: after each one the first in it, or else what came
+// after it.
+type route struct {
+	next     map[volfs.Ino]volfs.Ino
+	expected []volfs.Ino // that walks should come to now, the oldest first
+}
+
+// add adds all folders in one.
+func (r *route) add(dir volfs.Ino, in []subfolder) {
+	if r.next == nil || len(r.next) > maxRoute {
+		r.next = make(map[volfs.Ino]volfs.Ino)
+	}
+	then, known := r.next[dir]
+	at := dir
+	for _, f := range in {
+		if f.ino == then {
+			known = false // they were listed before
+		}
+		r.next[at] = f.ino
+		at = f.ino
+	}
+	if known {
+		r.next[at] = then
 	}
 }
 
-// listed tells that a folder was listed to its end. It gives the one that a walk comes
-// to next, if this one was expected too.
+// listed gives what comes after a folder, if that was expected.
 func (r *route) listed(dir volfs.Ino) (next volfs.Ino, ok bool) {
 	came := r.drop(dir)
 	next, ok = r.next[dir]

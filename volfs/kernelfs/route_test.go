@@ -3,6 +3,8 @@ package kernelfs
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -10,17 +12,13 @@ import (
 	"thintree/volfs"
 )
 
-// randomTree is folders with those in them, each listed in parts.
-func randomTree(random *rand.Rand, folders int) map[volfs.Ino][][]withAttr {
-	tree := map[volfs.Ino][][]withAttr{1: nil}
+// randomTree is folders with those in them.
+func randomTree(random *rand.Rand, folders int) map[volfs.Ino][]withAttr {
+	tree := map[volfs.Ino][]withAttr{1: nil}
 	for ino := volfs.Ino(2); len(tree) < folders; ino++ {
 		up := 1 + volfs.Ino(random.IntN(int(ino-1)))
-		e := withAttr{DirEntry: volfs.DirEntry{Name: fmt.Sprint(ino), Ino: ino, Type: unix.S_IFDIR}}
-		if random.IntN(4) == 0 || tree[up] == nil {
-			tree[up] = append(tree[up], nil)
-		}
-		parts := tree[up]
-		parts[len(parts)-1] = append(parts[len(parts)-1], e)
+		e := volfs.DirEntry{Name: fmt.Sprint(random.IntN(1000), "-", ino), Ino: ino, Type: unix.S_IFDIR}
+		tree[up] = append(tree[up], withAttr{DirEntry: e})
 		tree[ino] = nil
 	}
 	return tree
@@ -29,51 +27,59 @@ func randomTree(random *rand.Rand, folders int) map[volfs.Ino][][]withAttr {
 func TestWalkComesToWhatIsExpected(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
+	for _, sorted := range []bool{false, true} {
 		tree := randomTree(random, 200)
-		var r route
-		var expected volfs.Ino
-		for walk := range 2 {
+		var r routes
+		var expected []volfs.Ino
+		for walk := range 3 {
 			n := 0
 			var visit func(dir volfs.Ino)
 			visit = func(dir volfs.Ino) {
-				for i, part := range tree[dir] {
-					r.found(dir, part, i == 0, i == len(tree[dir])-1)
+				in := tree[dir]
+				for i := 0; i == 0 || i < len(in); i += 3 {
+					r.found(dir, in[i:min(i+3, len(in))], i == 0, i+3 >= len(in))
 				}
-				if n > 0 && dir != expected {
-					t.Fatalf("walk %d comes to folder %d, expected was %d", walk, dir, expected)
+				// The first folder tells nothing of where a walk comes from, and the
+				// second one not of its order.
+				if n > 1 && !slices.Contains(expected, dir) {
+					t.Fatalf("sorted %v, walk %d comes to folder %d, expected was %d", sorted, walk, dir, expected)
 				}
-				next, ok := r.listed(dir)
-				if ok != (n > 0 && next != 0) {
-					t.Fatalf("walk %d, folder %d: %v, next is %d", walk, dir, ok, next)
+				expected = r.listed(dir)
+				if again := r.listed(dir); len(again) > 0 {
+					t.Fatalf("told of folder %d twice: %d", dir, again)
 				}
-				if again, ok := r.listed(dir); ok || again != next {
-					t.Fatalf("walk %d, folder %d told of twice: %v, next is %d", walk, dir, ok, again)
-				}
-				expected = next
 				n++
-				for _, part := range tree[dir] {
-					for _, e := range part {
-						visit(e.Ino)
-					}
+				in = slices.Clone(in)
+				if sorted {
+					slices.SortFunc(in, func(a, b withAttr) int { return strings.Compare(a.Name, b.Name) })
+				}
+				for _, e := range in {
+					visit(e.Ino)
 				}
 			}
 			visit(1)
-			if n != len(tree) || expected != 0 {
-				t.Fatalf("the walk came to %d of %d folders, then is expected %d", n, len(tree), expected)
+			if n != len(tree) {
+				t.Fatalf("the walk came to %d of %d folders", n, len(tree))
 			}
 		}
 	}
 }
 
-func TestRouteForgetsWhatIsTooMuch(t *testing.T) {
+func TestRoutesForgetWhatIsTooMuch(t *testing.T) {
 	t.Parallel()
-	var r route
+	var r routes
 	for i := range volfs.Ino(3 * maxRoute) {
-		r.found(i, []withAttr{{DirEntry: volfs.DirEntry{Name: "d", Ino: i + 1, Type: unix.S_IFDIR}}}, true, false)
+		in := []withAttr{{DirEntry: volfs.DirEntry{Name: "d", Ino: i + 1, Type: unix.S_IFDIR}}}
+		r.found(i, in, true, i%2 == 0)
+		r.found(1<<40, in, false, false)
 		r.listed(i)
 	}
-	if len(r.next) > maxRoute+1 || len(r.begun) > maxRoute+1 || len(r.expected) > maxWalks {
-		t.Errorf("%d, %d and %d are remembered", len(r.next), len(r.begun), len(r.expected))
+	if n := len(r.begun[1<<40]); n > maxRoute+1 || len(r.begun) > maxBegun {
+		t.Errorf("%d folders are begun, of one %d entries are remembered", len(r.begun), n)
+	}
+	for _, r := range []route{r.listing, r.byName} {
+		if len(r.next) > maxRoute+1 || len(r.expected) > maxWalks {
+			t.Errorf("%d and %d are remembered", len(r.next), len(r.expected))
+		}
 	}
 }
