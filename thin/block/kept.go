@@ -80,10 +80,11 @@ func (k *Kept) piece(number, last int64) []byte {
 	if k.pieces == nil || length <= 0 || (int64(len(k.pieces))+last-number+1)*k.pieceBytes > maxKept {
 		return nil
 	}
-	read := k.take(length)
+	read, left := k.room(length)
 	if n, err := k.Reader.ReadAt(read, at); int64(n) < length || err != nil && !errors.Is(err, io.EOF) {
 		return nil
 	}
+	k.left = left
 	for n := number; len(read) > 0; n++ {
 		length := min(k.pieceBytes, int64(len(read)))
 		k.pieces[n], read = read[:length], read[length:]
@@ -91,16 +92,14 @@ func (k *Kept) piece(number, last int64) []byte {
 	return k.pieces[number]
 }
 
-// take takes memory. Called with mu held.
-func (k *Kept) take(bytes int64) []byte {
+// room is memory, and what is left of it where that is used. Called with mu held.
+func (k *Kept) room(bytes int64) (room, left []byte) {
 	if bytes > memoryBytes {
-		return make([]byte, bytes)
+		return make([]byte, bytes), k.left
 	}
 	if bytes > int64(len(k.left)) {
 		m := memory.Get().(*[]byte)
 		k.memory, k.left = append(k.memory, m), *m
 	}
-	taken := k.left[:bytes:bytes]
-	k.left = k.left[bytes:]
-	return taken
+	return k.left[:bytes:bytes], k.left[bytes:]
 }

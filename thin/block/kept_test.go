@@ -66,4 +66,12 @@ func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
 	if _, err := k.ReadAt(p, 99_500); !errors.Is(err, errDamaged) {
 		t.Errorf("into the damage: %v", err)
 	}
+	for range 100 {
+		if _, err := k.ReadAt(p, 150_000); !errors.Is(err, errDamaged) {
+			t.Errorf("in the damage: %v", err)
+		}
+	}
+	if len(k.memory) > 1 {
+		t.Errorf("what cannot be read takes memory: %d times %d bytes", len(k.memory), memoryBytes)
+	}
 }
