@@ -125,40 +125,27 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 	next := a.routes.listed(dir)
 	a.mu.Unlock()
 	for _, dir := range next {
-		a.begin(f, dir)
+		a.read(f, nil, dir, 0, nil)
 	}
 }
 
-// begin reads the first part of a folder.
-func (a *ahead) begin(f *FS, dir volfs.Ino) {
-	p := &part{dir: dir, ready: make(chan struct{})}
-	a.add(p)
-	a.reading.Go(func() {
-		defer close(p.ready)
-		ctx := context.Background()
-		l, err := f.openListing(ctx, dir, 0)
-		if err != nil {
-			return
-		}
-		defer l.close()
-		entries, end, err := f.readPart(ctx, l, maxAhead)
-		a.found(dir, entries, true, end)
-		p.entries, p.end = entries, end && err == nil
-	})
-}
-
 // read reads on what follows the first entries of a part, which come after a cookie
-// and were taken from l already. It closes l.
+// and were taken from l already; where that is nil the folder is not open yet. It closes
+// l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
 	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: first}
 	a.add(p)
 	a.reading.Go(func() {
 		defer close(p.ready)
+		ctx := context.Background()
+		var err error
+		if l == nil {
+			if l, err = f.openListing(ctx, dir, cookie); err != nil {
+				return // who comes there meets the error itself
+			}
+		}
 		defer l.close()
-		more, end, err := f.readPart(context.Background(), l, maxAhead-len(first))
-		a.found(dir, more, false, end)
-		p.entries = append(p.entries, more...)
-		p.end = end && err == nil // who comes that far meets the error itself
+		p.entries, p.end, _ = f.readPart(ctx, l, first, maxAhead)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,8 +41,7 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 		count = maxAhead
 	}
 	for {
-		entries, end, err := f.readPart(ctx, l, count)
-		f.ahead.found(dir, entries, cookie == 0, end)
+		entries, end, err := f.readPart(ctx, l, nil, count)
 		for i := range entries {
 			switch {
 			case entries[i].to(emit):
@@ -67,21 +67,24 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 	}
 }
 
-// readPart reads the next entries of an open folder with their attributes, at most
-// some; end says that none follow. Those before an error are given too.
-func (f *FS) readPart(ctx context.Context, l *listing, count int) (entries []withAttr, end bool, err error) {
-	entries = make([]withAttr, 0, count)
+// readPart adds to entries the next ones of an open folder with their attributes, up to
+// a count in all; end says that none follow. Those before an error are given too.
+func (f *FS) readPart(ctx context.Context, l *listing, entries []withAttr, count int) (all []withAttr, end bool, err error) {
+	had, first := len(entries), l.cookie == 0
+	entries = slices.Grow(entries, count-had)
 	for len(entries) < count && !end && err == nil {
 		var e volfs.DirEntry
 		var ok bool
 		switch e, ok, err = l.next(ctx); {
 		case ok:
 			entries = append(entries, withAttr{DirEntry: e})
+			l.cookie = e.Cookie
 		case err == nil:
 			end = true
 		}
 	}
-	f.addAttrs(l, entries)
+	f.addAttrs(l, entries[had:])
+	f.ahead.found(l.dir, entries[had:], first, end)
 	return entries, end, err
 }
 
@@ -130,6 +133,8 @@ func (f *FS) attrOf(l *listing, e volfs.DirEntry) (a volfs.Attr, known bool) {
 // listing is an open folder that is being listed.
 type listing struct {
 	fd        int
+	dir       volfs.Ino
+	cookie    uint64                                   // of the entry before the next one
 	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil where the folder has it
 	buf, rest []byte                                   // rest is what is left in buf
 }
@@ -140,7 +145,7 @@ func (f *FS) openListing(ctx context.Context, dir volfs.Ino, cookie uint64) (*li
 	if err != nil {
 		return nil, err
 	}
-	l := &listing{fd: fd, number: f.numbering(dir)}
+	l := &listing{fd: fd, dir: dir, cookie: cookie, number: f.numbering(dir)}
 	if cookie != 0 {
 		if _, err := unix.Seek(fd, int64(cookie), unix.SEEK_SET); err != nil {
 			l.close()

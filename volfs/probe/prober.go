@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"thintree/volfs"
@@ -49,7 +50,7 @@ var heads = sync.Pool{New: func() any { return new([headBytes]byte) }}
 // readHead reads the start of the volume into a buffer. Where that is not possible to
 // the whole length, what comes before the damage is there.
 func (p *prober) readHead(head *[headBytes]byte) {
-	p.head = p.readInto(head[:min(headBytes, p.v.Size())], 0)
+	p.head = p.read(head[:0], 0, int(min(headBytes, p.v.Size())))
 }
 
 // at gives n bytes from off on, or nil where the volume does not have them, they
@@ -61,7 +62,7 @@ func (p *prober) at(off int64, n int) []byte {
 	if end := off + int64(n); end <= int64(len(p.head)) {
 		return p.head[off:end]
 	}
-	if b := p.read(off, n); len(b) == n {
+	if b := p.read(nil, off, n); len(b) == n {
 		return b
 	}
 	return nil
@@ -75,26 +76,20 @@ func (p *prober) atU(off uint64, n int) []byte {
 	return p.at(int64(off), n)
 }
 
-func (p *prober) read(off int64, n int) []byte {
-	if n > p.bytesLeft {
-		p.fail(errBudget)
-		return nil
-	}
-	return p.readInto(make([]byte, n), off)
-}
-
-// readInto reads a buffer full, or as much of it as can be read.
-func (p *prober) readInto(buf []byte, off int64) []byte {
-	if p.readsLeft == 0 || len(buf) > p.bytesLeft {
+// read reads n bytes, or as many of them as can be read, into a buffer where that has
+// room for them.
+func (p *prober) read(buf []byte, off int64, n int) []byte {
+	if p.readsLeft == 0 || n > p.bytesLeft {
 		p.fail(errBudget)
 		return nil
 	}
 	p.readsLeft--
-	p.bytesLeft -= len(buf)
+	p.bytesLeft -= n
 	if err := p.ctx.Err(); err != nil {
 		p.fail(err)
 		return nil
 	}
+	buf = slices.Grow(buf, n)[:n]
 	n, err := p.v.ReadAt(buf, off)
 	if n < len(buf) && err != nil {
 		if err == io.EOF {
