@@ -47,6 +47,9 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	if err := permitted(where, o.AllowOther); err != nil {
 		return nil, err
 	}
+	if err := easeRuntime(); err != nil {
+		o.Log.Debug("the kernel's timers stay as they are", "error", err)
+	}
 	s := &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), tree: t, log: o.Log}
 	opts := &fuse.MountOptions{
 		Name: "thintree", FsName: o.Source, AllowOther: o.AllowOther,

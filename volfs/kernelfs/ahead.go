@@ -2,6 +2,7 @@ package kernelfs
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -10,7 +11,7 @@ import (
 
 const (
 	maxAhead = 128 // entries in a part
-	maxParts = 8   // that are kept
+	maxParts = 16  // that are kept
 )
 
 // ahead are parts of folders that were read before somebody asks for them: who lists a
@@ -18,10 +19,21 @@ const (
 // while the next are read. Who walks from folder to folder deals with one of them while
 // the next one is read. A nil one reads nothing ahead.
 type ahead struct {
+	ctx     context.Context
+	stop    context.CancelFunc
+	start   sync.Once
+	work    chan func() // for the thread that reads
 	reading sync.WaitGroup
-	mu      sync.Mutex
-	parts   []*part // the oldest first; guarded by mu
-	routes  routes  // guarded by mu
+
+	mu     sync.Mutex
+	parts  []*part // the oldest first; guarded by mu
+	routes routes  // guarded by mu
+}
+
+func newAhead() *ahead {
+	a := &ahead{work: make(chan func(), maxParts)}
+	a.ctx, a.stop = context.WithCancel(context.Background())
+	return a
 }
 
 // part is a part of a folder.
@@ -115,14 +127,16 @@ func (a *ahead) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 }
 
 // ended tells that a folder was listed to its end, where the entry with a cookie is the
-// last one. The next folder of a walk is read from now on.
+// last one. The next folders of a walk are read from now on.
 func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 	if a == nil {
 		return
 	}
 	a.keep(dir, cookie, nil, true)
 	a.mu.Lock()
-	next := a.routes.listed(dir)
+	next := slices.DeleteFunc(a.routes.listed(dir), func(dir volfs.Ino) bool {
+		return slices.ContainsFunc(a.parts, func(p *part) bool { return p.dir == dir })
+	})
 	a.mu.Unlock()
 	for _, dir := range next {
 		a.read(f, nil, dir, 0, nil)
@@ -133,25 +147,43 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 // and were taken from l already; where that is nil the folder is not open yet. It closes
 // l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
+	a.start.Do(func() { a.reading.Go(a.readAll) })
 	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: first}
-	a.add(p)
-	a.reading.Go(func() {
+	read := func() {
 		defer close(p.ready)
-		ctx := context.Background()
 		var err error
 		if l == nil {
-			if l, err = f.openListing(ctx, dir, cookie); err != nil {
+			if l, err = f.openListing(a.ctx, dir, cookie); err != nil {
 				return // who comes there meets the error itself
 			}
 		}
 		defer l.close()
-		p.entries, p.end, _ = f.readPart(ctx, l, first, maxAhead)
-	})
+		p.entries, p.end, _ = f.readPart(a.ctx, l, first, maxAhead)
+	}
+	select {
+	case a.work <- read:
+		a.add(p)
+	default: // more is asked for than one thread can read
+		if l != nil {
+			l.close()
+		}
+	}
 }
 
-// wait waits until nothing is being read.
-func (a *ahead) wait() {
+// readAll reads what is asked for, in a thread of its own: so the kernel lets it go on
+// while requests come and go.
+func (a *ahead) readAll() {
+	runtime.LockOSThread()
+	for read := range a.work {
+		read()
+	}
+}
+
+// close ends what is being read. Nothing must be asked for any more.
+func (a *ahead) close() {
 	if a != nil {
+		a.stop()
+		close(a.work)
 		a.reading.Wait()
 	}
 }

@@ -60,9 +60,10 @@ func Open(device *os.File, info volfs.Info, j Journal) (*FS, error) {
 func newFS(ctx context.Context, m mount, info volfs.Info) (*FS, error) {
 	f := &FS{mount: m, info: info}
 	if _, ok := m.(kept); ok {
-		f.ahead = &ahead{}
+		f.ahead = newAhead()
 	}
 	if err := f.lookAtRoot(ctx); err != nil {
+		f.ahead.close()
 		m.Close()
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func (f *FS) Info() volfs.Info { return f.info }
 
 // Close unmounts it, once its files are closed.
 func (f *FS) Close() error {
-	f.ahead.wait()
+	f.ahead.close()
 	return f.mount.Close()
 }
 

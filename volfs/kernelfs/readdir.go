@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -77,42 +75,15 @@ func (f *FS) readPart(ctx context.Context, l *listing, entries []withAttr, count
 		var ok bool
 		switch e, ok, err = l.next(ctx); {
 		case ok:
-			entries = append(entries, withAttr{DirEntry: e})
+			attr, known := f.attrOf(l, e)
+			entries = append(entries, withAttr{e, attr, known})
 			l.cookie = e.Cookie
 		case err == nil:
 			end = true
 		}
 	}
-	f.addAttrs(l, entries[had:])
 	f.ahead.found(l.dir, entries[had:], first, end)
 	return entries, end, err
-}
-
-// statBatch is how many entries' attributes one of two readers takes at a time.
-const statBatch = 8
-
-// addAttrs adds the attributes of entries of an open folder, those of many by two
-// readers: mostly they wait for the disk, and else for the kernel.
-func (f *FS) addAttrs(l *listing, entries []withAttr) {
-	var taken atomic.Int64
-	read := func() {
-		for {
-			to := int(taken.Add(statBatch))
-			if to-statBatch >= len(entries) {
-				return
-			}
-			batch := entries[to-statBatch : min(to, len(entries))]
-			for i := range batch {
-				batch[i].attr, batch[i].known = f.attrOf(l, batch[i].DirEntry)
-			}
-		}
-	}
-	var beside sync.WaitGroup
-	if len(entries) > statBatch {
-		beside.Go(read)
-	}
-	read()
-	beside.Wait()
 }
 
 // attrOf tells the attributes of an entry of an open folder, if they are had by its

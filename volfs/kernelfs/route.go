@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	maxRoute = 1 << 12 // folders that are known at a time
-	maxBegun = 64      // folders of which more will be listed
-	maxWalks = 8       // that are followed
+	maxRoute     = 1 << 12 // folders that are known at a time
+	maxBegun     = 64      // folders of which more will be listed
+	maxExpected  = 16      // folders that walks should come to
+	foldersAhead = 2       // of a walk
 )
 
 // routes are the ways that walks take through a filesystem, as far as it was listed: in
@@ -57,11 +58,13 @@ func (r *routes) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 }
 
 // listed tells that a folder was listed to its end. It gives those that a walk which
-// was expected there comes to next.
+// was expected there comes to next, and that were not given yet.
 func (r *routes) listed(dir volfs.Ino) (next []volfs.Ino) {
 	for _, route := range []*route{&r.listing, &r.byName} {
-		if ino, ok := route.listed(dir); ok && !slices.Contains(next, ino) {
-			next = append(next, ino)
+		for _, ino := range route.listed(dir) {
+			if !slices.Contains(next, ino) {
+				next = append(next, ino)
+			}
 		}
 	}
 	return next
@@ -93,23 +96,35 @@ func (r *route) add(dir volfs.Ino, in []subfolder) {
 	}
 }
 
-// listed gives what comes after a folder, if that was expected.
-func (r *route) listed(dir volfs.Ino) (next volfs.Ino, ok bool) {
-	came := r.drop(dir)
-	next, ok = r.next[dir]
-	if !ok {
-		return 0, false
+// listed gives what comes after a folder that was expected, but what is expected already.
+func (r *route) listed(dir volfs.Ino) (next []volfs.Ino) {
+	came := r.forget(dir)
+	for range foldersAhead {
+		ino, ok := r.next[dir]
+		if !ok {
+			break
+		}
+		if !r.forget(ino) && came {
+			next = append(next, ino)
+		}
+		r.expect(ino)
+		if !came {
+			break // it may be no walk at all
+		}
+		dir = ino
 	}
-	r.drop(next)
-	if len(r.expected) == maxWalks {
-		r.expected = slices.Delete(r.expected, 0, 1)
-	}
-	r.expected = append(r.expected, next)
-	return next, came
+	return next
 }
 
-// drop forgets that a folder is expected, and tells whether it was.
-func (r *route) drop(dir volfs.Ino) bool {
+func (r *route) expect(dir volfs.Ino) {
+	if len(r.expected) == maxExpected {
+		r.expected = slices.Delete(r.expected, 0, 1)
+	}
+	r.expected = append(r.expected, dir)
+}
+
+// forget has a folder be expected no more, and tells whether it was.
+func (r *route) forget(dir volfs.Ino) bool {
 	i := slices.Index(r.expected, dir)
 	if i >= 0 {
 		r.expected = slices.Delete(r.expected, i, i+1)
