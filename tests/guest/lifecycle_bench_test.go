@@ -20,8 +20,8 @@ import (
 const (
 	// lifecycleRounds is how often each step is measured.
 	lifecycleRounds = 40
-	// settle is how long the kernel has to end what the step before began. Starting
-	// a program takes as long; what does without has to wait as well.
+	// settle is how long the kernel has to end what was begun before. Starting a
+	// program, and ending it, takes as long; what does without has to wait as well.
 	settle = 50 * time.Millisecond
 )
 
@@ -107,6 +107,7 @@ func measure(b *testing.B, makers ...maker) (times [2][5][]time.Duration) {
 				func() { m.snapshot(b, snapshot) },
 				func() {
 					path := m.activate(b, snapshot)
+					time.Sleep(settle)
 					begin := time.Now()
 					mountExt4(b, path, "/mnt/snapshot")
 					mounting = time.Since(begin)
