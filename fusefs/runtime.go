@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -25,24 +27,32 @@ const (
 // with CAP_SYS_NICE may tell the kernel so of its threads; new ones inherit it.
 func easeRuntime() error {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), procsPerCPU*runtime.NumCPU()))
-	threads, err := os.ReadDir("/proc/self/task")
-	errs := []error{err}
-	for _, t := range threads {
-		errs = append(errs, raiseSlack(filepath.Join("/proc", t.Name(), "timerslack_ns")))
+	for raised := true; raised; { // a thread may begin another one meanwhile
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		raised = false
+		for _, t := range threads {
+			was, err := raiseSlack(filepath.Join("/proc", t.Name(), "timerslack_ns"))
+			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it has ended
+				return err
+			}
+			raised = raised || was
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
-func raiseSlack(file string) error {
+// raiseSlack raises the timer slack of a thread, and tells whether it was too low.
+func raiseSlack(file string) (raised bool, err error) {
 	now, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // the thread has ended
-	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if ns, err := strconv.ParseInt(strings.TrimSpace(string(now)), 10, 64); err != nil || ns >= int64(timerSlack) {
-		return err
+		return false, err
 	}
-	return os.WriteFile(file, strconv.AppendInt(nil, int64(timerSlack), 10), 0)
+	err = os.WriteFile(file, strconv.AppendInt(nil, int64(timerSlack), 10), 0)
+	return err == nil, err
 }

@@ -22,7 +22,7 @@ type ahead struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	start   sync.Once
-	work    chan func() // for the thread that reads
+	work    chan *part // for the thread that reads
 	reading sync.WaitGroup
 
 	mu     sync.Mutex
@@ -31,7 +31,7 @@ type ahead struct {
 }
 
 func newAhead() *ahead {
-	a := &ahead{work: make(chan func(), maxParts)}
+	a := &ahead{work: make(chan *part, maxParts)}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	return a
 }
@@ -41,7 +41,7 @@ type part struct {
 	dir    volfs.Ino
 	cookie uint64 // of the entry before
 
-	ready   chan struct{} // closed once these are set
+	read    func() // sets these, once; whoever comes first calls it
 	entries []withAttr
 	end     bool // nothing follows
 }
@@ -69,7 +69,7 @@ func (a *ahead) emit(f *FS, dir volfs.Ino, cookie uint64, to func(volfs.DirEntry
 	if p == nil {
 		return cookie, false
 	}
-	<-p.ready
+	p.read()
 	for i := range p.entries {
 		if !p.entries[i].to(to) {
 			a.keep(dir, cookie, p.entries[i:], p.end)
@@ -102,9 +102,7 @@ func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
 // keep keeps a part that has been read.
 func (a *ahead) keep(dir volfs.Ino, cookie uint64, entries []withAttr, end bool) {
 	if a != nil {
-		p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: entries, end: end}
-		close(p.ready)
-		a.add(p)
+		a.add(&part{dir: dir, cookie: cookie, read: func() {}, entries: entries, end: end})
 	}
 }
 
@@ -148,9 +146,8 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 // l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
 	a.start.Do(func() { a.reading.Go(a.readAll) })
-	p := &part{dir: dir, cookie: cookie, ready: make(chan struct{}), entries: first}
-	read := func() {
-		defer close(p.ready)
+	p := &part{dir: dir, cookie: cookie, entries: first}
+	p.read = sync.OnceFunc(func() {
 		var err error
 		if l == nil {
 			if l, err = f.openListing(a.ctx, dir, cookie); err != nil {
@@ -159,9 +156,9 @@ func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []wi
 		}
 		defer l.close()
 		p.entries, p.end, _ = f.readPart(a.ctx, l, first, maxAhead)
-	}
+	})
 	select {
-	case a.work <- read:
+	case a.work <- p:
 		a.add(p)
 	default: // more is asked for than one thread can read
 		if l != nil {
@@ -171,11 +168,11 @@ func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []wi
 }
 
 // readAll reads what is asked for, in a thread of its own: so the kernel lets it go on
-// while requests come and go.
+// while requests come and go. Who comes to a part before it reads that itself.
 func (a *ahead) readAll() {
 	runtime.LockOSThread()
-	for read := range a.work {
-		read()
+	for p := range a.work {
+		p.read()
 	}
 }
 
