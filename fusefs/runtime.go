@@ -27,32 +27,37 @@ const (
 // with CAP_SYS_NICE may tell the kernel so of its threads; new ones inherit it.
 func easeRuntime() error {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), procsPerCPU*runtime.NumCPU()))
-	for raised := true; raised; { // a thread may begin another one meanwhile
+	eased := make(map[string]bool)
+	for more := true; more; { // a thread may have begun another one meanwhile
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
-		raised = false
+		more = false
 		for _, t := range threads {
-			was, err := raiseSlack(filepath.Join("/proc", t.Name(), "timerslack_ns"))
-			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it has ended
+			if eased[t.Name()] {
+				continue
+			}
+			eased[t.Name()], more = true, true
+			err := raiseSlack(filepath.Join("/proc", t.Name(), "timerslack_ns"))
+			ended := errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
+			if err != nil && !ended {
 				return err
 			}
-			raised = raised || was
 		}
 	}
 	return nil
 }
 
-// raiseSlack raises the timer slack of a thread, and tells whether it was too low.
-func raiseSlack(file string) (raised bool, err error) {
+// raiseSlack raises the timer slack of a thread, if it is too low. The kernel gives a
+// thread of real time none.
+func raiseSlack(file string) error {
 	now, err := os.ReadFile(file)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if ns, err := strconv.ParseInt(strings.TrimSpace(string(now)), 10, 64); err != nil || ns >= int64(timerSlack) {
-		return false, err
+		return err
 	}
-	err = os.WriteFile(file, strconv.AppendInt(nil, int64(timerSlack), 10), 0)
-	return err == nil, err
+	return os.WriteFile(file, strconv.AppendInt(nil, int64(timerSlack), 10), 0)
 }

@@ -8,9 +8,9 @@
 //
 // The guest's files are the machine's own, seen with the rights of who started it,
 // but for /dev, /proc, /sys, /run and /mnt, which are its own; [testing.T.TempDir]
-// lies in /mnt, in memory. It has one CPU, no network and no udev, and its timers
-// are coarse (10 ms): so it spends no time on Go's thread that watches over the others.
-// Booting takes about three seconds. Guests of tests in parallel run side by side, but where
-// they would hinder each other: there they take turns. What it consists of comes
+// lies in /mnt, in memory. It has one CPU, no network and no udev, and its timers are
+// coarse (10 ms): so it spends no time on Go's thread that watches over the others.
+// Booting takes about three seconds. Guests of tests in parallel run side by side, but
+// where they would hinder each other: there they take turns. What it consists of comes
 // with the Debian packages user-mode-linux and kmod.
 package guest

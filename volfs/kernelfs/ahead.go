@@ -17,7 +17,7 @@ const (
 // ahead are parts of folders that were read before somebody asks for them: who lists a
 // folder with attributes asks for some dozens of entries at a time, and deals with them
 // while the next are read. Who walks from folder to folder deals with one of them while
-// the next one is read. A nil one reads nothing ahead.
+// the next ones are read. A nil one reads nothing ahead.
 type ahead struct {
 	ctx     context.Context
 	stop    context.CancelFunc
