@@ -178,5 +178,8 @@ func boot(t testing.TB, dir string) (console string, err error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
+	if cmd.Process != nil {
+		cmd.Cancel() // some may be left when the guest has powered off
+	}
 	return out.String(), err
 }
