@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"sync"
 
 	"thintree/thin/block"
@@ -22,13 +21,17 @@ import (
 // stay as they are while it is the current one, whoever has walked the metadata
 // or read data looks at the superblock again afterwards, and walks again where
 // it has changed.
+//
+// Both halves are open only while they are read, and for a moment after: see
+// [block.OnDemand].
 type PoolReader struct {
-	metadataPath, dataPath string
-	opts                   ReaderOptions
+	given [2]string // the paths of the metadata and the data
+	opts  ReaderOptions
 
 	mu    sync.Mutex
 	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is, or has grown
 	epoch int        // guarded by mu
+	lost  bool       // the last Refresh did not find the halves; guarded by mu
 }
 
 // ReaderOptions say how a pool is read.
@@ -42,6 +45,8 @@ type ReaderOptions struct {
 // replaced and no call uses it any more.
 type poolState struct {
 	metadata, data half
+	paths          [2]string     // of the halves
+	looks          [2]block.Look // at them, when they were opened
 	md             *pdata.Metadata
 	liveBy         string // the device that has it active, "" where none has
 	users          sync.WaitGroup
@@ -53,42 +58,43 @@ type poolState struct {
 // devices. Errors are those of [pdata.Open], and a [block.FormatError] where a
 // half is in a format that is not raw.
 func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o ReaderOptions) (*PoolReader, error) {
-	p := &PoolReader{metadataPath: metadataPath, dataPath: dataPath, opts: o}
-	liveBy, err := p.inUse()
+	p := &PoolReader{given: [2]string{metadataPath, dataPath}, opts: o}
+	liveBy, err := inUse(p.given)
 	if err != nil {
 		return nil, err
 	}
-	if p.state, err = p.open(ctx, liveBy); err != nil {
+	if p.state, err = p.open(ctx, p.given, liveBy); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// inUse tells who has the pool active.
-func (p *PoolReader) inUse() (string, error) {
-	by, err := block.InUse(p.metadataPath)
-	if err != nil || by != "" {
-		return by, err
+// inUse tells who has a pool active.
+func inUse(paths [2]string) (by string, err error) {
+	for _, path := range paths {
+		if by, err = block.InUse(path); err != nil || by != "" {
+			break
+		}
 	}
-	return block.InUse(p.dataPath)
+	return by, err
 }
 
-func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err error) {
-	s := &poolState{liveBy: liveBy}
+func (p *PoolReader) open(ctx context.Context, paths [2]string, liveBy string) (_ *poolState, err error) {
+	s := &poolState{paths: paths, liveBy: liveBy}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.metadata, err = openHalf(p.metadataPath, liveBy != ""); err != nil {
+	if s.metadata, s.looks[0], err = openHalf(paths[0], liveBy != ""); err != nil {
 		return nil, err
 	}
-	if s.data, err = openHalf(p.dataPath, liveBy != ""); err != nil {
+	if s.data, s.looks[1], err = openHalf(paths[1], liveBy != ""); err != nil {
 		return nil, err
 	}
 	s.md, err = pdata.Open(ctx, s.metadata, s.metadata.Size(), pdata.Options{HeldRoot: p.opts.HeldRoot, Live: liveBy != ""})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p.metadataPath, err)
+		return nil, fmt.Errorf("%s: %w", paths[0], err)
 	}
 	s.refreshed = s.md.Generation()
 	return s, nil
@@ -98,25 +104,26 @@ func (p *PoolReader) open(ctx context.Context, liveBy string) (_ *poolState, err
 type half interface {
 	block.Reader
 	io.Closer
+	Yield()
 }
 
 // openHalf opens a half past the page cache where the pool is live, and a block
 // device always: what the page cache has of it may be from before somebody had
 // the pool active.
-func openHalf(path string, live bool) (half, error) {
-	st, err := os.Stat(path)
+func openHalf(path string, live bool) (half, block.Look, error) {
+	look, err := block.LookAt(path)
 	if err != nil {
-		return nil, err
+		return nil, look, err
 	}
-	f, err := block.Open(path, block.Options{Direct: live || st.Mode()&os.ModeDevice != 0})
+	f, err := block.OpenOnDemand(path, block.Options{Direct: live || look.Rdev != 0})
 	if err != nil {
-		return nil, err
+		return nil, look, err
 	}
 	if err := block.CheckRaw(path, f); err != nil {
 		f.Close()
-		return nil, err
+		return nil, look, err
 	}
-	return f, nil
+	return f, f.Look(), nil
 }
 
 func (s *poolState) close() error {
@@ -144,18 +151,18 @@ func (p *PoolReader) use() *poolState {
 	return p.state
 }
 
-// Refresh looks whether the pool has changed: its metadata, or whether it is
-// live. What was read before may then be false. Open devices are read as the
-// pool is now.
+// Refresh looks whether the pool has changed: its metadata, whether it is live, or
+// whether its halves are others, or were not there for a while. What was read before may
+// then be false. Open devices are read as the pool is now.
 func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
-	liveBy, err := p.inUse()
+	f, err := p.find()
 	if err != nil {
 		return false, err
 	}
 	s := p.use()
 	defer s.users.Done()
-	if liveBy != s.liveBy {
-		return true, p.reopen(ctx, s, liveBy)
+	if f.liveBy != s.liveBy || f.replaced {
+		return true, p.reopen(ctx, s, f.paths, f.liveBy, true)
 	}
 	if _, err := s.md.Refresh(ctx); err != nil {
 		return false, err
@@ -164,9 +171,56 @@ func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	if s.outgrown() {
-		err = p.reopen(ctx, s, liveBy)
+		err = p.reopen(ctx, s, f.paths, f.liveBy, false)
 	}
 	return true, err
+}
+
+// found is what find tells of a pool.
+type found struct {
+	paths  [2]string // of the halves
+	liveBy string    // see poolState
+	// replaced says that the halves are others, or may have been written to: they were
+	// not there for a while, or are files that have changed though nobody has the pool
+	// active.
+	replaced bool
+}
+
+// find looks where the halves are, and who has them active. It opens nothing.
+func (p *PoolReader) find() (f found, err error) {
+	s := p.current()
+	var looks [2]block.Look
+	for i := range looks {
+		if err == nil {
+			f.paths[i], looks[i], err = block.Find(p.given[i], s.looks[i])
+		}
+	}
+	if err == nil {
+		f.liveBy, err = inUse(f.paths)
+	}
+	p.mu.Lock()
+	f.replaced, p.lost = p.lost, err != nil
+	p.mu.Unlock()
+	for i, now := range looks {
+		f.replaced = f.replaced || now.Identity != s.looks[i].Identity || f.liveBy == "" && now.Changed != s.looks[i].Changed
+	}
+	return f, err
+}
+
+// Paths is where the pool's metadata and data are now.
+func (p *PoolReader) Paths() (metadata, data string) {
+	s := p.current()
+	return s.paths[0], s.paths[1]
+}
+
+// Yield lets go of the pool's halves as soon as no read is under way, for an owner who
+// wants to deactivate them. The next read opens them again.
+func (p *PoolReader) Yield() {
+	s := p.use()
+	defer s.users.Done()
+	for _, h := range []half{s.metadata, s.data} {
+		h.Yield()
+	}
 }
 
 // outgrown tells whether the pool has become larger than its halves were when
@@ -176,20 +230,27 @@ func (s *poolState) outgrown() bool {
 	return s.data.Size() < u.DataTotalBytes || s.metadata.Size() < u.MetadataTotalBytes
 }
 
-// reopen replaces a state by a new one, unless somebody else has done so.
-func (p *PoolReader) reopen(ctx context.Context, old *poolState, liveBy string) error {
-	now, err := p.open(ctx, liveBy)
+// reopen replaces a state by a new one, unless somebody else has done so. another says
+// that what was read before may be false; otherwise only the lengths of the halves can be
+// others.
+func (p *PoolReader) reopen(ctx context.Context, old *poolState, paths [2]string, liveBy string, another bool) error {
+	now, err := p.open(ctx, paths, liveBy)
 	if err != nil {
+		if another { // the next Refresh tries again
+			p.mu.Lock()
+			p.lost = true
+			p.mu.Unlock()
+		}
 		return err
 	}
 	sameLength := now.data.Size() == old.data.Size() && now.metadata.Size() == old.metadata.Size()
 	p.mu.Lock()
-	if p.state != old || liveBy == old.liveBy && sameLength {
+	if p.state != old || !another && sameLength {
 		p.mu.Unlock()
 		return now.close()
 	}
 	p.state = now
-	if liveBy != old.liveBy {
+	if another {
 		p.epoch++
 	}
 	p.mu.Unlock()
@@ -279,7 +340,7 @@ func (p *PoolReader) Warnings() []error {
 	s := p.current()
 	var list []error
 	if want := s.usage().DataTotalBytes; s.data.Size() < want {
-		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", p.dataPath, s.data.Size(), want))
+		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", s.paths[1], s.data.Size(), want))
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 )
 
@@ -306,8 +307,96 @@ func TestPoolThatGrows(t *testing.T) {
 // replace does to a pool what Refresh does where it becomes live, or no longer is.
 func (p *PoolReader) replace(t *testing.T, liveBy string) {
 	t.Helper()
-	if err := p.reopen(t.Context(), p.current(), liveBy); err != nil {
+	if err := p.reopen(t.Context(), p.current(), p.given, liveBy, true); err != nil {
 		t.Error(err)
+	}
+}
+
+// openFiles counts the descriptors of this process that are of a file.
+func openFiles(t *testing.T, path string) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && to == path {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPoolThatNobodyReadsHoldsNothingOpen(t *testing.T) {
+	t.Parallel()
+	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
+	p := files.open(t, ReaderOptions{})
+	d := openDeviceOf(t, p, 1, 4*64*kib)
+	for range 2 {
+		readAll(t, d)
+		if openFiles(t, files.data) == 0 {
+			t.Error("the data are opened for each reading")
+		}
+		for end := time.Now().Add(2 * block.Linger); openFiles(t, files.metadata)+openFiles(t, files.data) > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the pool is held open though nobody reads it")
+			}
+		}
+	}
+}
+
+func TestHalvesThatComeAgainAreOthers(t *testing.T) {
+	t.Parallel()
+	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
+	p := files.open(t, ReaderOptions{})
+	d := openDeviceOf(t, p, 1, 4*64*kib)
+	readAll(t, d)
+	epoch, aside := p.Epoch(), files.metadata+".aside"
+	time.Sleep(2 * block.Linger)
+	if err := os.Rename(files.metadata, aside); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Refresh(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Error("halves that are not there: ", err)
+	}
+	if _, err := p.MappedBytes(t.Context(), 1); err != nil && (!errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOENT)) {
+		t.Error("a volume of a pool that is not there has to be unreadable, not missing: ", err)
+	}
+	if err := os.Rename(aside, files.metadata); err != nil {
+		t.Fatal(err)
+	}
+	if !refresh(t, p) || p.Epoch() == epoch {
+		t.Error("what was not there for a while is taken for unchanged")
+	}
+	if !bytes.Equal(readAll(t, d), files.dataAt(t, 0, 4*64*kib)) {
+		t.Error("other bytes")
+	}
+}
+
+func TestFilesThatChangeWhileNobodyHasThePoolActiveAreAnotherEpoch(t *testing.T) {
+	t.Parallel()
+	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
+	p := files.open(t, ReaderOptions{})
+	for name, path := range map[string]string{"metadata": files.metadata, "data": files.data} {
+		epoch := p.Epoch()
+		time.Sleep(20 * time.Millisecond) // the clock of the filesystem
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 1)
+		if _, err = f.ReadAt(b, 12345); err == nil { // written in place: no length and no mapping changes
+			_, err = f.WriteAt(b, 12345)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !refresh(t, p) || p.Epoch() == epoch {
+			t.Errorf("a write to the %s was not seen", name)
+		}
+		if epoch = p.Epoch(); refresh(t, p) || p.Epoch() != epoch {
+			t.Errorf("the %s have not changed since", name)
+		}
 	}
 }
 
