@@ -29,7 +29,7 @@ thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree 
 		Flags: append([]cli.Flag{
 			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume that was not used for so long; 0: never"},
 			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "how many volumes may be open at once"},
-			&cli.DurationFlag{Name: "open-timeout", Value: time.Minute, Usage: "how long a volume waits when that many are open and busy"},
+			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "how long a volume waits when that many are open and busy, and a request for a suspended pool"},
 			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in, held to the modes and ACLs in the volumes"},
 			&cli.StringSliceFlag{Name: "o", Usage: "these flags in fstab's form: `OPTION[,OPTION…]`"},
 			&cli.BoolFlag{Name: "f", Aliases: []string{"foreground"}, Usage: "stay in the foreground"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -162,9 +163,13 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)
 }
 
+// openTimeout is how long a volume waits for its turn, or for a pool that is suspended, if
+// nothing else was asked for.
+const openTimeout = time.Minute
+
 // openTree opens the sources of a command that reads one and ends.
 func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
-	return openTreeWith(c, tree.Options{MaxActive: 16, Log: commandLog()}, args)
+	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, args)
 }
 
 // commandLog tells of errors only, as a command does: without the time.

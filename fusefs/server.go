@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -36,6 +37,8 @@ type server struct {
 	log      *slog.Logger
 	files    handles
 	backings *backings
+	// buffers are for reads that may go on after their requests were answered.
+	buffers sync.Pool
 	// noOpenDir says that the kernel can do without OPENDIR.
 	noOpenDir bool
 }
@@ -50,7 +53,8 @@ func (s *server) Init(fs *fuse.Server) {
 func (s *server) String() string { return "thintree" }
 
 func (s *server) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	e, err := s.tree.Lookup(request{cancel}, tree.NodeID(in.NodeId), name)
+	node, name := tree.NodeID(in.NodeId), strings.Clone(name)
+	e, err := await(s, in, cancel, func(ctx context.Context) (tree.Entry, error) { return s.tree.Lookup(ctx, node, name) })
 	var missing *tree.MissingError
 	if errors.As(err, &missing) {
 		// A node id of 0 with a lifetime: the kernel keeps that there is none.
@@ -66,7 +70,7 @@ func (s *server) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, 
 }
 
 func (s *server) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	e, err := s.tree.Stat(request{cancel}, tree.NodeID(in.NodeId))
+	e, err := s.stat(&in.InHeader, cancel)
 	if err != nil {
 		return s.status("getattr", err)
 	}
@@ -75,9 +79,14 @@ func (s *server) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.A
 	return fuse.OK
 }
 
+func (s *server) stat(h *fuse.InHeader, cancel <-chan struct{}) (tree.Entry, error) {
+	node := tree.NodeID(h.NodeId)
+	return await(s, h, cancel, func(ctx context.Context) (tree.Entry, error) { return s.tree.Stat(ctx, node) })
+}
+
 // Statx is asked for what GetAttr does not tell: when a file was created.
 func (s *server) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
-	e, err := s.tree.Stat(request{cancel}, tree.NodeID(in.NodeId))
+	e, err := s.stat(&in.InHeader, cancel)
 	if err != nil {
 		return s.status("statx", err)
 	}
@@ -87,7 +96,8 @@ func (s *server) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.Statx
 }
 
 func (s *server) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
-	target, err := s.tree.Readlink(request{cancel}, tree.NodeID(in.NodeId))
+	node := tree.NodeID(in.NodeId)
+	target, err := await(s, in, cancel, func(ctx context.Context) (string, error) { return s.tree.Readlink(ctx, node) })
 	if err != nil {
 		return nil, s.status("readlink", err)
 	}
@@ -95,7 +105,8 @@ func (s *server) Readlink(cancel <-chan struct{}, in *fuse.InHeader) ([]byte, fu
 }
 
 func (s *server) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
-	value, err := s.tree.Xattr(request{cancel}, tree.NodeID(in.NodeId), name)
+	node, name := tree.NodeID(in.NodeId), strings.Clone(name)
+	value, err := await(s, in, cancel, func(ctx context.Context) ([]byte, error) { return s.tree.Xattr(ctx, node, name) })
 	if err != nil {
 		return 0, s.status("getxattr", err)
 	}
@@ -103,7 +114,8 @@ func (s *server) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string
 }
 
 func (s *server) ListXAttr(cancel <-chan struct{}, in *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	names, err := s.tree.Xattrs(request{cancel}, tree.NodeID(in.NodeId))
+	node := tree.NodeID(in.NodeId)
+	names, err := await(s, in, cancel, func(ctx context.Context) ([]string, error) { return s.tree.Xattrs(ctx, node) })
 	if err != nil {
 		return 0, s.status("listxattr", err)
 	}
@@ -132,7 +144,7 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 		return fuse.EROFS
 	}
 	node := tree.NodeID(in.NodeId)
-	f, err := s.tree.Open(request{cancel}, node)
+	f, err := await(s, &in.InHeader, cancel, func(ctx context.Context) (*tree.File, error) { return s.tree.Open(ctx, node) })
 	if err != nil {
 		return s.status("open", err)
 	}
@@ -154,33 +166,42 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	return fuse.OK
 }
 
-func (s *server) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	f, ok := s.files.get(in.Fh)
 	if !ok {
 		return nil, fuse.EBADF
 	}
-	n, err := f.ReadAt(buf, int64(in.Offset))
+	if !s.tree.MayStall(tree.NodeID(in.NodeId)) {
+		n, err := f.ReadAt(buf, int64(in.Offset))
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, s.status("read", err)
+		}
+		return fuse.ReadResultData(buf[:n]), fuse.OK
+	}
+	// The request's own buffer is used again when it is answered.
+	own, off := s.buffer(len(buf)), int64(in.Offset)
+	n, err := await(s, &in.InHeader, cancel, func(context.Context) (int, error) { return f.ReadAt(own.bytes, off) })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, s.status("read", err)
 	}
-	return fuse.ReadResultData(buf[:n]), fuse.OK
+	own.bytes = own.bytes[:n]
+	return own, fuse.OK
 }
 
-func (s *server) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+func (s *server) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	f, ok := s.files.get(in.Fh)
 	if !ok {
 		return fuse.EBADF
 	}
-	var off int64
-	var err error
+	next, from := f.NextData, int64(in.Offset)
 	switch in.Whence {
 	case unix.SEEK_DATA:
-		off, err = f.NextData(int64(in.Offset))
 	case unix.SEEK_HOLE:
-		off, err = f.NextHole(int64(in.Offset))
+		next = f.NextHole
 	default:
 		return fuse.EINVAL
 	}
+	off, err := await(s, &in.InHeader, cancel, func(context.Context) (int64, error) { return next(from) })
 	if errors.Is(err, io.EOF) {
 		return fuse.Status(syscall.ENXIO)
 	}
@@ -237,20 +258,28 @@ func (s *server) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.
 }
 
 func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add func(tree.DirEntry) bool) fuse.Status {
-	ctx := request{cancel}
-	d, err := s.tree.OpenDir(ctx, tree.NodeID(in.NodeId), in.Offset)
-	if err != nil {
-		return s.status("readdir", err)
-	}
-	defer d.Close()
-	added := false
-	err = d.ReadDir(ctx, in.Offset, plus, func(e tree.DirEntry) bool {
-		if !add(e) {
-			return false
+	node, cookie := tree.NodeID(in.NodeId), in.Offset
+	var mu sync.Mutex
+	added, left := false, false // guarded by mu
+	err := awaited(s, &in.InHeader, cancel, func(ctx context.Context) error {
+		d, err := s.tree.OpenDir(ctx, node, cookie)
+		if err != nil {
+			return err
 		}
-		added = true
-		return true
+		defer d.Close()
+		return d.ReadDir(ctx, cookie, plus, func(e tree.DirEntry) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if left || !add(e) {
+				return false
+			}
+			added = true
+			return true
+		})
 	})
+	mu.Lock()
+	defer mu.Unlock()
+	left = true
 	if err != nil && !added {
 		return s.status("readdir", err)
 	}
@@ -260,7 +289,8 @@ func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add
 }
 
 func (s *server) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
-	st, err := s.tree.Statfs(request{cancel}, tree.NodeID(in.NodeId))
+	node := tree.NodeID(in.NodeId)
+	st, err := await(s, in, cancel, func(ctx context.Context) (volfs.Statfs, error) { return s.tree.Statfs(ctx, node) })
 	if err != nil {
 		return s.status("statfs", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"sync"
+	"time"
 
 	"thintree/thin/block"
 	"thintree/thin/pdata"
@@ -32,6 +33,7 @@ type PoolReader struct {
 	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is, or has grown
 	epoch int        // guarded by mu
 	lost  bool       // the last Refresh did not find the halves; guarded by mu
+	until time.Time  // the halves are not opened before; guarded by mu
 }
 
 // ReaderOptions say how a pool is read.
@@ -104,7 +106,7 @@ func (p *PoolReader) open(ctx context.Context, paths [2]string, liveBy string) (
 type half interface {
 	block.Reader
 	io.Closer
-	Yield()
+	Yield(pause time.Duration)
 }
 
 // openHalf opens a half past the page cache where the pool is live, and a block
@@ -155,6 +157,9 @@ func (p *PoolReader) use() *poolState {
 // whether its halves are others, or were not there for a while. What was read before may
 // then be false. Open devices are read as the pool is now.
 func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
+	if err := p.wait(ctx); err != nil {
+		return false, err
+	}
 	f, err := p.find()
 	if err != nil {
 		return false, err
@@ -213,13 +218,35 @@ func (p *PoolReader) Paths() (metadata, data string) {
 	return s.paths[0], s.paths[1]
 }
 
-// Yield lets go of the pool's halves as soon as no read is under way, for an owner who
-// wants to deactivate them. The next read opens them again.
-func (p *PoolReader) Yield() {
+// Yield lets go of the pool's halves as soon as no read is under way, and leaves device-mapper
+// devices among them alone for a while: their owner wants to deactivate them. Who reads
+// meanwhile waits.
+func (p *PoolReader) Yield(pause time.Duration) {
 	s := p.use()
 	defer s.users.Done()
-	for _, h := range []half{s.metadata, s.data} {
-		h.Yield()
+	for i, h := range []half{s.metadata, s.data} {
+		if s.looks[i].DM != "" {
+			h.Yield(pause)
+			p.mu.Lock()
+			p.until = time.Now().Add(pause)
+			p.mu.Unlock()
+		}
+	}
+}
+
+// wait waits until the halves may be opened after a Yield.
+func (p *PoolReader) wait(ctx context.Context) error {
+	p.mu.Lock()
+	pause := time.Until(p.until)
+	p.mu.Unlock()
+	if pause <= 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return nil
 	}
 }
 

@@ -1,9 +1,12 @@
 package tree
 
-// Backed calls use with the descriptor of the kernel's file that this one's bytes
-// are of, for who has the kernel read it past this tree. It is false, and nothing
-// is called, where there is none: where this process reads the volume, or where
-// somebody may be writing to it. The descriptor is open until use returns.
+import "thintree/volfs"
+
+// Backed calls use with the descriptor of the kernel's file that this one's bytes are of,
+// so that the kernel can read it past this tree. It is false, and nothing is called, if
+// there is none: this process reads the volume, or somebody may be writing to it, or its
+// pool is active for an owner who must get a turn. The descriptor is open until use
+// returns.
 //
 // What ReadAt looks at each time is looked at by [Tree.Open] alone then: whether
 // the volume is still what it was. Nobody can write to it through what the kernel
@@ -14,11 +17,14 @@ func (f *File) Backed(use func(fd int)) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	b, ok := f.bytes.(interface{ Fd() uintptr })
-	if !ok || !f.Kept || f.closed {
+	if !ok || !f.Kept || f.closed || f.from == nil || f.from.takesTurns() {
 		return false
 	}
-	use(int(b.Fd()))
-	return true
+	used, _ := f.from.use(func(volfs.FS) error {
+		use(int(b.Fd()))
+		return nil
+	})
+	return used
 }
 
 // Pass says that the kernel reads the file past the tree from now on, so that

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"thintree/volfs"
 )
 
 // inKernel is a file of the kernel's.
@@ -23,7 +25,13 @@ func TestOnlyWhatTheKernelReadsAndNobodyWritesIsBacked(t *testing.T) {
 		t.Cleanup(func() { f.Close() })
 		return f
 	}
-	closed := &File{Kept: true, bytes: inKernel{open()}}
+	lent := func(by choice) *mounted {
+		m := &mounted{flight: newFlight[volfs.FS](), by: by}
+		close(m.done)
+		return m
+	}
+	whole := lent(choice{engine: EngineKernel})
+	closed := &File{Kept: true, from: whole, bytes: inKernel{open()}}
 	if err := closed.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -31,12 +39,13 @@ func TestOnlyWhatTheKernelReadsAndNobodyWritesIsBacked(t *testing.T) {
 		file *File
 		want bool
 	}{
-		"of the kernel":           {&File{Kept: true, bytes: inKernel{open()}}, true},
-		"that may be written to":  {&File{bytes: inKernel{open()}}, false},
-		"read by this process":    {&File{Kept: true, bytes: image{nothing{}}}, false},
-		"made by this process":    {&File{Made: true, Kept: true, bytes: textFile{strings.NewReader("")}}, false},
-		"of an unmounted volume":  {closed, false},
-		"that was not opened yet": {&File{Kept: true}, false},
+		"of the kernel":                         {&File{Kept: true, from: whole, bytes: inKernel{open()}}, true},
+		"of a pool whose owner must get a turn": {&File{Kept: true, from: lent(choice{engine: EngineKernel, shared: true}), bytes: inKernel{open()}}, false},
+		"that may be written to":                {&File{from: whole, bytes: inKernel{open()}}, false},
+		"read by this process":                  {&File{Kept: true, from: whole, bytes: image{nothing{}}}, false},
+		"made by this process":                  {&File{Made: true, Kept: true, bytes: textFile{strings.NewReader("")}}, false},
+		"of an unmounted volume":                {closed, false},
+		"that was not opened yet":               {&File{Kept: true}, false},
 	} {
 		used := false
 		got := c.file.Backed(func(fd int) {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,18 +30,9 @@ type content struct {
 	foundErr error
 	foundAt  time.Time
 
-	fss map[int]*mounted // by partition, 0 for the whole volume; guarded by mu
-	old []*mounted       // what took the place of, and may still be used; guarded by mu
-}
-
-// mounted is a filesystem in an open volume.
-type mounted struct {
-	*flight[volfs.FS]
-	at time.Time // when it was opened
-	// What lies there, and what reads it; set with the flight's value.
-	fstype string
-	by     choice
-	looked atomic.Int64 // when mountedSince did, in nanoseconds since at
+	fss   map[int]*mounted // by partition, 0 for the whole volume; guarded by mu
+	old   []*mounted       // those that others took the place of, while they are closed; guarded by mu
+	until time.Time        // nothing is lent before, for the pool's owner to get a turn; guarded by mu
 }
 
 // openContent opens a volume and recognises what is on it, where a peek has not
@@ -105,96 +95,6 @@ func (c *content) recognised(ctx context.Context) (probe.Result, error) {
 	defer c.mu.Unlock()
 	c.found, c.foundErr, c.foundAt = found, err, time.Now()
 	return found, err
-}
-
-// fs is the filesystem at a root in the volume. What is wrong with it is its
-// own error: the volume stays open, and its bytes can be read.
-func (c *content) fs(ctx context.Context, r *fsRoot) (volfs.FS, error) {
-	c.mu.Lock()
-	m := c.fss[r.part]
-	c.mu.Unlock()
-	if m != nil && c.holds(ctx, r, m) {
-		return m.wait(ctx)
-	}
-	next := &mounted{at: time.Now()}
-	next.flight = newFlight[volfs.FS]()
-	c.mu.Lock()
-	now := c.fss[r.part]
-	if now != nil && now != m { // somebody else was quicker
-		c.mu.Unlock()
-		return now.wait(ctx)
-	}
-	if now != nil {
-		c.old = append(c.old, now)
-	}
-	c.fss[r.part] = next
-	c.mu.Unlock()
-	next.start(ctx, func(ctx context.Context) (volfs.FS, error) { return c.mount(ctx, r, next) })
-	return next.wait(ctx)
-}
-
-// opened is the filesystem at a partition, 0 for the whole volume, where it is open and
-// cannot change; otherwise nil.
-func (c *content) opened(part int) volfs.FS {
-	c.mu.Lock()
-	m := c.fss[part]
-	c.mu.Unlock()
-	if m == nil {
-		return nil
-	}
-	select {
-	case <-m.done:
-		if m.by.live == "" {
-			return m.value
-		}
-	default:
-	}
-	return nil
-}
-
-// holds tells whether what was mounted is still what lies there. Of a volume that
-// somebody may be writing to, what was read a while ago need not be true any
-// more; whoever still uses the filesystem read then keeps it.
-func (c *content) holds(ctx context.Context, r *fsRoot, m *mounted) bool {
-	select {
-	case <-m.done:
-	default:
-		return true
-	}
-	if m.err != nil {
-		return time.Since(m.at) <= fresh // it may have a passing cause
-	}
-	if m.by.live == "" && !r.live() {
-		return true
-	}
-	if m.by.engine != EngineKernel {
-		return time.Since(m.at) <= fresh
-	}
-	if m.by.live == LiveSnapshot {
-		return c.tree.opts.Live == LiveSnapshot || !c.mountedSince(ctx, r, m)
-	}
-	now, err := c.tree.engine(ctx, r, m.fstype)
-	return err == nil && now.engine == EngineKernel && now.user == m.by.user
-}
-
-// mountedSince tells whether a volume that is shown by a snapshot, because nobody
-// had it mounted where that can be reached, has another user now, or is mounted. It
-// looks once in a while.
-func (c *content) mountedSince(ctx context.Context, r *fsRoot, m *mounted) bool {
-	last := m.looked.Load()
-	if now := time.Since(m.at); now-time.Duration(last) <= fresh || !m.looked.CompareAndSwap(last, int64(now)) {
-		return false
-	}
-	now, err := c.tree.engine(ctx, r, m.fstype)
-	if err != nil || now.user != m.by.user {
-		return true
-	}
-	fs, err := c.tree.openMounted(ctx, now, r, volfs.Info{Type: m.fstype})
-	if err != nil {
-		return false
-	}
-	fs.Close()
-	return true
 }
 
 // mount begins to read the filesystem at a root.
@@ -279,6 +179,16 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 	if m.by, err = c.tree.engine(ctx, r, m.fstype); err != nil {
 		return nil, err
 	}
+	if m.by.orDirect != "" {
+		fs, err := openDirect(ctx, m.fstype, at, found)
+		if err == nil && !c.tree.replays(fs.Info()) {
+			m.by.readDirectly()
+			return fs, nil
+		}
+		if err == nil {
+			fs.Close()
+		}
+	}
 	if m.by.engine == EngineKernel {
 		lies, err := c.extent(r.part)
 		if err != nil {
@@ -311,16 +221,6 @@ func readsDirectly(fstype string) bool {
 	return fstype == "ext2" || fstype == "ext3" || fstype == "ext4"
 }
 
-// drop takes a filesystem for one that does not hold any more.
-func (c *content) drop(part int, fs volfs.FS) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if m := c.fss[part]; m != nil && m.value == fs {
-		c.old = append(c.old, m)
-		delete(c.fss, part)
-	}
-}
-
 // revoke has whoever still reads what was lent for it read errors, also past the
 // tree.
 func (c *content) revoke(ctx context.Context) error {
@@ -340,15 +240,15 @@ func (c *content) revoke(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// shared tells whether a filesystem of it is lent from a pool that somebody else
-// has active. While it is, they cannot delete the volume, nor deactivate the pool.
-func (c *content) shared() bool {
+// hasSnapshot reports whether a temporary snapshot is there for a filesystem of it: as long
+// as it is, the owner cannot deactivate the pool.
+func (c *content) hasSnapshot() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.fss {
 		select {
 		case <-m.done:
-			if m.by.engine == EngineKernel && m.by.shared && m.by.live != LiveBind {
+			if m.by.live == LiveSnapshot {
 				return true
 			}
 		default:
@@ -376,13 +276,11 @@ func (c *content) shown() (Live, bool) {
 // Close closes the filesystems and the device.
 func (c *content) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	all := append(slices.Collect(maps.Values(c.fss)), c.old...)
+	c.mu.Unlock()
 	var errs []error
-	for _, m := range append(slices.Collect(maps.Values(c.fss)), c.old...) {
-		if <-m.done; m.value != nil {
-			errs = append(errs, m.value.Close())
-		}
+	for _, m := range all {
+		errs = append(errs, m.close())
 	}
-	errs = append(errs, c.device.Close())
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.device.Close())...)
 }

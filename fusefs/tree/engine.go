@@ -7,8 +7,10 @@ import (
 	"os"
 	"syscall"
 
+	"thintree/meta"
 	"thintree/thin"
 	"thintree/thin/lend"
+	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
 
@@ -16,9 +18,10 @@ import (
 // kernel, which activates the volume for it and mounts it.
 type Engine string
 
-// The engines. EngineAuto is the kernel where the pool is active in it, so that
-// it is this host's own; otherwise direct: what lies on a disk image is nothing to
-// hand to the kernel unasked.
+// The engines. EngineAuto is direct for what this process reads and needs no journal
+// replayed, so that no owner of a pool is disturbed. For the rest it is the kernel, if the
+// pool is active in it, so that it is this host's own: what lies on a disk image is nothing
+// to hand to the kernel unasked.
 const (
 	EngineAuto   Engine = "auto"
 	EngineKernel Engine = "kernel"
@@ -43,8 +46,9 @@ const (
 type Kernel interface {
 	// Users tells who has which device of a pool active.
 	Users(ctx context.Context, metadata string) (map[uint32]lend.User, error)
-	// Watch calls changed whenever that may have changed, until ctx is done.
-	Watch(ctx context.Context, changed func()) error
+	// Watch calls changed whenever that may have changed, until ctx is done. unseen says
+	// that a device has come and gone before it could be seen whose it was.
+	Watch(ctx context.Context, changed func(unseen bool)) error
 	// Lend activates a device read-only, and its pool with it unless data is "";
 	// LendSnapshot a temporary snapshot of it. done waits until it has gone, once
 	// nothing uses it.
@@ -58,6 +62,9 @@ type Kernel interface {
 	// were got have their names. Revoke has whoever still uses one read errors.
 	Lent(ctx context.Context, metadata string, id uint32) (names []string, err error)
 	Revoke(ctx context.Context, name string) error
+	// Suspended is the pool, or the device of an id in it, that somebody has suspended: what
+	// is read of it waits. It is "" if none is.
+	Suspended(ctx context.Context, metadata string, id uint32) (device string, err error)
 	// Sweep removes what processes that were killed have left, once nobody uses it.
 	Sweep(ctx context.Context) error
 	Close() error
@@ -70,7 +77,17 @@ type choice struct {
 	live   Live      // "" where nobody may be writing
 	user   lend.User // who has it active
 	shared bool      // somebody else has the pool active
+	// orDirect says why this process reads what the kernel otherwise would, if it can and
+	// no journal has to be replayed; "" if it is not to.
+	orDirect string
 }
+
+// readDirectly makes the choice for orDirect.
+func (c *choice) readDirectly() { c.engine, c.why, c.orDirect = EngineDirect, c.orDirect, "" }
+
+// replays reports whether a filesystem has a journal that the kernel is to replay: this
+// process does not.
+func (t *Tree) replays(fs volfs.Info) bool { return fs.Dirty && t.opts.Journal != JournalSkip }
 
 // engine chooses for a filesystem of a type, by blkid's name.
 func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, error) {
@@ -84,7 +101,8 @@ func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, er
 		}
 		return choice{engine: EngineDirect, why: why}, nil
 	}
-	users, err := t.opts.Kernel.Users(ctx, r.vol.pool.record.Metadata)
+	metadata, _ := r.vol.pool.reader.Paths()
+	users, err := t.opts.Kernel.Users(ctx, metadata)
 	active := err == nil
 	if err != nil && !errors.Is(err, thin.ErrNotActive) {
 		return choice{}, err
@@ -107,6 +125,8 @@ func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, er
 		c.why = "it is in use as " + c.user.Name
 	case c.live != "":
 		c.engine, c.why = EngineKernel, "it is in use as "+c.user.Name
+	case active && r.vol.record().State == meta.StateDeleted:
+		c.why = "its owner is about to delete it"
 	case active && c.user.Name != "":
 		c.engine, c.why = EngineKernel, "the pool is active, and nobody has "+c.user.Name+" open to write to it"
 	case active:
@@ -118,6 +138,9 @@ func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, er
 	}
 	if c.engine == EngineDirect && c.live != "" {
 		c.live = LiveDisk
+	}
+	if c.engine == EngineKernel && c.live == "" && t.opts.Engine == EngineAuto && readsDirectly(fstype) {
+		c.orDirect = c.why + ", and thintree reads " + fstype + " itself without activating anything"
 	}
 	return c, nil
 }

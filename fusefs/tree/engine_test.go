@@ -3,11 +3,13 @@ package tree
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"sync"
 	"syscall"
 	"testing"
 
+	"thintree/meta"
 	"thintree/thin"
 	"thintree/thin/lend"
 )
@@ -29,7 +31,7 @@ func (k *kernel) Users(context.Context, string) (map[uint32]lend.User, error) {
 	return k.users, nil
 }
 
-func (*kernel) Watch(ctx context.Context, _ func()) error {
+func (*kernel) Watch(ctx context.Context, _ func(bool)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -50,6 +52,8 @@ func (*kernel) Scratch(context.Context, *os.File) (*os.File, func() error, error
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
+func (*kernel) Suspended(context.Context, string, uint32) (string, error) { return "", nil }
+
 func (*kernel) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
 func (*kernel) Revoke(context.Context, string) error                   { return nil }
 func (*kernel) Sweep(context.Context) error                            { return nil }
@@ -69,82 +73,67 @@ func TestEngineServesWhatItMay(t *testing.T) {
 		fstype string
 		engine Engine
 		live   Live
+		direct bool // if no journal has to be replayed
 		err    error
 	}{
-		"an image":                       {Options{Engine: EngineAuto}, nil, "ext4", EngineDirect, "", nil},
-		"an image, by the kernel":        {Options{Engine: EngineKernel}, nil, "ext4", EngineKernel, "", nil},
-		"an idle volume":                 {Options{Engine: EngineAuto}, idle, "xfs", EngineKernel, "", nil},
-		"an idle volume, directly":       {Options{Engine: EngineDirect}, idle, "xfs", EngineDirect, "", nil},
-		"what the kernel does not read":  {Options{Engine: EngineKernel}, idle, "zfs_member", EngineDirect, "", nil},
-		"a metadata snapshot":            {Options{Engine: EngineAuto, HeldRoot: true}, idle, "ext4", EngineDirect, "", nil},
-		"in use by readers only":         {Options{Engine: EngineAuto}, readOnly, "ext4", EngineKernel, "", nil},
-		"active and not open":            {Options{Engine: EngineAuto}, unopened, "ext4", EngineKernel, "", nil},
-		"in use":                         {Options{Engine: EngineAuto}, running, "ext4", EngineKernel, LiveAuto, nil},
-		"in use, through its mount":      {Options{Engine: EngineAuto, Live: LiveBind}, running, "ext4", EngineKernel, LiveBind, nil},
-		"in use, by a snapshot":          {Options{Engine: EngineAuto, Live: LiveSnapshot}, running, "ext4", EngineKernel, LiveSnapshot, nil},
-		"in use, as it lies":             {Options{Engine: EngineAuto, Live: LiveDisk}, running, "ext4", EngineDirect, LiveDisk, nil},
-		"in use, left out":               {Options{Engine: EngineAuto, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, syscall.EBUSY},
-		"in use, directly":               {Options{Engine: EngineDirect}, running, "ext4", EngineDirect, LiveDisk, nil},
-		"in use, left out also directly": {Options{Engine: EngineDirect, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, syscall.EBUSY},
-		"in use, unread by the kernel":   {Options{Engine: EngineAuto}, running, "zfs_member", EngineDirect, LiveDisk, nil},
+		"an image":                         {Options{Engine: EngineAuto}, nil, "ext4", EngineDirect, "", false, nil},
+		"an image, by the kernel":          {Options{Engine: EngineKernel}, nil, "ext4", EngineKernel, "", false, nil},
+		"an idle volume":                   {Options{Engine: EngineAuto}, idle, "xfs", EngineKernel, "", false, nil},
+		"an idle volume, directly":         {Options{Engine: EngineDirect}, idle, "xfs", EngineDirect, "", false, nil},
+		"what the kernel does not read":    {Options{Engine: EngineKernel}, idle, "zfs_member", EngineDirect, "", false, nil},
+		"a metadata snapshot":              {Options{Engine: EngineAuto, HeldRoot: true}, idle, "ext4", EngineDirect, "", false, nil},
+		"an idle volume that is read here": {Options{Engine: EngineAuto}, idle, "ext4", EngineKernel, "", true, nil},
+		"an idle volume, by the kernel":    {Options{Engine: EngineKernel}, idle, "ext4", EngineKernel, "", false, nil},
+		"in use by readers only":           {Options{Engine: EngineAuto}, readOnly, "ext4", EngineKernel, "", true, nil},
+		"active and not open":              {Options{Engine: EngineAuto}, unopened, "ext4", EngineKernel, "", true, nil},
+		"in use":                           {Options{Engine: EngineAuto}, running, "ext4", EngineKernel, LiveAuto, false, nil},
+		"in use, through its mount":        {Options{Engine: EngineAuto, Live: LiveBind}, running, "ext4", EngineKernel, LiveBind, false, nil},
+		"in use, by a snapshot":            {Options{Engine: EngineAuto, Live: LiveSnapshot}, running, "ext4", EngineKernel, LiveSnapshot, false, nil},
+		"in use, as it lies":               {Options{Engine: EngineAuto, Live: LiveDisk}, running, "ext4", EngineDirect, LiveDisk, false, nil},
+		"in use, left out":                 {Options{Engine: EngineAuto, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, false, syscall.EBUSY},
+		"in use, directly":                 {Options{Engine: EngineDirect}, running, "ext4", EngineDirect, LiveDisk, false, nil},
+		"in use, left out also directly":   {Options{Engine: EngineDirect, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, false, syscall.EBUSY},
+		"in use, unread by the kernel":     {Options{Engine: EngineAuto}, running, "zfs_member", EngineDirect, LiveDisk, false, nil},
 	} {
 		if test.opts.Live == "" {
 			test.opts.Live = LiveAuto
 		}
 		test.opts.Kernel = &kernel{users: test.users}
 		tree := &Tree{opts: test.opts}
-		r := &fsRoot{vol: &volume{identity: identity{pool: &pool{}, deviceID: id}}}
-		got, err := tree.engine(t.Context(), r, test.fstype)
-		if got.engine != test.engine || got.live != test.live || !errors.Is(err, test.err) || err == nil && got.why == "" {
+		got, err := tree.engine(t.Context(), someVolume(t, id), test.fstype)
+		if got.engine != test.engine || got.live != test.live || (got.orDirect != "") != test.direct || !errors.Is(err, test.err) || err == nil && got.why == "" {
 			t.Errorf("%s: %s %q (%s), %v; want %s %q, %v", name, got.engine, got.live, got.why, err, test.engine, test.live, test.err)
 		}
 	}
 }
 
-func TestEngineWithoutDeviceMapperIsDirect(t *testing.T) {
+// someVolume is a volume of a pool that is there.
+func someVolume(t *testing.T, id uint32) *fsRoot {
+	t.Helper()
+	p, err := openPool(t.Context(), smallPool(t), Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.close() })
+	v := &volume{identity: identity{pool: p, deviceID: id}}
+	v.newest.Store(&meta.Volume{})
+	return &fsRoot{vol: v}
+}
+
+func TestVolumeThatItsOwnerDeletesIsNotLent(t *testing.T) {
 	t.Parallel()
-	r := &fsRoot{vol: &volume{identity: identity{pool: &pool{}}}}
-	got, err := (&Tree{opts: Options{Engine: EngineAuto}}).engine(t.Context(), r, "ext4")
-	if err != nil || got.engine != EngineDirect {
+	r := someVolume(t, 7)
+	r.vol.newest.Store(&meta.Volume{State: meta.StateDeleted})
+	tree := &Tree{opts: Options{Engine: EngineAuto, Live: LiveAuto, Kernel: &kernel{users: map[uint32]lend.User{}}}}
+	if got, err := tree.engine(t.Context(), r, "xfs"); err != nil || got.engine != EngineDirect {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestUsageCountsActivations(t *testing.T) {
+func TestEngineWithoutDeviceMapperIsDirect(t *testing.T) {
 	t.Parallel()
-	const id = 7
-	writer := map[uint32]lend.User{id: {Name: "w", Writable: true}}
-	k := &kernel{users: map[uint32]lend.User{}}
-	p := &pool{}
-	for i, step := range []struct {
-		users map[uint32]lend.User
-		err   error
-		inUse bool
-		begun int
-	}{
-		{map[uint32]lend.User{}, nil, false, 0},
-		{map[uint32]lend.User{id: {Name: "r"}}, nil, true, 1},
-		{writer, nil, true, 1},
-		{map[uint32]lend.User{}, nil, false, 1},
-		{writer, nil, true, 2},
-		{writer, nil, true, 2},
-		{nil, errors.New("cannot be asked"), true, 2}, // then nobody knows
-		{map[uint32]lend.User{}, nil, false, 2},
-		{writer, nil, true, 3},
-	} {
-		k.mu.Lock()
-		k.users, k.err = step.users, step.err
-		k.mu.Unlock()
-		before := p.usage.activations(id)
-		moved := p.observe(t.Context(), k)
-		if got := p.usage.activations(id); p.usage.inUse(id) != step.inUse || got != step.begun || moved != (got != before) {
-			t.Errorf("step %d: in use %v, began %d times, moved %v", i, p.usage.inUse(id), got, moved)
-		}
-	}
-	if !p.usage.moved.Load() {
-		t.Error("the view is not told")
-	}
-	if !(&usage{}).inUse(id) {
-		t.Error("what was never looked at is taken for idle")
+	got, err := (&Tree{opts: Options{Engine: EngineAuto}}).engine(t.Context(), someVolume(t, 7), "ext4")
+	if err != nil || got.engine != EngineDirect {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -43,13 +43,15 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 		return fmt.Errorf("%.300q: no such volume: the folder volumes has their names: %w", name, syscall.ENOENT)
 	}
 	// Also what was shown of its device before, or is by another source, and is open.
+	metadata, _ := v.pool.reader.Paths()
 	of := func(other *volume) bool {
-		return other.pool.record.Metadata == v.pool.record.Metadata && other.deviceID == v.deviceID
+		theirs, _ := other.pool.reader.Paths()
+		return theirs == metadata && other.deviceID == v.deviceID
 	}
 	var before []string
 	if t.opts.Kernel != nil {
 		var err error
-		if before, err = t.opts.Kernel.Lent(ctx, v.pool.record.Metadata, v.deviceID); err != nil {
+		if before, err = t.opts.Kernel.Lent(ctx, metadata, v.deviceID); err != nil {
 			return err
 		}
 	}
@@ -66,7 +68,8 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 // evictMapped ends what has files of a closed volume mapped: some of the devices that
 // were lent for it are still there then.
 func (t *Tree) evictMapped(ctx context.Context, v *volume, before []string, lazy bool) error {
-	now, err := t.opts.Kernel.Lent(ctx, v.pool.record.Metadata, v.deviceID)
+	metadata, _ := v.pool.reader.Paths()
+	now, err := t.opts.Kernel.Lent(ctx, metadata, v.deviceID)
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,13 @@ type File struct {
 
 	passed bool // see Pass; guarded by leases.mu
 
-	mu     sync.RWMutex // held to read by who uses bytes
+	ino volfs.Ino  // on the disk, of a file in a filesystem
+	was volfs.Attr // what it was when it was opened; zero if its filesystem stays what it is
+
+	mu     sync.RWMutex // held to read by callers that use bytes
 	bytes  volfs.File
-	closed bool // bytes are; guarded by mu
+	from   *mounted // what bytes are closed with; nil if they are not; guarded by mu
+	closed bool     // bytes are; guarded by mu
 }
 
 // Open opens a file for reading: EISDIR for a folder, EINVAL for what cannot be
@@ -62,15 +66,12 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Kept: !r.live(), tree: t, root: r, lease: l, where: fmt.Sprintf("%s: inode %d", r, id.ino())}
+	f := &File{Kept: !r.live(), tree: t, root: r, lease: l, ino: id.ino(), where: fmt.Sprintf("%s: inode %d", r, id.ino())}
 	if id.ino() == rawIno {
 		f.where = r.String() + ": raw"
 		f.bytes, err = l.content.raw(r.part)
 	} else {
-		var fs volfs.FS
-		if fs, err = l.content.fs(ctx, r); err == nil {
-			f.bytes, err = fs.Open(ctx, id.ino())
-		}
+		err = l.content.with(ctx, r, func(m *mounted, fs volfs.FS) error { return f.open(ctx, m, fs) })
 	}
 	if err != nil {
 		t.leases.release(l)
@@ -95,21 +96,59 @@ func notFile(where string, fileType uint32) error {
 	return fmt.Errorf("%s: %w", where, syscall.EINVAL)
 }
 
+// open opens the file in a filesystem.
+func (f *File) open(ctx context.Context, m *mounted, fs volfs.FS) (err error) {
+	if f.bytes, err = fs.Open(ctx, f.ino); err != nil {
+		return err
+	}
+	f.from = nil
+	if m.by.live == LiveBind {
+		return nil // it stays true when the owner's mount is given back
+	}
+	if m.takesTurns() || f.root.live() {
+		if f.was, err = fs.Stat(ctx, f.ino); err != nil {
+			return errors.Join(err, f.bytes.Close())
+		}
+	}
+	f.from = m
+	m.add(f)
+	return nil
+}
+
+// reopen opens the file in the filesystem that its volume has now, in place of one that was
+// given back. It is stale if it has changed since it was opened.
+func (f *File) reopen(ctx context.Context, old *mounted) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || f.from != old {
+		return nil
+	}
+	return f.lease.content.with(ctx, f.root, func(m *mounted, fs volfs.FS) error {
+		was := f.was
+		now, err := fs.Stat(ctx, f.ino)
+		if err != nil && !errors.Is(err, syscall.ENOENT) {
+			return err
+		}
+		if now.Atime = was.Atime; err != nil || now != was {
+			return fmt.Errorf("it was changed since it was opened: %w", syscall.ESTALE)
+		}
+		return f.open(ctx, m, fs)
+	})
+}
+
 // ReadAt reads as io.ReaderAt does. ESTALE means that the volume is no longer
 // what it was when the file was opened.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
+func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if f.root != nil {
 		if err := f.tree.stillThere(context.Background(), f.root); err != nil {
 			return 0, err
 		}
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.closed {
-		return 0, fmt.Errorf("%s: %w", f.where, errEvicted)
-	}
-	n, err := f.bytes.ReadAt(p, off)
-	if err != nil && !errors.Is(err, io.EOF) {
+	err = f.with(func(bytes volfs.File) error {
+		n, err = bytes.ReadAt(p, off)
+		return err
+	})
+	if err != nil && !errors.Is(err, io.EOF) && f.where != "" {
 		err = fmt.Errorf("%s: at byte %d: %w", f.where, off+int64(n), err)
 	}
 	return n, err
@@ -122,13 +161,39 @@ func (f *File) NextData(off int64) (int64, error) { return f.seek(off, volfs.Fil
 // NextHole is described at NextData.
 func (f *File) NextHole(off int64) (int64, error) { return f.seek(off, volfs.File.NextHole) }
 
-func (f *File) seek(off int64, next func(volfs.File, int64) (int64, error)) (int64, error) {
+func (f *File) seek(off int64, next func(volfs.File, int64) (int64, error)) (at int64, err error) {
+	err = f.with(func(bytes volfs.File) error {
+		at, err = next(bytes, off)
+		return err
+	})
+	return at, err
+}
+
+// with calls use with the file's bytes, which are opened anew if their filesystem was given
+// back.
+func (f *File) with(use func(volfs.File) error) error {
+	for {
+		done, from, err := f.tryWith(use)
+		if done {
+			return err
+		}
+		if err := f.reopen(context.Background(), from); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *File) tryWith(use func(volfs.File) error) (done bool, from *mounted, err error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	if f.closed {
-		return 0, fmt.Errorf("%s: %w", f.where, errEvicted)
+	switch {
+	case f.closed:
+		return true, nil, errEvicted
+	case f.from == nil:
+		return true, nil, use(f.bytes)
 	}
-	return next(f.bytes, off)
+	done, err = f.from.use(func(volfs.FS) error { return use(f.bytes) })
+	return done, f.from, err
 }
 
 // Close closes the file.
@@ -149,6 +214,9 @@ func (f *File) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+	if f.from != nil {
+		return f.from.closeFile(f)
+	}
 	return f.bytes.Close()
 }
 

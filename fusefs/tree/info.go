@@ -120,6 +120,9 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 			return VolumeInfo{}, err
 		}
 	}
+	if by.orDirect != "" && p.fs != nil && !p.fs.opened {
+		by.readDirectly()
+	}
 	i.Engine, i.EngineWhy, i.InUseAs, i.LiveShown = by.engine, by.why, by.user.Name, by.live
 	if shown, ok := t.leases.shown(v); ok {
 		i.LiveShown = shown

@@ -84,16 +84,18 @@ func (t *Tree) openMounted(ctx context.Context, c choice, r *fsRoot, info volfs.
 
 // mountLent borrows the volume, or a snapshot of it, and mounts it.
 func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r *fsRoot, sizeBytes int64, at extent, info volfs.Info) (*kernelfs.FS, error) {
-	k, p := t.opts.Kernel, r.vol.pool.record
+	k := t.opts.Kernel
+	ctx, cancel := context.WithTimeout(ctx, t.opts.OpenTimeout)
+	defer cancel()
+	metadata, data := r.vol.pool.reader.Paths()
 	var err error
 	if snapshot {
-		err = d.add(k.LendSnapshot(ctx, p.Metadata, r.vol.deviceID, sizeBytes))
+		err = d.add(k.LendSnapshot(ctx, metadata, r.vol.deviceID, sizeBytes))
 	} else {
-		data := p.Data
 		if shared && t.opts.Engine != EngineKernel {
 			data = "" // a pool that has gone since is not to be activated
 		}
-		err = d.add(k.Lend(ctx, p.Metadata, data, r.vol.deviceID, sizeBytes))
+		err = d.add(k.Lend(ctx, metadata, data, r.vol.deviceID, sizeBytes))
 	}
 	if err == nil && at.length != sizeBytes {
 		err = d.add(k.Part(ctx, d.top, at.offset, at.length))

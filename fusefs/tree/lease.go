@@ -238,10 +238,9 @@ func (ls *leases) rest(l *lease) (closeNow bool) {
 	return false
 }
 
-// sharedIdle is how long a volume stays open at most that is lent from a pool of
-// somebody else: they cannot delete it meanwhile. To open it again takes some ten
-// milliseconds.
-const sharedIdle = 3 * time.Second
+// snapshotIdle is how long a volume stays open at most that is shown by a temporary
+// snapshot in its owner's pool.
+const snapshotIdle = 3 * time.Second
 
 // passing is how long a volume stays open that was only looked at: who is about to walk
 // into it has had the kernel ask that before.
@@ -252,8 +251,8 @@ func (ls *leases) idleOf(l *lease) time.Duration {
 	if l.passed {
 		return passing
 	}
-	if ls.idle > sharedIdle && l.content.shared() {
-		return sharedIdle
+	if (ls.idle <= 0 || ls.idle > snapshotIdle) && l.content.hasSnapshot() {
+		return snapshotIdle
 	}
 	return ls.idle
 }
@@ -329,6 +328,20 @@ func (ls *leases) holds(v *volume) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	return ls.held[v] != nil
+}
+
+// anyPassed reports whether a file is read past the tree, so that its readers do not ask.
+func (ls *leases) anyPassed() bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, l := range ls.held {
+		for f := range l.files {
+			if f.passed {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // abandon closes a volume that is not what it was any more, or nothing. Who has files

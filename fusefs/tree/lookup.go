@@ -163,11 +163,11 @@ func (r *fsRoot) shown(id NodeID, a volfs.Attr) volfs.Attr {
 	return a
 }
 
-// live tells whether the volume may change: somebody has it active, for all that is
-// known.
+// live reports whether the volume may change, or may have changed since it became what it
+// is here: see usage.
 func (r *fsRoot) live() bool {
 	p := r.vol.pool
-	return p.reader.Live() && p.usage.inUse(r.vol.deviceID)
+	return p.reader.Live() && p.usage.changing(r.vol.deviceID, r.vol.signs)
 }
 
 // diskIno is the inode number on the disk of a node.
@@ -216,18 +216,17 @@ func (t *Tree) withFS(ctx context.Context, r *fsRoot, use func(volfs.FS) error) 
 		return err
 	}
 	defer t.leases.release(l)
-	fs, err := l.content.fs(ctx, r)
-	if err != nil {
-		return err
+	for again := false; ; again = true {
+		var used *mounted
+		err := l.content.with(ctx, r, func(m *mounted, fs volfs.FS) error {
+			used = m
+			return use(fs)
+		})
+		if again || !errors.Is(err, kernelfs.ErrNotMounted) {
+			return err
+		}
+		if used != nil { // its owner has unmounted it
+			l.content.drop(r.part, used)
+		}
 	}
-	err = use(fs)
-	if !errors.Is(err, kernelfs.ErrNotMounted) {
-		return err
-	}
-	// Who had it mounted has unmounted it.
-	l.content.drop(r.part, fs)
-	if fs, err = l.content.fs(ctx, r); err != nil {
-		return err
-	}
-	return use(fs)
 }

@@ -36,6 +36,9 @@ type fsPeek struct {
 	inner peekedFolder
 	// unmounted says that the filesystem was cleanly unmounted, as far as is known.
 	unmounted bool
+	// opened says that it was read from an open volume: a journal had to be replayed, or
+	// this process does not read the filesystem.
+	opened bool
 	// entries are those of the root folder where the kernel reads the volume, which
 	// takes a while at first; nil where they are not known.
 	entries []volfs.DirEntry
@@ -170,6 +173,9 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek,
 		return nil, fmt.Errorf("%s: %w", r, err)
 	}
 	defer fs.Close()
+	if by.orDirect != "" && !t.replays(fs.Info()) {
+		by.readDirectly()
+	}
 	if by.engine == EngineDirect {
 		return peekFS(ctx, fs, inner)
 	}
@@ -189,7 +195,9 @@ func (t *Tree) peekOpened(ctx context.Context, r *fsRoot) (f *fsPeek, err error)
 		defer t.leases.passBy(r.vol)
 	}
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		f, err = peekMounted(ctx, fs, r.vol.record().Root)
+		if f, err = peekMounted(ctx, fs, r.vol.record().Root); err == nil {
+			f.opened = true
+		}
 		return err
 	})
 	return f, err

@@ -18,6 +18,7 @@ type pool struct {
 	index  int // among all pools, in the order of the sources; -1 before it has one
 	reader *thin.PoolReader
 	usage  usage
+	active atomic.Bool // in the kernel, by somebody else, when that was last looked at
 
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
@@ -56,8 +57,7 @@ func (p *pool) refresh(ctx context.Context, k Kernel) (changed bool, err error) 
 		return false, err
 	}
 	p.observe(ctx, k)
-	changed = p.usage.moved.Swap(false) || changed
-	if !changed && !p.stale {
+	if !changed && !p.stale && !p.usage.moved.Load() {
 		return false, nil
 	}
 	p.stale = true
@@ -65,13 +65,15 @@ func (p *pool) refresh(ctx context.Context, k Kernel) (changed bool, err error) 
 		return false, err
 	}
 	p.stale = false
+	p.usage.moved.Store(false)
 	return true, nil
 }
 
 // list reads which devices the pool has.
 func (p *pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
-	if st, err := os.Stat(p.record.Metadata); err == nil {
+	metadata, _ := p.reader.Paths()
+	if st, err := os.Stat(metadata); err == nil {
 		l.when = st.ModTime().UnixNano()
 	}
 	for d, err := range p.reader.Devices(ctx) {
@@ -86,6 +88,7 @@ func (p *pool) list(ctx context.Context) error {
 		l.devices[d.ID] = d
 	}
 	p.listing.Store(l)
+	p.usage.seeRoots(l.devices)
 	return nil
 }
 

@@ -21,7 +21,6 @@ type Dir struct {
 
 	root  *fsRoot // of a folder in a volume
 	lease *lease  // nil where that is not open
-	fs    volfs.FS
 }
 
 // DirEntry is one entry of a folder.
@@ -85,12 +84,11 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	if err != nil {
 		return nil, err
 	}
-	d := &Dir{tree: t, id: id, root: r, lease: l}
-	if d.fs, err = l.content.fs(ctx, r); err != nil {
-		d.Close()
+	if _, err := l.content.current(ctx, r); err != nil {
+		t.leases.release(l)
 		return nil, err
 	}
-	return d, nil
+	return &Dir{tree: t, id: id, root: r, lease: l}, nil
 }
 
 // ReadDir calls emit for each entry after the one with the cookie (0: from the
@@ -101,36 +99,49 @@ func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(
 		d.list(cookie, attrs, emit)
 		return nil
 	}
-	dir := d.root.diskIno(d.id, d.fs)
-	if r, ok := d.fs.(volfs.AttrReader); ok && attrs {
-		return r.ReadDirAttrs(ctx, dir, cookie, func(e volfs.DirEntry, attr *volfs.Attr) bool {
-			return d.emit(ctx, e, d.fs.Root(), attr, attrs, emit)
+	return d.lease.content.with(ctx, d.root, func(_ *mounted, fs volfs.FS) error {
+		dir := d.root.diskIno(d.id, fs)
+		if r, ok := fs.(volfs.AttrReader); ok && attrs {
+			return r.ReadDirAttrs(ctx, dir, cookie, func(e volfs.DirEntry, attr *volfs.Attr) bool {
+				return d.emit(ctx, fs, e, attr, attrs, emit)
+			})
+		}
+		return fs.ReadDir(ctx, dir, cookie, func(e volfs.DirEntry) bool {
+			return d.emit(ctx, fs, e, nil, attrs, emit)
 		})
-	}
-	return d.fs.ReadDir(ctx, dir, cookie, func(e volfs.DirEntry) bool {
-		return d.emit(ctx, e, d.fs.Root(), nil, attrs, emit)
 	})
 }
 
-// emit calls to with an entry of a folder in a volume.
-func (d *Dir) emit(ctx context.Context, e volfs.DirEntry, root volfs.Ino, attr *volfs.Attr, attrs bool, to func(DirEntry) bool) bool {
-	out := DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
-	id, err := d.root.fileID(e.Ino, root)
-	if err != nil {
+// emit calls to with an entry of a folder in a filesystem.
+func (d *Dir) emit(ctx context.Context, fs volfs.FS, e volfs.DirEntry, attr *volfs.Attr, attrs bool, to func(DirEntry) bool) bool {
+	out, ok := d.root.dirEntry(e, fs.Root())
+	if !ok {
 		return to(out)
 	}
-	out.Ino = d.root.inodeNumber(id)
 	if attrs && attr == nil && e.Name != "." && e.Name != ".." {
-		// An inode that cannot be read is told of to who asks for it.
-		if a, err := d.fs.Stat(ctx, e.Ino); err == nil {
+		// An inode that cannot be read is an error for the caller that asks for it.
+		if a, err := fs.Stat(ctx, e.Ino); err == nil {
 			attr = &a
 		}
 	}
 	if attr != nil {
+		id, _ := d.root.fileID(e.Ino, fs.Root())
 		full := d.root.entry(id, *attr)
 		out.Entry = &full
 	}
 	return to(out)
+}
+
+// dirEntry is an entry of a folder in a filesystem with that root. It is not ok, and lacks
+// the inode number, if that cannot be shown.
+func (r *fsRoot) dirEntry(e volfs.DirEntry, root volfs.Ino) (out DirEntry, ok bool) {
+	out = DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
+	id, err := r.fileID(e.Ino, root)
+	if err != nil {
+		return out, false
+	}
+	out.Ino = r.inodeNumber(id)
+	return out, true
 }
 
 // Close ends the listing.

@@ -39,41 +39,57 @@ func (r *fsRoot) rootListing(cookie uint64) *rootListing {
 // the end of the listing the filesystem in it is opened, for who will walk on.
 func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
-	d.lease, d.fs = t.opened(r)
+	d.lease = t.leases.joinOpen(r.vol)
 	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) {
 		first := cookie &^ peekedCookie
-		if d.fs == nil && first == uint64(len(l.entries)) {
+		used := d.withOpen(func(fs volfs.FS) {
+			l.each(first, func(e volfs.DirEntry) bool { return d.emit(ctx, fs, e, nil, attrs, emit) })
+		})
+		if used {
+			return
+		}
+		if first == uint64(len(l.entries)) {
 			t.openSoon(r)
 		}
-		for i := first; i < uint64(len(l.entries)); i++ {
-			e := l.entries[i]
-			e.Cookie = peekedCookie + i + 1
-			if !d.emit(ctx, e, l.root, nil, attrs && d.fs != nil, emit) {
-				return
-			}
-		}
+		l.each(first, func(e volfs.DirEntry) bool {
+			out, _ := r.dirEntry(e, l.root)
+			return emit(out)
+		})
 	}
 	return d
 }
 
-// opened is the filesystem at a root where it is open: nothing is waited for.
-func (t *Tree) opened(r *fsRoot) (*lease, volfs.FS) {
-	l := t.leases.joinOpen(r.vol)
-	if l == nil {
-		return nil, nil
+// each calls emit with the entries from one on, until that is false.
+func (l *rootListing) each(first uint64, emit func(volfs.DirEntry) bool) {
+	for i := first; i < uint64(len(l.entries)); i++ {
+		e := l.entries[i]
+		if e.Cookie = peekedCookie + i + 1; !emit(e) {
+			return
+		}
 	}
-	if fs := l.content.opened(r.part); fs != nil {
-		return l, fs
+}
+
+// withOpen calls use with the folder's filesystem if that is open: nothing is waited for.
+func (d *Dir) withOpen(use func(volfs.FS)) (used bool) {
+	if d.lease == nil {
+		return false
 	}
-	t.leases.release(l)
-	return nil, nil
+	m := d.lease.content.open(d.root.part)
+	if m == nil {
+		return false
+	}
+	used, _ = m.use(func(fs volfs.FS) error {
+		use(fs)
+		return nil
+	})
+	return used
 }
 
 // openSoon opens the filesystem at a root, unless somebody does, or it would have to
 // wait for others. There is one at a time that is opened so.
 func (t *Tree) openSoon(r *fsRoot) {
 	t.leases.soon(r.vol, func(ctx context.Context, l *lease) {
-		_, _ = l.content.fs(ctx, r) // who walks on is told why not
+		_, _ = l.content.current(ctx, r) // the caller that walks on is told why not
 	})
 }
 

@@ -36,7 +36,7 @@ func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {
 	source := &named{name: "named", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)}}}
 	k := &slowKernel{kernel: kernel{users: map[uint32]lend.User{}}, asked: make(chan struct{}), let: make(chan struct{})}
 	tree, err := New(t.Context(), []meta.Source{source}, Options{
-		MaxActive: 1, OpenTimeout: time.Second, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler),
+		MaxActive: 1, OpenTimeout: time.Second, Engine: EngineKernel, Kernel: k, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,79 +2,176 @@ package tree
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"thintree/thin"
+	"thintree/thin/lend"
+	"thintree/thin/pdata"
 )
 
-// usage is which devices of an active pool somebody else has active: read-only
-// ones too, as that can change without a sign. What nobody has cannot change.
+// usage is what is known of who changes the devices of a pool. While somebody else has
+// a device active it can change without a sign. What nobody has active cannot, and what
+// is told of it may be kept for ever. Each sign that a device has changed hands, or
+// contents, is counted; a volume of another count is another volume:
+//
+//   - an activation by somebody else began, ended, or took the place of another one;
+//   - nobody has the device active, and yet its mapping root is another one than it was;
+//   - a device-mapper device came and went before anybody could see which it was.
 type usage struct {
-	mu    sync.Mutex
-	known bool            // it is; otherwise any may be active; guarded by mu
-	users map[uint32]bool // guarded by mu
-	begun map[uint32]int  // how often that began; guarded by mu
+	mu      sync.Mutex
+	known   bool                 // users are; otherwise any device may be active; guarded by mu
+	users   map[uint32]lend.User // guarded by mu
+	changes map[uint32]int       // signs of change, by device; guarded by mu
+	unseen  int                  // signs that may be of any device; guarded by mu
+	ended   map[uint32]time.Time // when the last activation of a device ended; guarded by mu
+	roots   map[uint32]uint64    // the mapping roots of settled devices that nobody has active; guarded by mu
 
-	moved atomic.Bool // it began since the view was made
+	moved atomic.Bool // there was a sign since the view was made
 }
 
-func (u *usage) inUse(id uint32) bool {
+// settling is how long a device is taken to be changing after its last activation: the
+// kernel writes new mappings down within a second of when they were made.
+const settling = 2 * time.Second
+
+// changing reports whether a device may be changing, or has changed since its signs were
+// counted.
+func (u *usage) changing(id uint32, counted int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return !u.known || u.users[id]
+	return !u.known || u.active(id) || u.changes[id]+u.unseen != counted
 }
 
-func (u *usage) activations(id uint32) int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.begun[id]
-}
-
-// observe looks who has devices of the pool active, and tells whether somebody
-// has begun to.
-func (p *pool) observe(ctx context.Context, k Kernel) (moved bool) {
-	if k == nil {
-		return false
+// active reports whether somebody has a device active, or had so just now. Called with
+// mu held.
+func (u *usage) active(id uint32) bool {
+	if _, ok := u.users[id]; ok {
+		return true
 	}
-	users, err := k.Users(ctx, p.record.Metadata)
-	u := &p.usage
+	at, ok := u.ended[id]
+	return ok && time.Since(at) < settling
+}
+
+// signs counts the signs of change of a device.
+func (u *usage) signs(id uint32) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	// Where the pool is not active, and its reader has it that it is, the next look
-	// tells.
-	if u.known = err == nil; err != nil {
-		return false
+	return u.changes[id] + u.unseen
+}
+
+// changed counts a sign of a device. Called with mu held.
+func (u *usage) changed(id uint32) {
+	if u.changes == nil {
+		u.changes, u.ended = make(map[uint32]int), make(map[uint32]time.Time)
 	}
+	u.changes[id]++
+	u.moved.Store(true)
+}
+
+// see takes note of who has devices active now. Of the first look nobody knows what was
+// before it.
+func (u *usage) see(users map[uint32]lend.User) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	before := u.users
-	u.users = make(map[uint32]bool, len(users))
-	for id := range users {
-		u.users[id] = true
-		if before != nil && !before[id] {
-			if u.begun == nil {
-				u.begun = make(map[uint32]int)
-			}
-			u.begun[id]++
-			moved = true
+	u.known, u.users = true, maps.Clone(users)
+	if before == nil {
+		return
+	}
+	for id, now := range users {
+		if was, ok := before[id]; !ok || !was.Same(now) {
+			u.changed(id)
 		}
 	}
-	if moved {
-		u.moved.Store(true)
+	for id := range before {
+		if _, ok := users[id]; !ok {
+			u.changed(id)
+			u.ended[id] = time.Now()
+		}
 	}
-	return moved
 }
 
+// lose takes note that nobody can tell who has devices active: mostly because the pool
+// is not.
+func (u *usage) lose() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.known = false
+}
+
+// seeRoots compares the mapping roots of devices with those that they had.
+func (u *usage) seeRoots(devices map[uint32]pdata.DeviceDetails) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before := u.roots
+	u.roots = make(map[uint32]uint64, len(devices))
+	for id, d := range devices {
+		if !d.InMappings || u.known && u.active(id) {
+			continue
+		}
+		u.roots[id] = d.MappingRoot
+		if was, ok := before[id]; ok && was != d.MappingRoot {
+			u.changed(id)
+		}
+	}
+}
+
+// seeUnseen takes note of a device that came and went unseen.
+func (u *usage) seeUnseen() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.unseen++
+	u.moved.Store(true)
+}
+
+// observe looks who has devices of the pool active. If the owner has just deactivated
+// the pool, it lets go of the devices that the pool lies on: the owner wants to deactivate
+// these next.
+func (p *pool) observe(ctx context.Context, k Kernel) {
+	if k == nil {
+		return
+	}
+	metadata, _ := p.reader.Paths()
+	users, err := k.Users(ctx, metadata)
+	if err == nil {
+		p.usage.see(users)
+		p.active.Store(true)
+		return
+	}
+	// If the pool is not active, but its reader has seen it so, the next look tells.
+	p.usage.lose()
+	if errors.Is(err, thin.ErrNotActive) && p.active.Swap(false) {
+		p.reader.Yield(afterOwner)
+	}
+}
+
+// afterOwner is how long the devices that a pool lies on are left alone after its owner
+// has deactivated it.
+const afterOwner = 2 * time.Second
+
 // watch looks at the pools whenever device-mapper devices come or go, until ctx is
-// done: also while nobody asks for anything, as what was told holds until then.
+// done: also while nobody asks for anything, as what was told holds until then. It reads
+// nothing of a pool then, unless files are read past the tree: their readers do not ask.
 func (t *Tree) watch(ctx context.Context) {
-	look := func() {
+	look := func(unseen bool) {
 		moved := false
 		for _, s := range t.view.Load().parts {
 			for _, p := range s.pools {
-				moved = p.observe(ctx, t.opts.Kernel) || moved
+				if unseen {
+					p.usage.seeUnseen()
+				}
+				p.observe(ctx, t.opts.Kernel)
+				moved = moved || p.usage.moved.Load()
 			}
 		}
-		if moved {
+		switch {
+		case t.leases.anyPassed():
 			t.lookNow(ctx)
+		case moved:
+			t.layOutAgain()
 		}
 	}
 	for ctx.Err() == nil {
@@ -86,4 +183,11 @@ func (t *Tree) watch(ctx context.Context) {
 		case <-time.After(fresh):
 		}
 	}
+}
+
+// layOutAgain makes a new view of what is known.
+func (t *Tree) layOutAgain() {
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	t.view.Store(t.buildView())
 }

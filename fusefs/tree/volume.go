@@ -37,8 +37,8 @@ type identity struct {
 	creationTime uint32
 	// epoch is the pool's: see thin.PoolReader.Epoch.
 	epoch int
-	// activations counts how often somebody else has activated it.
-	activations int
+	// signs counts the signs that it changed hands or contents: see usage.
+	signs int
 }
 
 func identityOf(p *pool, record *meta.Volume) identity {
@@ -46,7 +46,7 @@ func identityOf(p *pool, record *meta.Volume) identity {
 	return identity{
 		pool: p, name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,
 		transaction: d.TransactionID, creationTime: d.CreationTime, epoch: p.reader.Epoch(),
-		activations: p.usage.activations(record.DeviceID),
+		signs: p.usage.signs(record.DeviceID),
 	}
 }
 

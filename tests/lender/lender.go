@@ -12,24 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
+	"thintree/thin"
 	"thintree/thin/lend"
 	"thintree/thin/loop"
 )
 
-// Lender is a kernel in which every pool is active, and nobody uses a volume of
-// it. It gives, by device id, the paths of images, each for a loop device of its
+// Lender is a kernel in which no pool is active. It gives, by device id, the paths of images, each for a loop device of its
 // own at each lending, or of block devices, which are lent themselves.
 type Lender map[uint32]string
 
 var _ tree.Kernel = Lender{}
 
-// Users tells that the pool is active and nobody uses it.
+// Users tells that nobody has the pool active.
 func (Lender) Users(context.Context, string) (map[uint32]lend.User, error) {
-	return map[uint32]lend.User{}, nil
+	return nil, thin.ErrNotActive
 }
 
 // Watch waits: nothing changes.
-func (Lender) Watch(ctx context.Context, _ func()) error {
+func (Lender) Watch(ctx context.Context, _ func(bool)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -79,6 +79,9 @@ func (Lender) Scratch(context.Context, *os.File) (*os.File, func() error, error)
 
 // Lent lists nothing: loop devices have no names.
 func (Lender) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
+
+// Suspended tells that nothing is.
+func (Lender) Suspended(context.Context, string, uint32) (string, error) { return "", nil }
 
 // Revoke does nothing: nobody ever comes whom it would be for.
 func (Lender) Revoke(context.Context, string) error { return nil }

@@ -31,6 +31,7 @@ type OnDemand struct {
 	used  time.Time   // when the last user let go of it; guarded by mu
 	yield bool        // it is to be closed with its last user; guarded by mu
 	ended bool        // it was closed for good; guarded by mu
+	until time.Time   // it is not opened again before; guarded by mu
 }
 
 // opening is a file that is being opened, or is open.
@@ -109,10 +110,12 @@ func (o *OnDemand) NextHole(off int64) (at int64, err error) {
 	return at, err
 }
 
-// Yield closes it now, or with its last reader. The next reader opens it again.
-func (o *OnDemand) Yield() {
+// Yield closes it now, or with its last reader, and leaves it closed for a while. Readers
+// who come meanwhile wait.
+func (o *OnDemand) Yield(pause time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.until = time.Now().Add(pause)
 	if o.users > 0 {
 		o.yield = true
 		return
@@ -125,7 +128,7 @@ func (o *OnDemand) Close() error {
 	o.mu.Lock()
 	o.ended = true
 	o.mu.Unlock()
-	o.Yield()
+	o.Yield(0)
 	return nil
 }
 
@@ -154,7 +157,9 @@ func (o *OnDemand) acquire() (*File, error) {
 	if now == nil {
 		now = &opening{done: make(chan struct{})}
 		o.open = now
+		pause := time.Until(o.until)
 		go func() {
+			time.Sleep(pause)
 			now.file, now.err = o.reopen()
 			close(now.done)
 		}()

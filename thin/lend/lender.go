@@ -39,25 +39,27 @@ func (l *Lender) Close() error { return l.kernel.Close() }
 // writes to the device meanwhile, through another activation, need not be seen;
 // [Lender.Users] tells whether there is one.
 //
+// A pool that somebody has suspended is waited for until ctx is done; then the error is EIO.
+//
 // The file is called as the device is. That goes with its last user; done, which is
 // called when the file is closed and what was mounted from it unmounted, waits for
 // that: the kernel does it by itself, but later.
 func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
 	s := l.state(metadata)
-	until := time.Now().Add(longestSuspended)
-	for try := 0; ; {
+	for try := 0; ; try++ {
 		f, done, err = l.lend(ctx, s, metadata, data, id, sizeBytes)
-		switch tries := l.tries(ctx, s, err); {
-		case tries == untilResumed && time.Now().After(until):
-			return nil, nil, fmt.Errorf("the pool has been suspended for %v: %w", longestSuspended, unix.EBUSY)
+		tries := l.tries(ctx, s, err)
+		switch {
 		case tries == untilResumed:
-		case try < tries:
-			try++
-		default:
+			try = 0
+		case try >= tries:
 			return f, done, err
 		}
 		select {
 		case <-ctx.Done():
+			if tries == untilResumed {
+				return nil, nil, fmt.Errorf("its pool is suspended: %w", unix.EIO)
+			}
 			return nil, nil, ctx.Err()
 		case <-time.After(pause):
 		}
@@ -65,10 +67,8 @@ func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, siz
 }
 
 const (
-	// longestSuspended is how long a pool is waited for that somebody has suspended.
-	// A change of its table takes milliseconds.
-	longestSuspended = 5 * time.Second
-	untilResumed     = -1
+	// untilResumed is as often as ctx allows.
+	untilResumed = -1
 	// triesOfPassing is how often a pool is looked for again that goes, or comes, just
 	// now.
 	triesOfPassing = 20

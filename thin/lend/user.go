@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ import (
 type User struct {
 	Name   string // of the device-mapper device, "" where nobody has it active
 	Number uint64 // its device number, as unix.Mkdev makes it
+	// Sequence tells a device from one that had its name and number before: the kernel's
+	// diskseq. It is 0 before Linux 5.15.
+	Sequence uint64
 	// Writable says that it can be written to, Open that somebody has it open: a
 	// filesystem on it is mounted, for the most.
 	Writable, Open bool
@@ -25,6 +29,11 @@ type User struct {
 
 // Writing tells whether somebody can be writing to the device now.
 func (u User) Writing() bool { return u.Writable && u.Open }
+
+// Same reports whether two looks saw the same activation.
+func (u User) Same(other User) bool {
+	return u.Name == other.Name && u.Number == other.Number && u.Sequence == other.Sequence
+}
 
 // Still tells whether the device of that number is still the one of that name:
 // numbers are given to new devices at once.
@@ -116,10 +125,23 @@ func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users
 	}
 	users = make(map[uint32]User)
 	for _, d := range list {
-		u := User{Name: d.Name, Number: d.Number, Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0}
+		u := User{
+			Name: d.Name, Number: d.Number, Sequence: sequence(d.Number),
+			Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0,
+		}
 		if had := users[d.ID]; !had.Writing() {
 			users[d.ID] = u
 		}
 	}
 	return p, users, nil
+}
+
+// sequence is the diskseq of a block device, 0 if the kernel does not tell it.
+func sequence(number uint64) uint64 {
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/diskseq", unix.Major(number), unix.Minor(number)))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	return n
 }

@@ -11,7 +11,7 @@ import (
 
 // Watch calls changed whenever a device-mapper device has come or gone that was
 // not lent, until ctx is done: what [Lender.Users] tells may be another thing then.
-func (l *Lender) Watch(ctx context.Context, changed func()) error {
+func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	before := map[dm.Listed]bool{} // whether each has a table
@@ -28,7 +28,7 @@ func (l *Lender) Watch(ctx context.Context, changed func()) error {
 			if !maps.Equal(before, now) {
 				before = now
 				l.forget()
-				changed()
+				changed(false)
 			}
 			if whole || time.Now().After(until) {
 				return

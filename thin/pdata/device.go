@@ -25,9 +25,13 @@ type DeviceDetails struct {
 	SnapshottedTime uint32 // and when a snapshot was last taken of it
 
 	// InMappings and InDetails tell in which of the device tree and the device
-	// details the id is, as far as they can be read. Where InDetails is false,
-	// nothing is known but the ID.
+	// details the id is, as far as they can be read. If InDetails is false, nothing is
+	// known but the ID and the MappingRoot.
 	InMappings, InDetails bool
+	// MappingRoot is the metadata block in which the device's mapping tree begins, 0 if
+	// InMappings is false. The kernel never writes to a block of a committed tree: what
+	// maps another block, or no block any more, has another root.
+	MappingRoot uint64
 }
 
 func (d *DeviceDetails) parse(p []byte) {
@@ -68,8 +72,10 @@ func (m *Metadata) Device(ctx context.Context, id uint32) (DeviceDetails, error)
 
 func (v *view) device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	d := DeviceDetails{ID: id}
-	_, inMappings, mappingsErr := v.lookup(ctx, v.deviceTree(), uint64(id))
-	d.InMappings = inMappings
+	root, inMappings, mappingsErr := v.lookup(ctx, v.deviceTree(), uint64(id))
+	if d.InMappings = inMappings; inMappings {
+		d.MappingRoot = le.Uint64(root)
+	}
 	p, inDetails, detailsErr := v.lookup(ctx, v.detailsTree(), uint64(id))
 	if inDetails {
 		d.parse(p)
@@ -138,12 +144,15 @@ func (v *view) devices(ctx context.Context, from uint64) (devicesPart, error) {
 		}
 		part.addDamage(mappings.takeDamage(id), from)
 		part.addDamage(details.takeDamage(id), from)
-		_, inMappings := mappings.take(id)
+		root, inMappings := mappings.take(id)
 		p, inDetails := details.take(id)
 		if !inMappings && !inDetails {
 			continue
 		}
 		d := DeviceDetails{ID: uint32(id), InMappings: inMappings}
+		if inMappings {
+			d.MappingRoot = le.Uint64(root)
+		}
 		if inDetails {
 			d.parse(p)
 		}

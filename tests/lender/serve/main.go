@@ -53,7 +53,7 @@ func run() error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	t, err := tree.New(context.Background(), []meta.Source{pool.New(args[0], args[1], args[2])}, tree.Options{
-		Idle: *idle, MaxActive: 4, OpenTimeout: 10 * time.Second, Engine: tree.EngineAuto, Kernel: lent, Log: log,
+		Idle: *idle, MaxActive: 4, OpenTimeout: 10 * time.Second, Engine: tree.EngineKernel, Kernel: lent, Log: log,
 	})
 	if err != nil {
 		return err
