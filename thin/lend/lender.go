@@ -23,6 +23,7 @@ type Lender struct {
 
 	mu     sync.Mutex
 	states map[string]*state // by the path of a pool's metadata; guarded by mu
+	lent   map[dm.Disk]bool  // see keepMade; guarded by mu
 }
 
 // New makes one over a Kernel, which it closes.
@@ -174,6 +175,7 @@ func (l *Lender) stack(ctx context.Context, t dm.Target, readOnly bool) (f *os.F
 // leave opens an active device, and has it go with its last user. The file has the
 // device's name.
 func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.File, done func() error, err error) {
+	l.makes(number)
 	fd, err := unix.Open(dm.NodePath(number), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		err = &os.PathError{Op: "open", Path: dm.NodePath(number), Err: err}

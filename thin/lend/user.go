@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/dm"
 )
 
 // User is who has a device active, beside those to whom it was lent.
@@ -126,7 +126,7 @@ func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users
 	users = make(map[uint32]User)
 	for _, d := range list {
 		u := User{
-			Name: d.Name, Number: d.Number, Sequence: sequence(d.Number),
+			Name: d.Name, Number: d.Number, Sequence: dm.DiskOf(d.Number).Sequence,
 			Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0,
 		}
 		if had := users[d.ID]; !had.Writing() {
@@ -134,14 +134,4 @@ func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users
 		}
 	}
 	return p, users, nil
-}
-
-// sequence is the diskseq of a block device, 0 if the kernel does not tell it.
-func sequence(number uint64) uint64 {
-	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/diskseq", unix.Major(number), unix.Minor(number)))
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
-	return n
 }

@@ -9,26 +9,33 @@ import (
 	"thintree/thin/dm"
 )
 
-// Watch calls changed whenever a device-mapper device has come or gone that was
-// not lent, until ctx is done: what [Lender.Users] tells may be another thing then.
+// Watch calls changed whenever a device-mapper device has come or gone that was not lent,
+// until ctx is done: what [Lender.Users] tells may be another thing then. unseen says that
+// one has come, and has gone again before it could be seen which it was.
 func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	before := map[dm.Listed]bool{} // whether each has a table
+	w := watcher{lender: l, before: map[dm.Listed]bool{}, seen: map[dm.Disk]bool{}}
+	var err error
+	if w.disks, err = dm.WatchNewDisks(); err != nil {
+		return err
+	}
+	defer w.disks.Close()
+	l.keepMade(true)
+	defer l.keepMade(false)
 	var failed error
-	err := l.kernel.DM().WatchAll(ctx, func() {
+	err = l.kernel.DM().WatchAll(ctx, func() {
 		// A device that is made runs only some moments later, without an event.
 		for until := time.Now().Add(longestMaking); ; time.Sleep(making) {
-			now, whole, err := l.others(ctx, before)
+			differs, unseen, whole, err := w.look(ctx)
 			if err != nil {
 				failed = err
 				stop()
 				return
 			}
-			if !maps.Equal(before, now) {
-				before = now
+			if differs || unseen {
 				l.forget()
-				changed(false)
+				changed(unseen)
 			}
 			if whole || time.Now().After(until) {
 				return
@@ -45,29 +52,110 @@ const (
 	making        = 5 * time.Millisecond
 )
 
-// others lists the devices that were not lent, with whether they have a table, and
-// tells whether all have. Of those that had one before it is known.
-func (l *Lender) others(ctx context.Context, before map[dm.Listed]bool) (now map[dm.Listed]bool, whole bool, err error) {
-	list, err := l.kernel.DM().List(ctx)
+// watcher is what was seen of the devices of others.
+type watcher struct {
+	lender *Lender
+	disks  *dm.NewDisks
+	before map[dm.Listed]bool // whether each had a table
+	seen   map[dm.Disk]bool   // those of which the kernel has not told yet that they came
+}
+
+// look looks at the devices of others. differs says that they are not those of the look
+// before, unseen that one came and went in between, whole that all have a table.
+func (w *watcher) look(ctx context.Context) (differs, unseen, whole bool, err error) {
+	// Before the list: what came afterwards is told at the next look.
+	came, unseen, err := w.disks.Take()
 	if err != nil {
-		return nil, false, err
+		return false, false, false, err
 	}
-	now, whole = make(map[dm.Listed]bool, len(list)), true
+	now, all, whole, err := w.list(ctx)
+	if err != nil {
+		return false, false, false, err
+	}
+	for _, d := range came {
+		if lent := w.lender.made(d); !lent && !w.seen[d] && all[d.Number] != d {
+			unseen = true
+		}
+		delete(w.seen, d)
+		if all[d.Number] == d {
+			delete(all, d.Number)
+		}
+	}
+	for d, runs := range now {
+		if disk, ok := all[d.Number]; ok && runs && !w.before[d] {
+			w.seen[disk] = true
+		}
+	}
+	differs = !maps.Equal(w.before, now)
+	w.before = now
+	return differs, unseen, whole, nil
+}
+
+// list lists the devices that were not lent, with whether they have a table, and reports
+// whether all have. Of those that had one before it is known. all are the disks of all
+// devices, by number.
+func (w *watcher) list(ctx context.Context) (now map[dm.Listed]bool, all map[uint64]dm.Disk, whole bool, err error) {
+	client := w.lender.kernel.DM()
+	list, err := client.List(ctx)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	now, all, whole = make(map[dm.Listed]bool, len(list)), make(map[uint64]dm.Disk), true
 	for _, d := range list {
+		runs := w.before[d]
+		if !runs {
+			all[d.Number] = dm.DiskOf(d.Number)
+		}
 		if isLent(d.Name) {
 			continue
 		}
-		runs := before[d]
 		if !runs {
-			info, err := l.kernel.DM().Info(ctx, d.Name)
+			info, err := client.Info(ctx, d.Name)
 			if err != nil && !errors.Is(err, dm.ErrNotFound) {
-				return nil, false, err
+				return nil, nil, false, err
 			}
 			runs = err == nil && info.Active
 		}
 		now[d], whole = runs, whole && runs
 	}
-	return now, whole, nil
+	return now, all, whole, nil
+}
+
+// maxMade is how many disks are remembered that were lent and of which the kernel has not
+// told yet that they came.
+const maxMade = 4096
+
+// keepMade says whether disks that are lent are remembered, until the kernel has told that
+// they came.
+func (l *Lender) keepMade(keep bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lent = nil
+	if keep {
+		l.lent = map[dm.Disk]bool{}
+	}
+}
+
+// makes takes note of a disk that is lent, before it can go.
+func (l *Lender) makes(number uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lent == nil {
+		return
+	}
+	if len(l.lent) == maxMade { // those whose message was read before they were noted
+		clear(l.lent)
+	}
+	l.lent[dm.DiskOf(number)] = true
+}
+
+// made reports whether a disk that came was lent, and forgets it.
+func (l *Lender) made(d dm.Disk) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.lent[d]
+	delete(l.lent, d)
+	return was
 }
 
 // forget has all pools looked at again.
