@@ -41,7 +41,7 @@ func TestNothingOldIsShown(t *testing.T) {
 			device := fmt.Sprintf("/dev/mapper/new-%d", id)
 			sh(t, fmt.Sprintf("dmsetup create new-%d --table '0 %d thin /dev/mapper/pool %[1]d'", id, engineSectors))
 			mnt := t.TempDir()
-			sh(t, fmt.Sprintf("mkfs.%s -q %s && mount %[2]s %s && echo '%[4]s' >%[3]s/a; umount %[3]s; dmsetup remove %s", fstype, device, mnt, roundText(0), filepath.Base(device)))
+			sh(t, fmt.Sprintf("mkfs.%s -q %s && mount %[2]s %s && echo '%[4]s' >%[3]s/a; umount %[3]s; dmsetup remove %[5]s", fstype, device, mnt, roundText(0), filepath.Base(device)))
 		}
 		names := writeText(t, fmt.Sprintf("1 %d ext4\n2 %[1]d xfs\n", engineSectors))
 		tree := mountTree(t, "--names", names, "pool:"+p.metadataFile+","+p.dataFile)

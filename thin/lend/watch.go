@@ -27,15 +27,14 @@ func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	err = l.kernel.DM().WatchAll(ctx, func() {
 		// A device that is made runs only some moments later, without an event.
 		for until := time.Now().Add(longestMaking); ; time.Sleep(making) {
-			differs, unseen, whole, err := w.look(ctx)
+			whole, err := w.look(ctx, func(unseen bool) {
+				l.forget()
+				changed(unseen)
+			})
 			if err != nil {
 				failed = err
 				stop()
 				return
-			}
-			if differs || unseen {
-				l.forget()
-				changed(unseen)
 			}
 			if whole || time.Now().After(until) {
 				return
@@ -60,35 +59,48 @@ type watcher struct {
 	seen   map[dm.Disk]bool   // those of which the kernel has not told yet that they came
 }
 
-// look looks at the devices of others. differs says that they are not those of the look
-// before, unseen that one came and went in between, whole that all have a table.
-func (w *watcher) look(ctx context.Context) (differs, unseen, whole bool, err error) {
-	// Before the list: what came afterwards is told at the next look.
+// look looks at the devices of others, and calls changed if they are not those of the look
+// before. whole says that all have a table.
+func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bool, err error) {
+	// Before the list: what comes afterwards is told at the next look.
 	came, unseen, err := w.disks.Take()
 	if err != nil {
-		return false, false, false, err
+		return false, err
 	}
 	now, all, whole, err := w.list(ctx)
 	if err != nil {
-		return false, false, false, err
+		return false, err
 	}
+	told := make(map[dm.Disk]bool, len(came))
 	for _, d := range came {
 		if lent := w.lender.made(d); !lent && !w.seen[d] && all[d.Number] != d {
 			unseen = true
 		}
 		delete(w.seen, d)
-		if all[d.Number] == d {
-			delete(all, d.Number)
-		}
+		told[d] = true
 	}
+	var runNow []dm.Disk
 	for d, runs := range now {
 		if disk, ok := all[d.Number]; ok && runs && !w.before[d] {
-			w.seen[disk] = true
+			runNow = append(runNow, disk)
+			if !told[disk] {
+				w.seen[disk] = true
+			}
 		}
 	}
-	differs = !maps.Equal(w.before, now)
+	differs := !maps.Equal(w.before, now)
 	w.before = now
-	return differs, unseen, whole, nil
+	if differs || unseen {
+		changed(unseen)
+	}
+	// One that has gone by now went perhaps before changed could see whose it was.
+	for _, d := range runNow {
+		if dm.DiskOf(d.Number) != d {
+			changed(true)
+			break
+		}
+	}
+	return whole, nil
 }
 
 // list lists the devices that were not lent, with whether they have a table, and reports
