@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -280,7 +281,11 @@ func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add
 	mu.Lock()
 	defer mu.Unlock()
 	left = true
-	if err != nil && !added {
+	if err != nil && (!added || errors.Is(err, syscall.ESTALE)) { // then nothing that was added holds
+		if errors.Is(err, syscall.ENOENT) {
+			// Its owner has removed the folder. Of ENOENT libraries make the end of a listing.
+			err = fmt.Errorf("%w: %v", syscall.ESTALE, err)
+		}
 		return s.status("readdir", err)
 	}
 	// After an error the kernel comes again for what follows the last entry,

@@ -44,7 +44,7 @@ func (t *Tree) openContent(ctx context.Context, v *volume) (*content, error) {
 		c = &content{tree: t, device: v.laterDevice(p.sizeBytes), found: p.found, fss: make(map[int]*mounted)}
 	} else if c, err = t.readContent(ctx, v, func(sizeBytes int64) (device, error) { return v.openDevice(ctx, sizeBytes) }); err != nil {
 		t.log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
-		return nil, err
+		return nil, unread(err)
 	}
 	v.pool.opens.Add(1)
 	t.log.Debug("opened a volume", "volume", v.name, "holds", holds(c.found))
@@ -101,11 +101,11 @@ func (c *content) recognised(ctx context.Context) (probe.Result, error) {
 func (c *content) mount(ctx context.Context, r *fsRoot, m *mounted) (volfs.FS, error) {
 	at, found, err := c.probe(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, unread(err)
 	}
 	fs, err := c.openFS(ctx, r, at, found, m)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r, err)
+		return nil, fmt.Errorf("%s: %w", r, unread(err))
 	}
 	return fs, nil
 }
@@ -231,8 +231,8 @@ func (c *content) revoke(ctx context.Context) error {
 	for _, m := range all {
 		select {
 		case <-m.done:
-			if fs, ok := m.value.(lentFS); ok {
-				errs = append(errs, c.tree.opts.Kernel.Revoke(ctx, fs.lent.lowest))
+			if fs, ok := m.value.(onLent); ok {
+				errs = append(errs, c.tree.opts.Kernel.Revoke(ctx, fs.device()))
 			}
 		default:
 		}

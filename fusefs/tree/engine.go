@@ -54,6 +54,9 @@ type Kernel interface {
 	// nothing uses it.
 	Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
 	LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
+	// LendPieces lends what a device consists of, if its pool is active. still is an error
+	// unless that is where it was.
+	LendPieces(ctx context.Context, metadata string, pieces []thin.Piece) (f *os.File, done func() error, still func(context.Context) error, err error)
 	// Part activates a part of a device that was lent, Scratch one over it that can
 	// be written to, and loses it.
 	Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error)
@@ -105,7 +108,7 @@ func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, er
 	users, err := t.opts.Kernel.Users(ctx, metadata)
 	active := err == nil
 	if err != nil && !errors.Is(err, thin.ErrNotActive) {
-		return choice{}, err
+		return choice{}, unread(err)
 	}
 	c := choice{engine: EngineDirect, user: users[r.vol.deviceID], shared: active}
 	if c.user.Writing() {

@@ -40,6 +40,10 @@ func (*kernel) Lend(context.Context, string, string, uint32, int64) (*os.File, f
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
+func (*kernel) LendPieces(context.Context, string, []thin.Piece) (*os.File, func() error, func(context.Context) error, error) {
+	return nil, nil, nil, syscall.EOPNOTSUPP
+}
+
 func (*kernel) LendSnapshot(context.Context, string, uint32, int64) (*os.File, func() error, error) {
 	return nil, nil, syscall.EOPNOTSUPP
 }

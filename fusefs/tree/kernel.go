@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"syscall"
 	"time"
 
 	"thintree/thin"
+	"thintree/thin/lend"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 	"thintree/volfs/probe"
@@ -53,6 +52,9 @@ func (t *Tree) openKernel(ctx context.Context, c choice, r *fsRoot, sizeBytes in
 	if d.top != nil {
 		d.top.Close() // what is mounted holds it
 	}
+	if err == nil && d.still != nil {
+		return checkedFS{lentFS{mounted, d}}, live, nil
+	}
 	if err == nil {
 		return lentFS{mounted, d}, live, nil
 	}
@@ -89,12 +91,19 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 	defer cancel()
 	metadata, data := r.vol.pool.reader.Paths()
 	var err error
-	if snapshot {
+	switch {
+	case snapshot:
 		err = d.add(k.LendSnapshot(ctx, metadata, r.vol.deviceID, sizeBytes))
-	} else {
-		if shared && t.opts.Engine != EngineKernel {
+	case shared:
+		if t.opts.Engine != EngineKernel {
 			data = "" // a pool that has gone since is not to be activated
 		}
+		if err = t.lendPieces(ctx, d, r, metadata, sizeBytes); err == nil {
+			break
+		}
+		t.log.Debug("a volume is lent as a whole", "volume", r.vol.name, "reason", err)
+		fallthrough
+	default:
 		err = d.add(k.Lend(ctx, metadata, data, r.vol.deviceID, sizeBytes))
 	}
 	if err == nil && at.length != sizeBytes {
@@ -140,43 +149,18 @@ func (r *fsRoot) unmounted() bool {
 	return p.valid(r.live()) && p.fs != nil && p.fs.unmounted
 }
 
-// lent is a stack of devices that the kernel has activated for a filesystem.
-type lent struct {
-	top    *os.File
-	lowest string         // its name
-	done   []func() error // of each, from the lowest
-}
-
-// add puts a device on the stack, which holds those below.
-func (d *lent) add(f *os.File, done func() error, err error) error {
+// lendPieces borrows what the volume consists of, and not the volume: so its owner can delete
+// it while it is read. There may be too many pieces for it, or a kernel without the targets
+// that they need.
+func (t *Tree) lendPieces(ctx context.Context, d *lent, r *fsRoot, metadata string, sizeBytes int64) error {
+	pieces, version, err := r.vol.pool.reader.Pieces(ctx, r.vol.deviceID, sizeBytes, lend.MaxPieces)
 	if err != nil {
 		return err
 	}
-	if d.top != nil {
-		d.top.Close()
-	} else {
-		d.lowest = f.Name()
+	f, done, still, err := t.opts.Kernel.LendPieces(ctx, metadata, pieces)
+	if err != nil {
+		return err
 	}
-	d.top, d.done = f, append(d.done, done)
-	return nil
-}
-
-// gone waits until all have gone, when nothing uses them any more.
-func (d *lent) gone() error {
-	var errs []error
-	for _, done := range slices.Backward(d.done) {
-		errs = append(errs, done())
-	}
-	return errors.Join(errs...)
-}
-
-// lentFS has what it lies on go with it.
-type lentFS struct {
-	*kernelfs.FS
-	lent *lent
-}
-
-func (f lentFS) Close() error {
-	err := f.FS.Close()
-	return errors.Join(err, f.lent.gone())
+	d.still = func(ctx context.Context) error { return errors.Join(version.Still(ctx), still(ctx)) }
+	return d.add(f, done, nil)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"thintree/thin"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
@@ -63,15 +64,14 @@ func (t *Tree) Lookup(ctx context.Context, dir NodeID, name string) (Entry, erro
 	var e Entry
 	err = t.withFS(ctx, r, func(fs volfs.FS) error {
 		ino, err := fs.Lookup(ctx, r.diskIno(dir, fs), name)
-		if err != nil {
-			return err
+		if errors.Is(err, syscall.ENOENT) {
+			return &MissingError{Name: name, Kept: !r.live()}
 		}
-		e, err = t.fileEntry(ctx, r, fs, ino)
+		if err == nil {
+			e, err = t.fileEntry(ctx, r, fs, ino)
+		}
 		return err
 	})
-	if errors.Is(err, syscall.ENOENT) {
-		return Entry{}, &MissingError{Name: name, Kept: !r.live()}
-	}
 	return e, err
 }
 
@@ -222,10 +222,10 @@ func (t *Tree) withFS(ctx context.Context, r *fsRoot, use func(volfs.FS) error) 
 			used = m
 			return use(fs)
 		})
-		if again || !errors.Is(err, kernelfs.ErrNotMounted) {
+		if again || !errors.Is(err, kernelfs.ErrNotMounted) && !errors.Is(err, thin.ErrChanged) {
 			return err
 		}
-		if used != nil { // its owner has unmounted it
+		if used != nil { // its owner has unmounted it, or changed it
 			l.content.drop(r.part, used)
 		}
 	}

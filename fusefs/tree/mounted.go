@@ -15,9 +15,10 @@ import (
 // is given back.
 //
 // One that is read through the kernel, from a pool that somebody else has active, is given
-// back in turns: it is there for lentTurn at most, and then not for lentPause. As long as
-// it is there the pool's owner can neither delete the volume nor deactivate the pool, and
-// nothing shows that they want to. What is open in it goes on in the next turn.
+// back in turns: it is there for lentTurn at most. If the volume is lent as a whole it is
+// then not there for lentPause: as long as it is, the pool's owner can neither delete the
+// volume nor deactivate the pool, and nothing shows that they want to. What is open in it
+// goes on in the next turn.
 type mounted struct {
 	*flight[volfs.FS]
 	at time.Time // when it was opened
@@ -168,7 +169,9 @@ func (c *content) giveBack(part int, m *mounted) {
 	if c.fss[part] == m {
 		delete(c.fss, part)
 	}
-	c.until = time.Now().Add(lentPause)
+	if _, pieces := m.value.(checkedFS); !pieces {
+		c.until = time.Now().Add(lentPause)
+	}
 	c.mu.Unlock()
 	if err != nil {
 		c.tree.log.Warn("giving a filesystem back", "error", err)

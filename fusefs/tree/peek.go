@@ -121,6 +121,7 @@ func (t *Tree) takePeek(ctx context.Context, r *fsRoot) (p *peek, err error) {
 	case errors.Is(p.err, errUnopened):
 		p.fs, p.err = t.peekOpened(ctx, r)
 	}
+	p.err = unread(p.err)
 	p.at, p.live = at, live || r.live()
 	return p, nil
 }

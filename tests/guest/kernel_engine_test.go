@@ -29,7 +29,7 @@ func TestKernelEngine(t *testing.T) {
 		before := kernelState(t)
 
 		t.Run("of an active pool", func(t *testing.T) {
-			mnt := mountTree(t, append([]string{"--idle", "2s"}, source...)...)
+			mnt := mountTree(t, append([]string{"--idle", "2s", "--engine", "kernel"}, source...)...)
 			isIdle(t, before, func() { sh(t, "ls -l "+mnt+"/volumes "+mnt+"/info && cat "+mnt+"/pools/*") })
 			for _, v := range engineVolumes {
 				// With a file open, so that it stays.

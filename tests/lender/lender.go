@@ -62,6 +62,11 @@ func gone() error { return nil }
 
 var errNotHere = errors.New("there is no device-mapper here")
 
+// LendPieces fails: nobody has the pool active.
+func (Lender) LendPieces(context.Context, string, []thin.Piece) (*os.File, func() error, func(context.Context) error, error) {
+	return nil, nil, nil, errNotHere
+}
+
 // LendSnapshot fails, as Part and Scratch do.
 func (Lender) LendSnapshot(context.Context, string, uint32, int64) (*os.File, func() error, error) {
 	return nil, nil, errNotHere

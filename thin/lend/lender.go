@@ -160,10 +160,10 @@ func (l *Lender) lendPool(ctx context.Context, metadata, data string) (*thin.Poo
 
 // stack activates a table over devices that were lent, and opens it. It holds
 // them.
-func (l *Lender) stack(ctx context.Context, t dm.Target, readOnly bool) (f *os.File, done func() error, err error) {
+func (l *Lender) stack(ctx context.Context, table []dm.Target, readOnly bool) (f *os.File, done func() error, err error) {
 	info, err := named(l.owner, func(name, uuid string) (dm.Info, error) {
 		return l.kernel.DM().Activate(ctx, dm.Spec{
-			Name: name, UUID: uuid, Table: []dm.Target{t}, ReadOnly: readOnly, Udev: dm.Hidden,
+			Name: name, UUID: uuid, Table: table, ReadOnly: readOnly, Udev: dm.Hidden,
 		})
 	})
 	if err != nil {

@@ -23,9 +23,9 @@ func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.stack(ctx, dm.Target{
+	return l.stack(ctx, []dm.Target{{
 		Length: uint64(length) / sectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/sectorBytes),
-	}, true)
+	}}, true)
 }
 
 // deviceText is the number of an open block device as a table has it.

@@ -39,10 +39,10 @@ func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done
 	}
 	defer memory.Close()
 	n := memory.Number()
-	return l.stack(ctx, dm.Target{
+	return l.stack(ctx, []dm.Target{{
 		Length: uint64(length) / sectorBytes, Type: "snapshot",
 		Params: fmt.Sprintf("%s %d:%d N %d", under, unix.Major(n), unix.Minor(n), chunkSectors),
-	}, false)
+	}}, false)
 }
 
 // memoryDisk is a loop device over memory.

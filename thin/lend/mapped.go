@@ -1,0 +1,123 @@
+package lend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin"
+	"thintree/thin/dm"
+)
+
+// MaxPieces is how many pieces a device may be in that is lent by its pieces.
+const MaxPieces = 1 << 15
+
+// LendPieces activates a device that reads the pieces of a thin device where they lie in
+// the pool's data: the thin device itself stays inactive, so its owner can delete it, and
+// the pool too. If the data lie on linear devices of device-mapper, as LVM makes them, it is
+// over what lies beneath those, so that they can be deactivated too. The pool is found by
+// the path of its metadata; the error is [thin.ErrNotActive] if it is not active.
+//
+// What is read is the thin device's own only while that stays what it was, which
+// [thin.Version.Still] tells, and the data lie where they lay, which still does. The file and
+// done are as for [Lender.Lend].
+func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
+	p, err := l.pool(ctx, l.state(metadata), metadata)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	layout, err := p.Layout(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(layout.Data, &st); err != nil {
+		return nil, nil, nil, &os.PathError{Op: "stat", Path: layout.Data, Err: err}
+	}
+	under, err := l.beneath(ctx, st.Rdev)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	still = func(ctx context.Context) error {
+		now, err := l.beneath(ctx, st.Rdev)
+		if err == nil && !slices.Equal(now, under) {
+			err = thin.ErrChanged
+		}
+		return err
+	}
+	f, done, err = l.stack(ctx, tableOf(pieces, under), true)
+	return f, done, still, err
+}
+
+// segment is a part of a pool's data: so many sectors of 512 bytes of a device, from one on.
+type segment struct {
+	sectors, from uint64
+	device        uint64 // as unix.Mkdev makes it
+}
+
+// beneath is what a block device consists of: itself, or what it is mapped to if it is a
+// linear device of device-mapper.
+func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) {
+	whole := []segment{{sectors: ^uint64(0), device: number}}
+	name, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(number), unix.Minor(number)))
+	if err != nil {
+		return whole, nil // not device-mapper's
+	}
+	_, table, err := l.kernel.DM().Table(ctx, strings.TrimSuffix(string(name), "\n"))
+	if errors.Is(err, dm.ErrNotFound) {
+		return nil, fmt.Errorf("the pool's data: %w", thin.ErrNotActive)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []segment
+	for _, t := range table {
+		var major, minor uint32
+		s := segment{sectors: t.Length}
+		if n, _ := fmt.Sscanf(t.Params, "%d:%d %d", &major, &minor, &s.from); t.Type != "linear" || n != 3 {
+			return whole, nil
+		}
+		s.device = unix.Mkdev(major, minor)
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// tableOf is the table of a device of these pieces, over what the pool's data consist of.
+func tableOf(pieces []thin.Piece, data []segment) []dm.Target {
+	table := make([]dm.Target, 0, len(pieces))
+	start := uint64(0)
+	add := func(sectors uint64, kind, params string) {
+		if sectors > 0 {
+			table = append(table, dm.Target{Start: start, Length: sectors, Type: kind, Params: params})
+			start += sectors
+		}
+	}
+	for _, p := range pieces {
+		left := uint64(p.Length) / sectorBytes
+		if p.Kind == thin.Unmapped {
+			add(left, "zero", "")
+			continue
+		}
+		from := uint64(p.Data) / sectorBytes
+		for _, s := range data {
+			if p.Kind != thin.Mapped || left == 0 {
+				break
+			}
+			if from >= s.sectors {
+				from -= s.sectors
+				continue
+			}
+			n := min(left, s.sectors-from)
+			add(n, "linear", fmt.Sprintf("%d:%d %d", unix.Major(s.device), unix.Minor(s.device), s.from+from))
+			left, from = left-n, 0
+		}
+		add(left, "error", "") // damaged, or beyond the end of the data
+	}
+	return table
+}
