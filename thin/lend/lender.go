@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ import (
 type Lender struct {
 	kernel *thin.Kernel
 	owner  func() (string, error) // this process
+	noZero atomic.Bool            // the kernel has no target for zeros
 
 	mu     sync.Mutex
 	states map[string]*state // by the path of a pool's metadata; guarded by mu

@@ -50,14 +50,44 @@ func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.
 		}
 		return err
 	}
-	f, done, err = l.stack(ctx, tableOf(pieces, under), true)
+	f, done, err = l.stackPieces(ctx, pieces, under)
 	return f, done, still, err
+}
+
+// stackPieces activates the device. Zeros are the kernel's target of that name, or if the
+// kernel has none, memory that nobody has written to.
+func (l *Lender) stackPieces(ctx context.Context, pieces []thin.Piece, under []segment) (f *os.File, done func() error, err error) {
+	if !l.noZero.Load() {
+		f, done, err = l.stack(ctx, tableOf(pieces, under, nil), true)
+		if !errors.Is(err, unix.EINVAL) {
+			return f, done, err
+		}
+	}
+	longest := int64(0)
+	for _, p := range pieces {
+		if p.Kind == thin.Unmapped {
+			longest = max(longest, p.Length)
+		}
+	}
+	memory, err := memoryDisk(ctx, max(longest, sectorBytes))
+	if err != nil {
+		return nil, nil, fmt.Errorf("memory for what has no data: %w", err)
+	}
+	defer memory.Close()
+	f, done, err = l.stack(ctx, tableOf(pieces, under, &segment{device: memory.Number()}), true)
+	l.noZero.Store(err == nil)
+	return f, done, err
 }
 
 // segment is a part of a pool's data: so many sectors of 512 bytes of a device, from one on.
 type segment struct {
 	sectors, from uint64
 	device        uint64 // as unix.Mkdev makes it
+}
+
+// at is a sector of the segment as a linear target has it.
+func (s segment) at(sector uint64) string {
+	return fmt.Sprintf("%d:%d %d", unix.Major(s.device), unix.Minor(s.device), s.from+sector)
 }
 
 // beneath is what a block device consists of: itself, or what it is mapped to if it is a
@@ -88,8 +118,9 @@ func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) 
 	return list, nil
 }
 
-// tableOf is the table of a device of these pieces, over what the pool's data consist of.
-func tableOf(pieces []thin.Piece, data []segment) []dm.Target {
+// tableOf is the table of a device of these pieces, over what the pool's data consist of, and
+// zeros, nil for the target of that name.
+func tableOf(pieces []thin.Piece, data []segment, zeros *segment) []dm.Target {
 	table := make([]dm.Target, 0, len(pieces))
 	start := uint64(0)
 	add := func(sectors uint64, kind, params string) {
@@ -100,8 +131,12 @@ func tableOf(pieces []thin.Piece, data []segment) []dm.Target {
 	}
 	for _, p := range pieces {
 		left := uint64(p.Length) / sectorBytes
-		if p.Kind == thin.Unmapped {
+		switch {
+		case p.Kind == thin.Unmapped && zeros == nil:
 			add(left, "zero", "")
+			continue
+		case p.Kind == thin.Unmapped:
+			add(left, "linear", zeros.at(0))
 			continue
 		}
 		from := uint64(p.Data) / sectorBytes
@@ -114,7 +149,7 @@ func tableOf(pieces []thin.Piece, data []segment) []dm.Target {
 				continue
 			}
 			n := min(left, s.sectors-from)
-			add(n, "linear", fmt.Sprintf("%d:%d %d", unix.Major(s.device), unix.Minor(s.device), s.from+from))
+			add(n, "linear", s.at(from))
 			left, from = left-n, 0
 		}
 		add(left, "error", "") // damaged, or beyond the end of the data

@@ -33,7 +33,7 @@ func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done
 	if err != nil {
 		return nil, nil, err
 	}
-	memory, err := memoryDisk(ctx)
+	memory, err := memoryDisk(ctx, scratchBytes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("memory to replay a journal in: %w", err)
 	}
@@ -45,15 +45,16 @@ func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done
 	}}, false)
 }
 
-// memoryDisk is a loop device over memory.
-func memoryDisk(ctx context.Context) (*loop.Device, error) {
+// memoryDisk is a loop device over memory, of a length in bytes. It is memory that is taken
+// as it is written.
+func memoryDisk(ctx context.Context, length int64) (*loop.Device, error) {
 	fd, err := unix.MemfdCreate("thintree-scratch", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	memory := os.NewFile(uintptr(fd), "scratch")
 	defer memory.Close()
-	if err := memory.Truncate(scratchBytes); err != nil {
+	if err := memory.Truncate(length); err != nil {
 		return nil, err
 	}
 	return loop.Attach(ctx, fmt.Sprintf("/proc/self/fd/%d", fd), loop.Options{})
