@@ -80,11 +80,10 @@ func TestPoolThatFails(t *testing.T) {
 		t.Run("it is replaced by errors", func(t *testing.T) {
 			table := strings.TrimSpace(sh(t, "dmsetup table pool"))
 			f.reads(t)
-			file := f.open(t, "volumes/v%d/which", f.next-1)           // has it in use
+			sh(t, "dmsetup message pool 0 'create_thin 4998'; dmsetup create user --table '0 1024 thin /dev/mapper/pool 4998'")
 			exec.Command("dmsetup", "remove", "--force", "pool").Run() // fails, but puts errors in its place
 			f.fails(t)
-			noError(t, file.Close())
-			sh(t, "dmsetup load pool --table '"+table+"'; dmsetup resume pool")
+			sh(t, "dmsetup load pool --table '"+table+"'; dmsetup resume pool; dmsetup remove user")
 			f.recovers(t)
 		})
 		t.Run("it is suspended", f.suspended)
