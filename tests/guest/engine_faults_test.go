@@ -82,7 +82,11 @@ func TestPoolThatFails(t *testing.T) {
 			f.reads(t)
 			sh(t, "dmsetup message pool 0 'create_thin 4998'; dmsetup create user --table '0 1024 thin /dev/mapper/pool 4998'")
 			exec.Command("dmsetup", "remove", "--force", "pool").Run() // fails, but puts errors in its place
-			f.fails(t)
+			// What this process reads of the pool's halves is there all the same.
+			for range 2 {
+				noError(t, inTime(t, "a volume", func() error { return f.holds(f.mnt, f.fresh()) }))
+			}
+			f.lists(t)
 			sh(t, "dmsetup load pool --table '"+table+"'; dmsetup resume pool; dmsetup remove user")
 			f.recovers(t)
 		})
@@ -240,30 +244,20 @@ func (f *faulty) recovers(t *testing.T) {
 	f.lists(t)
 }
 
-// suspended has the pool suspended for a while, as its owner does to make it longer.
+// suspended has the pool suspended for a while, as its owner does to make it longer. What this
+// process reads does not wait for the owner.
 func (f *faulty) suspended(t *testing.T) {
 	open := f.fresh() // beforehand, and not all of it read
 	_, err := os.ReadDir(fmt.Sprintf("%s/volumes/v%d", f.mnt, open))
 	noError(t, err)
 	sh(t, "dmsetup suspend pool")
-	defer sh(t, "dmsetup resume pool")
-	waits := make(chan error, 2)
 	for _, n := range []int{open, f.fresh()} {
-		go func() { waits <- f.holds(f.mnt, n) }()
+		if err := inTime(t, "a volume", func() error { return f.holds(f.mnt, n) }); err != nil {
+			t.Error(err)
+		}
 	}
 	f.lists(t)
-	impatient := exec.Command("cat", fmt.Sprintf("%s/volumes/v%d/dir/1", f.mnt, open))
-	noError(t, impatient.Start())
-	time.Sleep(200 * time.Millisecond) // for them to wait
-	noError(t, impatient.Process.Kill())
 	sh(t, "dmsetup resume pool")
-	// Before that where the kernel had not handed on its request, but not for sure.
-	if err := inTime(t, "who is killed", impatient.Wait); err == nil {
-		t.Error("who was killed ended by itself")
-	}
-	for range 2 {
-		noError(t, inTime(t, "a reader that has waited", func() error { return <-waits }))
-	}
 	f.recovers(t)
 }
 
