@@ -13,7 +13,8 @@ import (
 
 const rootIno = 2
 
-// FS is an open filesystem. It holds at most a few MiB of memory.
+// FS is an open filesystem. It holds a few MiB of memory, and up to 16 MiB while large
+// folders are listed.
 type FS struct {
 	vol         volfs.Volume
 	sb          *superblock
@@ -23,6 +24,7 @@ type FS struct {
 	lastGroup   atomic.Pointer[groupDesc] // most inodes of a folder are in one group
 	systemZones atomic.Pointer[systemZones]
 	tables      *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
+	parts       *lru.Cache[partKey, listedPart]
 	// lossy are the folders that a listing lost something of, with the reason.
 	lossy *lru.Cache[uint32, error]
 }
@@ -70,6 +72,7 @@ func (fs *FS) Info() volfs.Info {
 func (fs *FS) Close() error {
 	fs.blocks.Purge()
 	fs.tables.Purge()
+	fs.parts.Purge()
 	fs.lossy.Purge()
 	return nil
 }
