@@ -26,9 +26,12 @@
 // serves it: it needs no socket whose place and permissions would have to be right,
 // and tells who asks.
 //
-// READDIRPLUS always gives the attributes of a volume's files along. (The kernel
-// could choose, but asks for them at the beginning of a folder only, and then for
-// each of the rest on its own.)
+// READDIRPLUS always gives the attributes of a volume's files along. The kernel
+// could choose, but it chooses before the lister has looked at a file: find, tar and
+// rsync first read all names. With 40,000 files in one folder, find with their sizes
+// takes 1.3 s if the kernel chooses, since it then asks for each file on its own, and
+// 0.25 s otherwise. Names alone take 0.04 s and 0.18 s: the difference is mostly what
+// the kernel needs to make its inodes.
 //
 // Listing a folder of the views gives no attributes along (READDIRPLUS with node
 // id 0): those of a volume's root are read when somebody asks for one, not

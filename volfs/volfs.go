@@ -161,6 +161,9 @@ type Info struct {
 	Dirty bool
 	// Errors says that the filesystem has recorded errors of its own.
 	Errors bool
+	// Problem is what of it is damaged though it can be read, in words. It is empty if
+	// no damage was met when it was opened.
+	Problem string
 	// Features are its feature flags, as its own tools name them.
 	Features []string
 }

@@ -134,6 +134,8 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		i.Problem = p.err.Error()
 	case !known:
 		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
+	case p.fs != nil:
+		i.Problem = p.fs.info.Problem
 	}
 	if p.fs != nil {
 		f := p.fs.info

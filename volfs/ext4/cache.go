@@ -14,8 +14,7 @@ const (
 	blockCacheBytes = 512 << 10
 	tableCacheBytes = 512 << 10
 
-	inodeTableChunk = 16 << 10
-	lossyFolders    = 1024
+	lossyFolders = 1024
 )
 
 // blockKind tells what a block was verified to be.
@@ -55,7 +54,8 @@ func (k blockKey) damage(format string, args ...any) error {
 
 func (fs *FS) makeCaches() {
 	fs.blocks = newCache[blockKey, []byte](blockCacheBytes / fs.sb.blockSize)
-	fs.tables = newCache[int64, []byte](tableCacheBytes / max(inodeTableChunk, fs.sb.inodeSize))
+	fs.tables = newCache[int64, []byte](tableCacheBytes / int(fs.chunkSize()))
+	fs.parts = newCache[partKey, listedPart](listingParts)
 	fs.lossy = newCache[uint32, error](lossyFolders)
 }
 

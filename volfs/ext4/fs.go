@@ -13,22 +13,25 @@ import (
 
 const rootIno = 2
 
-// FS is an open filesystem. It holds at most a few MiB of memory.
+// FS is an open filesystem. It holds a few MiB of memory, and up to 16 MiB while large
+// folders are listed.
 type FS struct {
 	vol         volfs.Volume
 	sb          *superblock
 	fold        *folder
 	blocks      *lru.Cache[blockKey, []byte]
+	survey      survey
 	lastGroup   atomic.Pointer[groupDesc] // most inodes of a folder are in one group
 	systemZones atomic.Pointer[systemZones]
 	tables      *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
+	parts       *lru.Cache[partKey, listedPart]
 	// lossy are the folders that a listing lost something of, with the reason.
 	lossy *lru.Cache[uint32, error]
 }
 
 var _ volfs.FS = (*FS)(nil)
 
-// Open reads the superblock in v. The errors are a [volfs.DamageError], a
+// Open reads the superblock and the group descriptors in v. The errors are a [volfs.DamageError], a
 // [volfs.UnsupportedError] where the filesystem uses what this package does not
 // know, and those of v. The volume may be shorter than the filesystem: what
 // lies beyond its end is then EIO.
@@ -49,19 +52,27 @@ func Open(ctx context.Context, v volfs.Volume) (*FS, error) {
 		fs.fold = newFolder()
 	}
 	fs.makeCaches()
+	if err := fs.surveyGroups(ctx); err != nil {
+		return nil, err
+	}
 	return fs, nil
 }
 
 // Root is 2 in every filesystem of this kind.
 func (fs *FS) Root() volfs.Ino { return rootIno }
 
-// Info tells what the superblock says.
-func (fs *FS) Info() volfs.Info { return fs.sb.info() }
+// Info tells what the superblock says, and what is wrong with the group descriptors.
+func (fs *FS) Info() volfs.Info {
+	info := fs.sb.info()
+	info.Problem = fs.survey.problem(fs.sb.groups)
+	return info
+}
 
 // Close frees the caches.
 func (fs *FS) Close() error {
 	fs.blocks.Purge()
 	fs.tables.Purge()
+	fs.parts.Purge()
 	fs.lossy.Purge()
 	return nil
 }

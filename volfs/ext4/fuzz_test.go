@@ -155,6 +155,7 @@ func (w *walk) visit(dir volfs.Ino, depth int) {
 		return w.budget > 0
 	})
 	wantErrno(w.t, err)
+	w.listAttrs(dir, entries)
 	for i, e := range entries {
 		if w.budget--; w.budget < 0 {
 			return
@@ -174,6 +175,29 @@ func (w *walk) visit(dir volfs.Ino, depth int) {
 		if a, err := w.fs.Stat(ctx, ino); err == nil && a.Mode&syscall.S_IFMT == syscall.S_IFDIR && depth < 12 {
 			w.visit(ino, depth+1)
 		}
+	}
+}
+
+// listAttrs lists a folder with attributes.
+func (w *walk) listAttrs(dir volfs.Ino, want []volfs.DirEntry) {
+	ctx := context.Background()
+	i := 0
+	err := w.fs.ReadDirAttrs(ctx, dir, 0, func(e volfs.DirEntry, attr *volfs.Attr) bool {
+		if i == len(want) {
+			return false
+		}
+		if e != want[i] {
+			w.t.Errorf("entry %d is %+v with attributes, %+v without", i, e, want[i])
+		}
+		i++
+		if a, err := w.fs.Stat(ctx, e.Ino); attr != nil && (err != nil || a != *attr) {
+			w.t.Errorf("entry %+v is listed with %+v, but is %+v, %v", e, *attr, a, err)
+		}
+		return true
+	})
+	wantErrno(w.t, err)
+	if i < len(want) {
+		w.t.Errorf("%d entries with attributes, %d without: %v", i, len(want), err)
 	}
 }
 

@@ -11,34 +11,53 @@ type groupDesc struct {
 	blockBitmap, inodeBitmap, inodeTable uint64
 	freeBlocks                           uint32 // in clusters
 	freeInodes                           uint32
+	csumFault                            error // how the checksum fails
+	proven                               bool  // there is a checksum, and it holds
 }
 
-// group gives the descriptor of block group g.
+// group gives the descriptor of block group g. One whose checksum fails is taken for
+// what it says, as a read-only mount of the kernel's does.
 func (fs *FS) group(g uint32) (*groupDesc, error) {
 	if d := fs.lastGroup.Load(); d != nil && d.number == g {
 		return d, nil
 	}
-	sb := fs.sb
-	p, err := fs.block(blockKey{block: sb.descriptorBlock(g / sb.descPerBlock), kind: blockDescriptors}, nil)
+	p, err := fs.descriptors(g / fs.sb.descPerBlock)
 	if err != nil {
 		return nil, err
 	}
-	off := int(g%sb.descPerBlock) * sb.descSize
-	d, err := sb.parseGroupDesc(g, p[off:off+sb.descSize])
+	d, err := fs.sb.parseGroupDesc(g, p)
 	if err == nil {
-		fs.lastGroup.Store(d)
+		err = fs.survey.check(fs.sb, d)
 	}
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	fs.lastGroup.Store(d)
+	return d, nil
 }
 
-func (sb *superblock) parseGroupDesc(g uint32, p []byte) (*groupDesc, error) {
+// descriptors gives the n-th block of group descriptors.
+func (fs *FS) descriptors(n uint32) ([]byte, error) {
+	return fs.block(blockKey{block: fs.sb.descriptorBlock(n), kind: blockDescriptors}, nil)
+}
+
+// tablesOf gives where the bitmaps and the inode table of a group lie.
+func (sb *superblock) tablesOf(d *groupDesc) [3]zone {
+	return [...]zone{
+		{d.blockBitmap, d.blockBitmap + 1}, {d.inodeBitmap, d.inodeBitmap + 1},
+		{d.inodeTable, d.inodeTable + sb.inodeTableBlocks()},
+	}
+}
+
+func descDamage(g uint32, format string, args ...any) error {
+	return damage(fmt.Sprintf("descriptor of group %d", g), format, args...)
+}
+
+// parseGroupDesc decodes the descriptor of group g in its block of descriptors.
+func (sb *superblock) parseGroupDesc(g uint32, block []byte) (*groupDesc, error) {
 	le := binary.LittleEndian
-	fault := func(format string, args ...any) error {
-		return damage(fmt.Sprintf("descriptor of group %d", g), format, args...)
-	}
-	if want, got, ok := sb.checkGroupCsum(g, p); !ok {
-		return nil, fault("checksum %#x instead of %#x", want, got)
-	}
+	off := int(g%sb.descPerBlock) * sb.descSize
+	p := block[off : off+sb.descSize]
 	d := &groupDesc{
 		number:      g,
 		blockBitmap: uint64(le.Uint32(p[0x0:])),
@@ -54,6 +73,12 @@ func (sb *superblock) parseGroupDesc(g uint32, p []byte) (*groupDesc, error) {
 		d.freeBlocks |= uint32(le.Uint16(p[0x2c:])) << 16
 		d.freeInodes |= uint32(le.Uint16(p[0x2e:])) << 16
 	}
+	if sb.metadataCsum() || sb.roCompat(roCompatGDTCsum) {
+		has, should := sb.groupCsum(g, p)
+		if d.proven = has == should; !d.proven {
+			d.csumFault = descDamage(g, "checksum %#x instead of %#x", has, should)
+		}
+	}
 	first, last := sb.groupBlocks(g)
 	if sb.incompat(incompatFlexBG) {
 		first, last = uint64(sb.firstDataBlock)+1, sb.blocksCount-1
@@ -61,30 +86,27 @@ func (sb *superblock) parseGroupDesc(g uint32, p []byte) (*groupDesc, error) {
 	inside := func(block, blocks uint64) bool { return block >= first && block <= last && blocks-1 <= last-block }
 	switch {
 	case !inside(d.blockBitmap, 1):
-		return nil, fault("block bitmap at block %d", d.blockBitmap)
+		return nil, descDamage(g, "block bitmap at block %d", d.blockBitmap)
 	case !inside(d.inodeBitmap, 1):
-		return nil, fault("inode bitmap at block %d", d.inodeBitmap)
+		return nil, descDamage(g, "inode bitmap at block %d", d.inodeBitmap)
 	case !inside(d.inodeTable, sb.inodeTableBlocks()):
-		return nil, fault("inode table at block %d", d.inodeTable)
+		return nil, descDamage(g, "inode table at block %d", d.inodeTable)
 	}
 	return d, nil
 }
 
-func (sb *superblock) checkGroupCsum(g uint32, p []byte) (want, got uint16, ok bool) {
+// groupCsum gives the checksum that the descriptor p of group g has, and the one that
+// it should have.
+func (sb *superblock) groupCsum(g uint32, p []byte) (has, should uint16) {
 	const bgChecksum = 0x1e
-	want = binary.LittleEndian.Uint16(p[bgChecksum:])
-	switch {
-	case sb.metadataCsum():
-		got = uint16(crc32cSkipping(crc32cUint32(sb.csumSeed, g), p, bgChecksum, 2))
-	case sb.roCompat(roCompatGDTCsum):
-		var number [4]byte
-		binary.LittleEndian.PutUint32(number[:], g)
-		got = crc16(crc16(^uint16(0), sb.uuid[:]), number[:])
-		got = crc16(crc16(got, p[:bgChecksum]), p[bgChecksum+2:])
-	default:
-		return want, want, true
+	has = binary.LittleEndian.Uint16(p[bgChecksum:])
+	if sb.metadataCsum() {
+		return has, uint16(crc32cSkipping(crc32cUint32(sb.csumSeed, g), p, bgChecksum, 2))
 	}
-	return want, got, want == got
+	var number [4]byte
+	binary.LittleEndian.PutUint32(number[:], g)
+	should = crc16(crc16(^uint16(0), sb.uuid[:]), number[:])
+	return has, crc16(crc16(should, p[:bgChecksum]), p[bgChecksum+2:])
 }
 
 // groupBlocks gives the first and the last block of group g.

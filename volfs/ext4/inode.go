@@ -77,32 +77,6 @@ func (fs *FS) loadInode(ino uint32) (*inode, error) {
 	return in, nil
 }
 
-// rawInode gives the bytes of an inode. Nobody may write to them.
-func (fs *FS) rawInode(ino uint32) ([]byte, error) {
-	sb := fs.sb
-	d, err := fs.group((ino - 1) / sb.inodesPerGroup)
-	if err != nil {
-		return nil, err
-	}
-	index, inodeSize := int64((ino-1)%sb.inodesPerGroup), int64(sb.inodeSize)
-	off := int64(d.inodeTable<<sb.blockBits) + index*inodeSize
-
-	size := max(inodeTableChunk, inodeSize)
-	start := off &^ (size - 1)
-	chunk, ok := fs.tables.Get(start)
-	if !ok {
-		chunk = make([]byte, size)
-		// Where the whole chunk cannot be read, the inode itself may be.
-		if n, _ := fs.vol.ReadAt(chunk, start); int64(n) < size {
-			raw := chunk[:inodeSize:inodeSize]
-			return raw, fs.readAt(raw, off, named(fmt.Sprintf("inode %d", ino)))
-		}
-		fs.tables.Add(start, chunk)
-	}
-	off -= start
-	return chunk[off : off+inodeSize : off+inodeSize], nil
-}
-
 // copied gives in with bytes of its own.
 func (in *inode) copied() *inode {
 	c := *in

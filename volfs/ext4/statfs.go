@@ -15,13 +15,19 @@ func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	sb := fs.sb
 	var free, freeInodes uint64
 	tables := tableClusters{sb: sb}
-	err := fs.groupDescs(ctx, func(d *groupDesc) error {
+	for g := range sb.groups {
+		if err := ctx.Err(); err != nil {
+			return volfs.Statfs{}, err
+		}
+		d, err := fs.group(g)
+		if err == nil {
+			err = tables.add(d)
+		}
+		if err != nil {
+			return volfs.Statfs{}, err
+		}
 		free += uint64(d.freeBlocks)
 		freeInodes += uint64(d.freeInodes)
-		return tables.add(d)
-	})
-	if err != nil {
-		return volfs.Statfs{}, err
 	}
 	free <<= sb.clusterBits
 	overhead := fs.overhead(&tables)
@@ -46,32 +52,6 @@ func (sb *superblock) reservedClusters() uint64 {
 		return 0
 	}
 	return min(sb.blocksCount>>sb.clusterBits/50, 4096)
-}
-
-// groupDescs calls visit for the descriptor of each group.
-func (fs *FS) groupDescs(ctx context.Context, visit func(*groupDesc) error) error {
-	sb := fs.sb
-	p := make([]byte, sb.blockSize)
-	for g := range sb.groups {
-		if g%sb.descPerBlock == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			block := sb.descriptorBlock(g / sb.descPerBlock)
-			if err := fs.readAt(p, int64(block<<sb.blockBits), blockKey{block: block, kind: blockDescriptors}); err != nil {
-				return err
-			}
-		}
-		off := int(g%sb.descPerBlock) * sb.descSize
-		d, err := sb.parseGroupDesc(g, p[off:off+sb.descSize])
-		if err != nil {
-			return err
-		}
-		if err := visit(d); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // overhead is how many clusters the filesystem itself takes: as recorded, or as
@@ -107,14 +87,15 @@ func (sb *superblock) overheadRecorded() bool {
 	return sb.roCompat(roCompatBigalloc) && sb.overhead != 0 && uint64(sb.overhead) <= sb.blocksCount
 }
 
-// superBlocks is how many blocks the superblock, the descriptors and the blocks
-// reserved for more of these take in group g.
-func (sb *superblock) superBlocks(g uint32) uint32 {
+// superZone is where the superblock, the descriptors and the blocks reserved for more of
+// these lie in group g.
+func (sb *superblock) superZone(g uint32) zone {
+	first, _ := sb.groupBlocks(g)
 	n := sb.descriptorBlocks(g)
 	if sb.hasSuper(g) {
 		n += 1 + uint32(sb.reservedGDT)
 	}
-	return n
+	return zone{first, first + uint64(n)}
 }
 
 // clusters is how many clusters n blocks fill.
@@ -141,7 +122,8 @@ func (t *tableClusters) add(d *groupDesc) error {
 	case t.sb.overheadRecorded():
 		return nil
 	case t.sb.clusterBits == 0:
-		t.n += uint64(t.sb.superBlocks(d.number)) + t.sb.inodeTableBlocks() + 2 // the bitmaps
+		super := t.sb.superZone(d.number)
+		t.n += super.end - super.first + t.sb.inodeTableBlocks() + 2 // the bitmaps
 		return nil
 	case len(t.spans) > maxSpans:
 		return badSuperblock("%d groups, and no s_overhead_clusters", t.sb.groups)

@@ -201,6 +201,9 @@ func (sb *superblock) checkGeometry(logBlockSize, logClusterSize, clustersPerGro
 	if n := groups * uint64(sb.inodesPerGroup); n != uint64(sb.inodesCount) {
 		return badSuperblock("s_inodes_count %d, but %d groups of %d inodes", sb.inodesCount, groups, sb.inodesPerGroup)
 	}
+	if n := (sb.groups-1)/sb.descPerBlock + 1; sb.incompat(incompatMetaBG) && sb.firstMetaBG > n {
+		return badSuperblock("s_first_meta_bg %d of %d blocks of group descriptors", sb.firstMetaBG, n)
+	}
 	return nil
 }
 

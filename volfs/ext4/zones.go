@@ -20,65 +20,38 @@ func (z systemZones) overlap(block, n uint64) bool {
 	return i < len(z) && z[i].first < block+n
 }
 
-// zones gives the zones. They are collected when the first file is read, from
-// all group descriptors that can be.
+// zones gives the zones. The journal's are looked for when the first file is read.
 func (fs *FS) zones() systemZones {
-	const maxGroups = 1 << 20 // a filesystem of 128 TiB; in a larger one they would be too many to look through
 	if z := fs.systemZones.Load(); z != nil {
 		return *z
 	}
-	var zones systemZones
-	if fs.sb.groups <= maxGroups {
-		zones = fs.collectZones()
+	zones := slices.Clone(fs.survey.claims.zones)
+	if j := fs.journal(); j != nil {
+		for _, r := range fs.runs(j) {
+			zones = append(zones, zone{r.physical, r.physical + r.count})
+		}
 	}
+	zones, _ = merged(zones)
 	fs.systemZones.Store(&zones)
 	return zones
 }
 
-func (fs *FS) collectZones() systemZones {
-	sb := fs.sb
-	var zones systemZones
-	add := func(first, n uint64) {
-		if n > 0 {
-			zones = append(zones, zone{first, first + n})
-		}
-	}
-	most := 1 << 14
-	for g := range sb.groups {
-		if len(zones) > most { // now and then, so that they stay few
-			zones = merged(zones)
-			most = max(most, 2*len(zones))
-		}
-		first, _ := sb.groupBlocks(g)
-		add(first, uint64(sb.superBlocks(g)))
-		d, err := fs.group(g)
-		if err != nil {
-			continue // what is in that group is EIO; the others' zones stand
-		}
-		add(d.blockBitmap, 1)
-		add(d.inodeBitmap, 1)
-		add(d.inodeTable, sb.inodeTableBlocks())
-	}
-	if j := fs.journal(); j != nil {
-		for _, r := range fs.runs(j) {
-			add(r.physical, r.count)
-		}
-	}
-	return slices.Clip(merged(zones))
-}
-
-// merged sorts zones and joins those that meet.
-func merged(zones systemZones) systemZones {
+// merged sorts zones and joins those that meet. Twice is what is in more than one.
+func merged(zones systemZones) (joined, twice systemZones) {
 	slices.SortFunc(zones, func(a, b zone) int { return cmp.Compare(a.first, b.first) })
-	out := zones[:0]
+	joined = zones[:0]
 	for _, z := range zones {
-		if last := len(out) - 1; last >= 0 && z.first <= out[last].end {
-			out[last].end = max(out[last].end, z.end)
+		last := len(joined) - 1
+		if last < 0 || z.first > joined[last].end {
+			joined = append(joined, z)
 			continue
 		}
-		out = append(out, z)
+		if z.first < joined[last].end {
+			twice = append(twice, zone{z.first, min(z.end, joined[last].end)})
+		}
+		joined[last].end = max(joined[last].end, z.end)
 	}
-	return out
+	return slices.Clip(joined), twice
 }
 
 // runs gives the first runs of a file that have data.

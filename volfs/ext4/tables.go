@@ -1,0 +1,112 @@
+package ext4
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"thintree/volfs"
+)
+
+// Inode tables are read in chunks, which are cached; those of the entries of a listing in
+// runs, which are not: they are of no use afterwards.
+const (
+	tableChunk = 16 << 10
+	tableRun   = 1 << 20  // the longest
+	tableGap   = 64 << 10 // the longest between two inodes that is read along
+)
+
+// chunkSize is how long a chunk is.
+func (fs *FS) chunkSize() int64 { return max(tableChunk, int64(fs.sb.inodeSize)) }
+
+// inodeOffset is where an inode lies in the volume. ino is in range.
+func (fs *FS) inodeOffset(ino uint32) (int64, error) {
+	sb := fs.sb
+	d, err := fs.group((ino - 1) / sb.inodesPerGroup)
+	if err != nil {
+		return 0, err
+	}
+	return int64(d.inodeTable<<sb.blockBits) + int64((ino-1)%sb.inodesPerGroup)*int64(sb.inodeSize), nil
+}
+
+// rawInode gives the bytes of an inode. Nobody may write to them.
+func (fs *FS) rawInode(ino uint32) ([]byte, error) {
+	off, err := fs.inodeOffset(ino)
+	if err != nil {
+		return nil, err
+	}
+	size, inodeSize := fs.chunkSize(), int64(fs.sb.inodeSize)
+	start := off &^ (size - 1)
+	chunk, ok := fs.tables.Get(start)
+	if !ok {
+		chunk = make([]byte, size)
+		// Where the whole chunk cannot be read, the inode itself may be.
+		if n, _ := fs.vol.ReadAt(chunk, start); int64(n) < size {
+			raw := chunk[:inodeSize:inodeSize]
+			return raw, fs.readAt(raw, off, named(fmt.Sprintf("inode %d", ino)))
+		}
+		fs.tables.Add(start, chunk)
+	}
+	off -= start
+	return chunk[off : off+inodeSize : off+inodeSize], nil
+}
+
+// placedInode is the inode of the i-th entry of a listing, with its offset in the volume.
+type placedInode struct {
+	off int64
+	i   int
+}
+
+var tableRuns = sync.Pool{New: func() any { return new([tableRun]byte) }}
+
+// statAll gives the attributes of entries. They are zero if an inode cannot be read.
+// Inodes are read in the order in which they lie.
+func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Attr {
+	order := make([]placedInode, 0, len(entries))
+	for i, e := range entries {
+		if e.Name == "." || e.Name == ".." || e.Ino == 0 || e.Ino > volfs.Ino(fs.sb.inodesCount) {
+			continue
+		}
+		if off, err := fs.inodeOffset(uint32(e.Ino)); err == nil {
+			order = append(order, placedInode{off, i})
+		}
+	}
+	slices.SortFunc(order, func(a, b placedInode) int { return cmp.Compare(a.off, b.off) })
+	attrs := make([]volfs.Attr, len(entries))
+	buf := tableRuns.Get().(*[tableRun]byte)
+	defer tableRuns.Put(buf)
+	for len(order) > 0 && ctx.Err() == nil {
+		n := fs.together(order)
+		first := order[0].off
+		p := buf[:order[n-1].off-first+int64(fs.sb.inodeSize)]
+		read, _ := fs.vol.ReadAt(p, first)
+		for _, o := range order[:n] {
+			raw := p[o.off-first:][:fs.sb.inodeSize]
+			if o.off-first+int64(len(raw)) > int64(read) {
+				break
+			}
+			in := &inode{ino: uint32(entries[o.i].Ino), raw: raw}
+			if err := fs.parseInode(in); err != nil {
+				continue
+			}
+			if attr, err := fs.attr(in); err == nil {
+				attrs[o.i] = attr
+			}
+		}
+		order = order[n:]
+	}
+	return attrs
+}
+
+// together is how many of some inodes, which are in the order in which they lie, are
+// read in one run.
+func (fs *FS) together(inodes []placedInode) int {
+	size := int64(fs.sb.inodeSize)
+	n := 1
+	for n < len(inodes) && inodes[n].off-inodes[n-1].off <= tableGap && inodes[n].off+size-inodes[0].off <= tableRun {
+		n++
+	}
+	return n
+}
