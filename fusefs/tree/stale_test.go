@@ -1,0 +1,221 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"thintree/meta"
+	"thintree/thin/lend"
+	"thintree/thin/loop"
+)
+
+// watchedKernel tells whoever watches it when a test says so.
+type watchedKernel struct {
+	kernel
+	changed chan func(unseen bool)
+}
+
+func (k *watchedKernel) Watch(ctx context.Context, changed func(bool)) error {
+	select {
+	case k.changed <- changed:
+	case <-ctx.Done():
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// keeper is a caller that keeps what it may keep, as the kernel does: by node id, what a name
+// means and what a file holds.
+type keeper struct {
+	tree  *Tree
+	names map[string]Entry  // by the id of the folder and the name
+	texts map[NodeID]string // by the id of the file
+}
+
+// read gives a file's text: from what was kept, if anything was.
+func (k *keeper) read(t *testing.T, path string) string {
+	t.Helper()
+	for range 2 { // the kernel too looks a path up again after ESTALE
+		at := Entry{ID: RootID}
+		var err error
+		for name := range strings.SplitSeq(path, "/") {
+			key := fmt.Sprint(at.ID, " ", name)
+			next, kept := k.names[key]
+			if !kept {
+				if next, err = k.tree.Lookup(t.Context(), at.ID, name); err != nil {
+					break
+				}
+				if next.NameKept {
+					k.names[key] = next
+				}
+			}
+			at = next
+		}
+		if err != nil {
+			continue
+		}
+		if text, ok := k.texts[at.ID]; ok {
+			return text
+		}
+		f, err := k.tree.Open(t.Context(), at.ID)
+		if err != nil {
+			continue
+		}
+		defer f.Close()
+		text := make([]byte, 100)
+		n, _ := f.ReadAt(text, 0)
+		if f.Kept {
+			k.texts[at.ID] = string(text[:n])
+		}
+		return string(text[:n])
+	}
+	return "nothing that can be read"
+}
+
+// livePool is a pool of its own that a loop device makes live, and where in its data the text
+// of the file etc/hostname lies.
+func livePool(t *testing.T) (pool meta.Pool, at int64) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: to attach a loop device")
+	}
+	for _, tool := range []string{"mkfs.ext4", "thin_restore"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+	pool, err := makePool(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(pool.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at = int64(bytes.Index(data, []byte("outer\x00"))); at < 0 {
+		t.Fatal("the text is not in the data")
+	}
+	d, err := loop.Attach(t.Context(), pool.Metadata, loop.Options{})
+	if err != nil {
+		t.Skipf("needs a loop device: %v", err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return pool, at
+}
+
+// TestNothingOldIsKeptWheneverSomebodyLooks has an owner activate a volume, write to it in
+// place, and deactivate it, and a reader look at it between any of these steps.
+func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	pool, at := livePool(t)
+	k := &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
+	tree, err := New(t.Context(), []meta.Source{&named{name: "named", cat: meta.Catalog{
+		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)},
+	}}}, Options{MaxActive: 4, OpenTimeout: time.Minute, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	changed := <-k.changed
+	data, err := os.OpenFile(pool.Data, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	users := func(u map[uint32]lend.User) {
+		k.mu.Lock()
+		k.users = u
+		k.mu.Unlock()
+	}
+	reader := &keeper{tree, map[string]Entry{}, map[NodeID]string{}}
+	round := 0
+	const steps = 5
+	for _, told := range []string{"of each step", "at the end", "that one was not seen"} {
+		for looks := range 1 << (steps + 1) {
+			if bits.OnesCount(uint(looks)) > 3 && looks != 1<<(steps+1)-1 {
+				continue // what few looks between the steps do not show, more do not
+			}
+			round++
+			text := fmt.Sprintf("%05d", round%100000)
+			user := lend.User{Name: "owner", Number: 1, Sequence: uint64(round), Writable: true}
+			opened := user
+			opened.Open = true
+			for step, do := range []func(){
+				func() {},
+				func() { users(map[uint32]lend.User{linksID: user}) },
+				func() { users(map[uint32]lend.User{linksID: opened}) },
+				func() {
+					if _, err := data.WriteAt([]byte(text), at); err != nil {
+						t.Fatal(err)
+					}
+				},
+				func() { users(map[uint32]lend.User{linksID: user}) },
+				func() { users(map[uint32]lend.User{}) },
+			} {
+				do()
+				if told == "of each step" {
+					changed(false)
+				}
+				if looks>>step&1 != 0 {
+					reader.read(t, "volumes/v/etc/hostname")
+				}
+			}
+			switch told {
+			case "at the end": // the last of them was not over when it was looked at
+				users(map[uint32]lend.User{linksID: user})
+				changed(false)
+				users(map[uint32]lend.User{})
+				changed(false)
+			case "that one was not seen":
+				changed(true)
+			}
+			if got := reader.read(t, "volumes/v/etc/hostname"); got != text {
+				t.Fatalf("told %s, looks %07b: it reads %q, and %q was written", told, looks, got, text)
+			}
+		}
+	}
+}
+
+// TestFileOfAVolumeThatChangedIsStale holds a file open while its volume changes hands.
+func TestFileOfAVolumeThatChangedIsStale(t *testing.T) {
+	t.Parallel()
+	pool, _ := livePool(t)
+	k := &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
+	tree, err := New(t.Context(), []meta.Source{&named{name: "named", cat: meta.Catalog{
+		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)},
+	}}}, Options{MaxActive: 4, OpenTimeout: time.Minute, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tree.Close() })
+	changed := <-k.changed
+	e, err := tree.Walk(t.Context(), RootID, "volumes/v/etc/hostname", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tree.Open(t.Context(), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.ReadAt(make([]byte, 5), 0); err != nil {
+		t.Error(err)
+	}
+	k.mu.Lock()
+	k.users = map[uint32]lend.User{linksID: {Name: "owner", Writable: true}}
+	k.mu.Unlock()
+	changed(false)
+	if n, err := f.ReadAt(make([]byte, 5), 0); !errors.Is(err, syscall.ESTALE) {
+		t.Errorf("%d, %v", n, err)
+	}
+}
