@@ -23,7 +23,9 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "SOURCE… MOUNTPOINT",
 		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
 and after some idle time it is closed. Nothing is ever changed. Unmount with
-thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
+thintree umount MOUNTPOINT. Owners of an active pool can delete volumes and deactivate the
+pool while it is read; only a file held open in a volume that they have mounted keeps that
+busy, and a volume in very many pieces may take them a second. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
 ` + sourceHelp,
 		Flags: append([]cli.Flag{

@@ -46,8 +46,9 @@ const (
 type Kernel interface {
 	// Users tells who has which device of a pool active.
 	Users(ctx context.Context, metadata string) (map[uint32]lend.User, error)
-	// Watch calls changed whenever that may have changed, until ctx is done. unseen says
-	// that a device has come and gone before it could be seen whose it was.
+	// Watch calls changed when it begins to watch, and whenever that may have changed, until
+	// ctx is done. unseen says that a device has come and gone before it could be seen whose
+	// it was.
 	Watch(ctx context.Context, changed func(unseen bool)) error
 	// Lend activates a device read-only, and its pool with it unless data is "";
 	// LendSnapshot a temporary snapshot of it. done waits until it has gone, once

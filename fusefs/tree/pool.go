@@ -41,6 +41,7 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 		return nil, err
 	}
 	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
+	p.usage.watched = o.watched
 	p.observe(ctx, o.Kernel)
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -56,6 +56,8 @@ type Options struct {
 	Journal Journal
 	// Log is where it is said what happens; not nil.
 	Log *slog.Logger
+
+	watched *atomic.Bool // see Tree.watch; nil without Kernel
 }
 
 // source is a meta.Source and what was made of it.
@@ -78,6 +80,9 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	}
 	if o.Live == "" {
 		o.Live = LiveAuto
+	}
+	if o.Kernel != nil {
+		o.watched = new(atomic.Bool)
 	}
 	t := &Tree{opts: o, log: o.Log, began: time.Now()}
 	t.leases = newLeases(o, t.openContent)

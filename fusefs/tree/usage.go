@@ -21,7 +21,11 @@ import (
 //   - an activation by somebody else began, ended, or took the place of another one;
 //   - nobody has the device active, and yet its mapping root is another one than it was;
 //   - a device-mapper device came and went before anybody could see which it was.
+//
+// Signs are seen only while device-mapper is watched; otherwise any device may be changing.
 type usage struct {
+	watched *atomic.Bool // see Tree.watch; nil if there is no device-mapper
+
 	mu      sync.Mutex
 	known   bool                 // users are; otherwise any device may be active; guarded by mu
 	users   map[uint32]lend.User // guarded by mu
@@ -42,7 +46,8 @@ const settling = 2 * time.Second
 func (u *usage) changing(id uint32, counted int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return !u.known || u.active(id) || u.changes[id]+u.unseen != counted
+	unwatched := u.watched != nil && !u.watched.Load()
+	return unwatched || !u.known || u.active(id) || u.changes[id]+u.unseen != counted
 }
 
 // active reports whether somebody has a device active, or had so just now. Called with
@@ -152,11 +157,16 @@ func (p *pool) observe(ctx context.Context, k Kernel) {
 // has deactivated it.
 const afterOwner = 2 * time.Second
 
+// watchAgain is after how long it is tried again to watch device-mapper.
+const watchAgain = 10 * time.Second
+
 // watch looks at the pools whenever device-mapper devices come or go, until ctx is
 // done: also while nobody asks for anything, as what was told holds until then. It reads
 // nothing of a pool then, unless files are read past the tree: their readers do not ask.
 func (t *Tree) watch(ctx context.Context) {
+	missed := false // there was a time without watching
 	look := func(unseen bool) {
+		unseen, missed = unseen || missed, false
 		moved := false
 		for _, s := range t.view.Load().parts {
 			for _, p := range s.pools {
@@ -167,6 +177,7 @@ func (t *Tree) watch(ctx context.Context) {
 				moved = moved || p.usage.moved.Load()
 			}
 		}
+		t.opts.watched.Store(true)
 		switch {
 		case t.leases.anyPassed():
 			t.lookNow(ctx)
@@ -175,13 +186,17 @@ func (t *Tree) watch(ctx context.Context) {
 		}
 	}
 	for ctx.Err() == nil {
-		if err := t.opts.Kernel.Watch(ctx, look); ctx.Err() == nil {
-			t.log.Warn("device-mapper cannot be watched, and is looked at every second", "error", err)
+		err := t.opts.Kernel.Watch(ctx, look)
+		t.opts.watched.Store(false)
+		if ctx.Err() != nil {
+			return
 		}
+		t.log.Warn("device-mapper cannot be watched: nothing of a live pool is kept for more than a second", "error", err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(fresh):
+		case <-time.After(watchAgain):
 		}
+		missed = true
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"thintree/thin/dm"
 )
 
-// Watch calls changed whenever a device-mapper device has come or gone that was not lent,
-// until ctx is done: what [Lender.Users] tells may be another thing then. unseen says that
+// Watch calls changed when it begins to watch, and whenever a device-mapper device has come
+// or gone that was not lent, until ctx is done: what [Lender.Users] tells may be another thing then. unseen says that
 // one has come, and has gone again before it could be seen which it was.
 func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	w := watcher{lender: l, before: map[dm.Listed]bool{}, seen: map[dm.Disk]bool{}}
+	w := watcher{lender: l, seen: map[dm.Disk]bool{}}
 	var err error
 	if w.disks, err = dm.WatchNewDisks(); err != nil {
 		return err
@@ -55,7 +55,7 @@ const (
 type watcher struct {
 	lender *Lender
 	disks  *dm.NewDisks
-	before map[dm.Listed]bool // whether each had a table
+	before map[dm.Listed]bool // whether each had a table; nil before the first look
 	seen   map[dm.Disk]bool   // those of which the kernel has not told yet that they came
 }
 
@@ -88,7 +88,7 @@ func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bo
 			}
 		}
 	}
-	differs := !maps.Equal(w.before, now)
+	differs := w.before == nil || !maps.Equal(w.before, now)
 	w.before = now
 	if differs || unseen {
 		changed(unseen)
