@@ -15,7 +15,7 @@ import (
 func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	w := watcher{lender: l, seen: map[dm.Disk]bool{}}
+	w := watcher{lender: l, pending: map[dm.Disk]bool{}, seen: map[dm.Disk]bool{}}
 	var err error
 	if w.disks, err = dm.WatchNewDisks(); err != nil {
 		return err
@@ -53,10 +53,11 @@ const (
 
 // watcher is what was seen of the devices of others.
 type watcher struct {
-	lender *Lender
-	disks  *dm.NewDisks
-	before map[dm.Listed]bool // whether each had a table; nil before the first look
-	seen   map[dm.Disk]bool   // those of which the kernel has not told yet that they came
+	lender  *Lender
+	disks   *dm.NewDisks
+	before  map[dm.Listed]bool // whether each had a table; nil before the first look
+	pending map[dm.Disk]bool   // those that came, and that changed has not been called for
+	seen    map[dm.Disk]bool   // those that were there, with a table, when it had been called
 }
 
 // look looks at the devices of others, and calls changed if they are not those of the look
@@ -67,70 +68,77 @@ func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bo
 	if err != nil {
 		return false, err
 	}
-	now, all, whole, err := w.list(ctx)
+	l, err := w.list(ctx)
 	if err != nil {
 		return false, err
 	}
-	told := make(map[dm.Disk]bool, len(came))
 	for _, d := range came {
-		if lent := w.lender.made(d); !lent && !w.seen[d] && all[d.Number] != d {
+		if lent := w.lender.made(d); !lent && !w.seen[d] && !l.lent[d] {
+			w.pending[d] = true
+		}
+	}
+	for d := range w.pending {
+		if _, there := l.disks[d]; !there { // it has gone before it could be seen whose it was
 			unseen = true
-		}
-		delete(w.seen, d)
-		told[d] = true
-	}
-	var runNow []dm.Disk
-	for d, runs := range now {
-		if disk, ok := all[d.Number]; ok && runs && !w.before[d] {
-			runNow = append(runNow, disk)
-			if !told[disk] {
-				w.seen[disk] = true
-			}
+			delete(w.pending, d)
 		}
 	}
-	differs := w.before == nil || !maps.Equal(w.before, now)
-	w.before = now
+	for d := range w.seen {
+		if _, there := l.disks[d]; !there {
+			delete(w.seen, d)
+		}
+	}
+	differs := w.before == nil || !maps.Equal(w.before, l.devices)
+	w.before = l.devices
 	if differs || unseen {
 		changed(unseen)
 	}
-	// One that has gone by now went perhaps before changed could see whose it was.
-	for _, d := range runNow {
-		if dm.DiskOf(d.Number) != d {
+	for d, runs := range l.disks {
+		if !runs || w.seen[d] {
+			continue
+		}
+		delete(w.pending, d)
+		if dm.DiskOf(d.Number) == d {
+			w.seen[d] = true
+		} else { // it has gone, perhaps before changed could see whose it was
 			changed(true)
-			break
 		}
 	}
-	return whole, nil
+	return l.whole, nil
 }
 
-// list lists the devices that were not lent, with whether they have a table, and reports
-// whether all have. Of those that had one before it is known. all are the disks of all
-// devices, by number.
-func (w *watcher) list(ctx context.Context) (now map[dm.Listed]bool, all map[uint64]dm.Disk, whole bool, err error) {
+// listed is what a look lists.
+type listed struct {
+	devices map[dm.Listed]bool // those that were not lent, and whether they have a table
+	disks   map[dm.Disk]bool   // the same, by disk
+	lent    map[dm.Disk]bool   // those that were lent, by whatever process
+	whole   bool               // all devices have a table
+}
+
+func (w *watcher) list(ctx context.Context) (listed, error) {
 	client := w.lender.kernel.DM()
 	list, err := client.List(ctx)
 	if err != nil {
-		return nil, nil, false, err
+		return listed{}, err
 	}
-	now, all, whole = make(map[dm.Listed]bool, len(list)), make(map[uint64]dm.Disk), true
+	l := listed{make(map[dm.Listed]bool, len(list)), make(map[dm.Disk]bool, len(list)), map[dm.Disk]bool{}, true}
 	for _, d := range list {
-		runs := w.before[d]
-		if !runs {
-			all[d.Number] = dm.DiskOf(d.Number)
-		}
+		disk := dm.DiskOf(d.Number)
 		if isLent(d.Name) {
+			l.lent[disk] = true
 			continue
 		}
+		runs := w.seen[disk]
 		if !runs {
 			info, err := client.Info(ctx, d.Name)
 			if err != nil && !errors.Is(err, dm.ErrNotFound) {
-				return nil, nil, false, err
+				return listed{}, err
 			}
 			runs = err == nil && info.Active
 		}
-		now[d], whole = runs, whole && runs
+		l.devices[d], l.disks[disk], l.whole = runs, runs, l.whole && runs
 	}
-	return now, all, whole, nil
+	return l, nil
 }
 
 // maxMade is how many disks are remembered that were lent and of which the kernel has not
