@@ -180,7 +180,7 @@ func (r *fsRoot) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
 
 // fsRoot finds the volume or partition that a file's node is in.
 func (t *Tree) fsRoot(id NodeID) (*fsRoot, error) {
-	r := t.slots.get(id.slot())
+	r := t.slots.get(id)
 	if r == nil {
 		return nil, fmt.Errorf("the volume is gone: %w", syscall.ESTALE)
 	}

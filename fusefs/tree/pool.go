@@ -15,7 +15,7 @@ import (
 type pool struct {
 	name   string
 	record meta.Pool
-	index  int // among all pools, in the order of the sources; -1 before it has one
+	layer  uint8 // in inode numbers: see source.layerOf
 	reader *thin.PoolReader
 	usage  usage
 
@@ -39,7 +39,7 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
+	p := &pool{name: rec.Name, record: rec, reader: r}
 	p.observe(ctx, o.Kernel)
 	if err := p.list(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -76,9 +76,13 @@ func (n *node) path() string {
 // builder makes a view.
 type builder struct {
 	view *view
-	// dirs are the folders made so far, by path, and names what is in them.
+	// dirs are the folders made so far, by path, and taken the names in them.
 	dirs  map[string]*node
-	names map[*node]map[string]*node
+	taken map[*node]map[string]*node
+	// fresh are the volumes that the view before did not have, and names is how many
+	// volumes there are by their place.volume.
+	fresh []*volume
+	names map[uint64]int
 }
 
 // newBuilder begins a view of about count volumes, each of which is a link too.
@@ -89,7 +93,8 @@ func newBuilder(count int) *builder {
 	return &builder{
 		view:  &view{root: root, nodes: nodes, users: make(map[*volume]users)},
 		dirs:  map[string]*node{"": root},
-		names: map[*node]map[string]*node{root: {}},
+		taken: map[*node]map[string]*node{root: {}},
+		names: make(map[uint64]int, count),
 	}
 }
 
@@ -108,31 +113,27 @@ func (b *builder) dir(path string) *node {
 		return nil
 	}
 	b.dirs[path] = d
-	b.names[d] = make(map[string]*node)
+	b.taken[d] = make(map[string]*node)
 	return d
 }
 
 // expect makes a folder that will hold about count entries.
 func (b *builder) expect(path string, count int) {
 	if d := b.dir(path); d != nil && len(d.entries) == 0 {
-		b.names[d] = make(map[string]*node, count)
+		b.taken[d] = make(map[string]*node, count)
 		d.entries = make([]*node, 0, count)
 	}
 }
 
 // put adds a node to a folder, or tells that its name is taken there.
 func (b *builder) put(parent *node, path string, n *node) bool {
-	if parent == nil || b.names[parent][n.name] != nil {
+	if parent == nil || b.taken[parent][n.name] != nil {
 		return false
 	}
 	n.parent = parent
-	n.cookie = uint64(viewID(path))
-	b.names[parent][n.name] = n
+	n.cookie = max(hashOf(path)&^fileBit, dotDotCookie+1)
+	b.taken[parent][n.name] = n
 	parent.entries = append(parent.entries, n)
-	if n.root == nil {
-		n.id = NodeID(n.cookie)
-		b.view.nodes[n.id] = n
-	}
 	return true
 }
 
@@ -162,6 +163,7 @@ func (b *builder) build(before *view, now time.Time) *view {
 		d.listing = slices.Clone(d.entries)
 		slices.SortFunc(d.listing, func(x, y *node) int { return cmp.Compare(x.cookie, y.cookie) })
 	}
+	b.number(before)
 	for id, n := range b.view.nodes {
 		n.when = now.UnixNano()
 		if before == nil {
@@ -173,6 +175,46 @@ func (b *builder) build(before *view, now time.Time) *view {
 		}
 	}
 	return b.view
+}
+
+// number gives ids to what lies in no volume. Where several want one, the lowest cookie
+// has it, and the others those that follow; but what was in the view before keeps its
+// own.
+func (b *builder) number(before *view) {
+	nodes := b.view.nodes
+	kept := func(n *node, id NodeID) bool {
+		if before == nil {
+			return false
+		}
+		old := before.nodes[id]
+		return old != nil && old.cookie == n.cookie && old.name == n.name
+	}
+	var fresh []*node
+	for _, d := range b.dirs {
+		for _, n := range d.entries {
+			if n.root != nil {
+				continue
+			}
+			id := viewID(n.cookie)
+			for before != nil && before.nodes[id] != nil && !kept(n, id) {
+				id = viewID(uint64(id) + 1)
+			}
+			if !kept(n, id) {
+				fresh = append(fresh, n)
+				continue
+			}
+			n.id, nodes[id] = id, n
+		}
+	}
+	for _, n := range fresh {
+		id := viewID(n.cookie)
+		for ; nodes[id] != nil; id = viewID(uint64(id) + 1) {
+			if other := nodes[id]; !kept(other, id) && n.cookie < other.cookie {
+				n.id, nodes[id], n = id, n, other
+			}
+		}
+		n.id, nodes[id] = id, n
+	}
 }
 
 func join(dir, name string) string {
