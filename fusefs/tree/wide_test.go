@@ -95,6 +95,9 @@ func TestFilesWithHighInodeNumbersAreShown(t *testing.T) {
 			if err != nil || e.ID != found.ID || e.Attr != found.Attr || uint64(e.Attr.Ino) != d.Ino {
 				t.Errorf("%s: listed with inode number %d, found with %d, has %d: %v", path, d.Ino, found.Attr.Ino, e.Attr.Ino, err)
 			}
+			if fmt.Sprint(e.DiskIno) != d.Name {
+				t.Errorf("%s: inode number %d on the disk", path, e.DiskIno)
+			}
 			if text := contentOf(t, tree, e); text != d.Name {
 				t.Errorf("%s: holds %q", path, text)
 			}
