@@ -180,7 +180,7 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, kn
 		return nil
 	}
 	number := uint64(record.DeviceID)*uint64(len(t.sources)) + s.rank
-	if number > maxVolume || b.names[number] == maxNames {
+	if number > maxVolume || b.counts[number] == maxNames {
 		t.log.Warn("there are no inode numbers left for a volume", "volume", name, "id", record.DeviceID)
 		return nil
 	}
@@ -203,7 +203,7 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, kn
 		t.slots.add(v.root)
 		b.fresh = append(b.fresh, v)
 	}
-	b.names[number]++
+	b.counts[number]++
 	v.newest.Store(record)
 	known[id] = v
 	n.id, n.root = v.root.id(0), v.root

@@ -41,7 +41,7 @@ func (s *source) layPools() {
 // those that were shown before keep theirs, and of the others the first has its pool's.
 func (b *builder) layVolumes(before, known map[identity]*volume) {
 	taken := make(map[uint64]map[uint8]bool) // layers, by place.volume
-	for number, count := range b.names {
+	for number, count := range b.counts {
 		if count > 1 {
 			taken[number] = make(map[uint8]bool)
 		}

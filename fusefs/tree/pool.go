@@ -15,7 +15,7 @@ import (
 type pool struct {
 	name   string
 	record meta.Pool
-	layer  uint8 // in inode numbers: see source.layerOf
+	layer  uint8 // in inode numbers: see source.layPools
 	reader *thin.PoolReader
 	usage  usage
 

@@ -64,7 +64,7 @@ type source struct {
 	meta.Source
 	folder string           // its folder in the tree, "" where it is the only source
 	rank   uint64           // among all, in the order of their names
-	layers map[string]uint8 // of pools, by name: see layPools
+	layers map[string]uint8 // of pools, by name; guarded by Tree.refreshing
 	stamp  string
 	pools  []*pool
 	cat    *meta.Catalog

@@ -76,13 +76,13 @@ func (n *node) path() string {
 // builder makes a view.
 type builder struct {
 	view *view
-	// dirs are the folders made so far, by path, and taken the names in them.
+	// dirs are the folders made so far, by path, and names what is in them.
 	dirs  map[string]*node
-	taken map[*node]map[string]*node
-	// fresh are the volumes that the view before did not have, and names is how many
-	// volumes there are by their place.volume.
-	fresh []*volume
-	names map[uint64]int
+	names map[*node]map[string]*node
+	// fresh are the volumes that the view before did not have, and counts is how
+	// many volumes there are by their place.volume.
+	fresh  []*volume
+	counts map[uint64]int
 }
 
 // newBuilder begins a view of about count volumes, each of which is a link too.
@@ -91,10 +91,10 @@ func newBuilder(count int) *builder {
 	nodes := make(map[NodeID]*node, count)
 	nodes[RootID] = root
 	return &builder{
-		view:  &view{root: root, nodes: nodes, users: make(map[*volume]users)},
-		dirs:  map[string]*node{"": root},
-		taken: map[*node]map[string]*node{root: {}},
-		names: make(map[uint64]int, count),
+		view:   &view{root: root, nodes: nodes, users: make(map[*volume]users)},
+		dirs:   map[string]*node{"": root},
+		names:  map[*node]map[string]*node{root: {}},
+		counts: make(map[uint64]int, count),
 	}
 }
 
@@ -113,26 +113,26 @@ func (b *builder) dir(path string) *node {
 		return nil
 	}
 	b.dirs[path] = d
-	b.taken[d] = make(map[string]*node)
+	b.names[d] = make(map[string]*node)
 	return d
 }
 
 // expect makes a folder that will hold about count entries.
 func (b *builder) expect(path string, count int) {
 	if d := b.dir(path); d != nil && len(d.entries) == 0 {
-		b.taken[d] = make(map[string]*node, count)
+		b.names[d] = make(map[string]*node, count)
 		d.entries = make([]*node, 0, count)
 	}
 }
 
 // put adds a node to a folder, or tells that its name is taken there.
 func (b *builder) put(parent *node, path string, n *node) bool {
-	if parent == nil || b.taken[parent][n.name] != nil {
+	if parent == nil || b.names[parent][n.name] != nil {
 		return false
 	}
 	n.parent = parent
 	n.cookie = max(hashOf(path)&^fileBit, dotDotCookie+1)
-	b.taken[parent][n.name] = n
+	b.names[parent][n.name] = n
 	parent.entries = append(parent.entries, n)
 	return true
 }
