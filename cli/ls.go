@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
+	"thintree/volfs"
 )
 
 func lsCommand() *cli.Command {
@@ -129,6 +130,7 @@ type file struct {
 	Device      string    `json:"device,omitempty"`
 	Modified    time.Time `json:"modified"`
 	InodeNumber uint64    `json:"inode"`
+	DiskInode   volfs.Ino `json:"disk_inode,omitempty"`
 	Target      string    `json:"target,omitempty"`
 }
 
@@ -209,7 +211,7 @@ func describe(ctx context.Context, t *tree.Tree, name string, id tree.NodeID) (f
 	f := file{
 		Name: name, Type: typeNames[a.Mode&syscall.S_IFMT], Mode: fmt.Sprintf("%04o", a.Mode&0o7777),
 		Links: a.Nlink, UID: a.UID, GID: a.GID, SizeBytes: a.Size,
-		Modified: time.Unix(a.Mtime.Sec, int64(a.Mtime.Nsec)).UTC(), InodeNumber: uint64(a.Ino),
+		Modified: time.Unix(a.Mtime.Sec, int64(a.Mtime.Nsec)).UTC(), InodeNumber: uint64(a.Ino), DiskInode: e.DiskIno,
 	}
 	switch a.Mode & syscall.S_IFMT {
 	case syscall.S_IFLNK:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,12 +121,12 @@ func (s *server) ListXAttr(cancel <-chan struct{}, in *fuse.InHeader, dest []byt
 	if err != nil {
 		return 0, s.status("listxattr", err)
 	}
+	isTrusted := func(name string) bool { return strings.HasPrefix(name, "trusted.") }
+	if slices.ContainsFunc(names, isTrusted) && !maySeeTrusted(in.Pid) {
+		names = slices.DeleteFunc(names, isTrusted)
+	}
 	var list []byte
 	for _, name := range names {
-		// Who is not root does not see these, as on any filesystem.
-		if in.Uid != 0 && strings.HasPrefix(name, "trusted.") {
-			continue
-		}
 		list = append(append(list, name...), 0)
 	}
 	return fits(list, dest)

@@ -33,7 +33,7 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	}
 	if p := r.peeks.last.Load(); p.valid(r.live()) {
 		if f := p.folder(id.ino()); f != nil {
-			return Entry{ID: id, Attr: r.shown(id, f.attr), NameKept: !r.live(), AttrKept: !r.live()}, nil
+			return r.entry(id, f.attr), nil
 		}
 	}
 	var e Entry
@@ -57,7 +57,9 @@ func (t *Tree) rootEntry(ctx context.Context, r *fsRoot) (Entry, error) {
 		// a folder all the same.
 		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.vol.pool.listing.Load().when))}, nil
 	}
-	return Entry{ID: id, Attr: r.shown(id, p.fs.root.attr), NameKept: r.part != 0 && !r.live(), AttrKept: !r.live()}, nil
+	e := r.entry(id, p.fs.root.attr)
+	e.NameKept = e.NameKept && r.part != 0
+	return e, nil
 }
 
 // nodeEntry is the entry of a node of the view.

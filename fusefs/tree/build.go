@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thintree/meta"
+	"thintree/volfs"
 )
 
 // buildView lays out what the sources name. Its volumes are those of t.volumes
@@ -17,17 +18,13 @@ func (t *Tree) buildView() *view {
 	count := 0
 	for _, s := range t.sources {
 		count += s.count()
-		for _, p := range s.pools {
-			if p.index < 0 {
-				p.index = t.pools
-				t.pools++
-			}
-		}
+		s.layPools()
 	}
 	b, known := newBuilder(count), make(map[identity]*volume, count)
 	for _, s := range t.sources {
 		t.addSource(b, s, known)
 	}
+	b.layVolumes(t.volumes, known)
 	for id, v := range t.volumes {
 		if known[id] != v {
 			v.gone.Store(true)
@@ -89,7 +86,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
 			continue
 		}
-		v := t.addVolume(b, s, p, record, named[p][record.DeviceID] != nil, known)
+		v := t.addVolume(b, s, p, record, known)
 		if v == nil {
 			continue
 		}
@@ -107,7 +104,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 		for _, id := range ids {
 			v := named[p][id]
 			if v == nil {
-				v = t.addVolume(b, s, p, s.unnamed(p, id), false, known)
+				v = t.addVolume(b, s, p, s.unnamed(p, id), known)
 			}
 			if v != nil {
 				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
@@ -175,12 +172,16 @@ func (s *source) count() int {
 }
 
 // addVolume lays out a volume: the one that t.volumes holds of the same
-// identity, or a new one. It is nil where its name cannot be shown. named says
-// that another one has the same device id.
-func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, named bool, known map[identity]*volume) *volume {
+// identity, or a new one. It is nil if it cannot be shown.
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, known map[identity]*volume) *volume {
 	name := record.Name
 	if !validName(name) || !validName(name+".parts") {
 		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
+		return nil
+	}
+	number := uint64(record.DeviceID)*uint64(len(t.sources)) + s.rank
+	if number > maxVolume || b.counts[number] == maxNames {
+		t.log.Warn("there are no inode numbers left for a volume", "volume", name, "id", record.DeviceID)
 		return nil
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
@@ -198,13 +199,11 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, na
 	v := t.volumes[id]
 	if v == nil {
 		v = &volume{identity: id}
-		number := volumeNumber(p.index, id.deviceID)
-		if named {
-			number = hashedNumberOf(p.index, id.deviceID, name)
-		}
-		v.root = &fsRoot{vol: v, number: number}
+		v.root = &fsRoot{vol: v, place: place{volume: number, layer: p.layer}}
 		t.slots.add(v.root)
+		b.fresh = append(b.fresh, v)
 	}
+	b.counts[number]++
 	v.newest.Store(record)
 	known[id] = v
 	n.id, n.root = v.root.id(0), v.root
@@ -216,7 +215,7 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, na
 	return v
 }
 
-func (r *fsRoot) node(ino uint32) *node { return &node{id: r.id(ino), root: r} }
+func (r *fsRoot) node(ino volfs.Ino) *node { return &node{id: r.id(ino), root: r} }
 
 // unnamed is the record of an id that no record names.
 func (s *source) unnamed(p *pool, id uint32) *meta.Volume {

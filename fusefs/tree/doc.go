@@ -15,7 +15,7 @@
 // inode number, in the views a hash of the path. So there is no table of what
 // the callers know, nothing to forget, and memory does not grow with the files
 // that are walked. Inode numbers are computed in the same way from what does not
-// change between mounts: see ids.go.
+// change between mounts: see inode.go.
 //
 // # Open and peek
 //

@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"syscall"
 
@@ -15,80 +13,78 @@ import (
 // A file's id is computed from where it lies:
 //
 //	bit 63      1
-//	bits 32–62  the slot of its volume or partition
+//	bit 62      0
+//	bits 32–61  the slot of its volume or partition
 //	bits 0–31   its inode number, 0 for the root of the filesystem; the
 //	            highest ones are its image, the folder of its partitions'
 //	            images, and its info
 //
-// Any other node's id is a hash of its path, with bit 63 clear.
+// The id of a file whose inode number is too high for that:
+//
+//	bits 62–63  1
+//	bits 40–61  the wide slot of its volume or partition, which is given out to
+//	            those only that have such files
+//	bits 0–39   its inode number
+//
+// Any other node's id is its inode number: see inode.go.
 type NodeID uint64
 
 // RootID is the root of the tree.
 const RootID NodeID = 1
 
-const fileBit = 1 << 63
-
-// What is shown of a volume beside its files has the inode numbers above maxIno.
 const (
-	rawIno   = 1<<32 - 1 - iota // raw/<name>.img
+	fileBit = 1 << 63
+	wideBit = 1 << 62
+
+	slotShift, wideShift = 32, 40
+
+	maxWideSlots = 1 << (62 - wideShift)
+)
+
+// What is shown of a volume beside its files has the inode numbers above maxIno,
+// which in a number of fewer bits are the highest ones.
+const (
+	rawIno   = 1<<64 - 1 - iota // raw/<name>.img
 	partsIno                    // raw/<name>.parts
 	infoIno                     // info/<name>.json
 	maxIno
 )
 
-func (id NodeID) isFile() bool   { return id&fileBit != 0 }
-func (id NodeID) slot() uint32   { return uint32(id >> 32 &^ (1 << 31)) }
-func (id NodeID) ino() volfs.Ino { return volfs.Ino(id & (1<<32 - 1)) }
+// besides is how many there are of these.
+const besides = rawIno - maxIno
+
+func (id NodeID) isFile() bool { return id&fileBit != 0 }
+func (id NodeID) isWide() bool { return id&wideBit != 0 }
+
+func (id NodeID) ino() volfs.Ino {
+	if id.isWide() {
+		return volfs.Ino(id & (1<<wideShift - 1))
+	}
+	ino := uint32(id)
+	if ino >= 1<<slotShift-besides {
+		return volfs.Ino(int32(ino)) // with its sign, which makes it one of the highest
+	}
+	return volfs.Ino(ino)
+}
 
 // fileID is the node of an inode in the filesystem at r. Its root has the inode
 // number 0 here, so that it has an id before anybody has looked into the volume.
 func (r *fsRoot) fileID(ino, root volfs.Ino) (NodeID, error) {
 	if ino == root {
-		ino = 0
+		return r.id(0), nil
 	}
-	if ino > maxIno {
-		return 0, fmt.Errorf("%s: inode number %d does not fit 32 bits: %w", r, ino, syscall.EOVERFLOW)
+	if _, ok := r.place.number(ino); !ok || ino >= 1<<wideShift {
+		return 0, fmt.Errorf("%s: inode number %d is too high to be shown: %w", r, ino, syscall.EOVERFLOW)
 	}
-	return fileBit | NodeID(r.slot)<<32 | NodeID(ino), nil
+	if ino < 1<<slotShift-besides {
+		return r.id(ino), nil
+	}
+	slot, err := r.slots.widen(r)
+	return fileBit | wideBit | NodeID(slot)<<wideShift | NodeID(ino), err
 }
 
-// id is the node of the root of the filesystem at r (ino 0), or of what else is
-// shown of it (rawIno, partsIno, infoIno).
-func (r *fsRoot) id(ino uint32) NodeID { return fileBit | NodeID(r.slot)<<32 | NodeID(ino) }
-
-// inodeNumber is what stat shows of a file: like its id, but with a number of
-// the volume that is the same in every mount of the same sources.
-func (r *fsRoot) inodeNumber(id NodeID) uint64 {
-	return fileBit | uint64(r.number)<<32 | uint64(id.ino())
-}
-
-// viewID is the node id and the inode number of a path in the views, and the
-// cookie of its entry in the folder's listing.
-func viewID(path string) NodeID {
-	if path == "" {
-		return RootID
-	}
-	h := sha256.Sum256([]byte(path))
-	id := NodeID(binary.LittleEndian.Uint64(h[:])) &^ fileBit
-	return max(id, dotDotCookie+1)
-}
-
-// hashedNumber is set in the numbers of what has no place among the others.
-const hashedNumber = 1 << 30
-
-// volumeNumber is a number of 31 bits for a volume that is the same in every
-// mount of the same sources in the same order: its device id, and the pool's
-// place among all.
-func volumeNumber(poolIndex int, deviceID uint32) uint32 {
-	if poolIndex < 63 {
-		return uint32(poolIndex)<<24 | deviceID
-	}
-	return hashedNumberOf(poolIndex, deviceID, "")
-}
-
-// hashedNumberOf is the same for what is beside a volume: a partition of it, or
-// another volume on the same device. Whether it is taken is for slots to see.
-func hashedNumberOf(poolIndex int, deviceID uint32, beside string) uint32 {
-	h := sha256.Sum256(fmt.Appendf(nil, "%d\x00%d\x00%s", poolIndex, deviceID, beside))
-	return binary.LittleEndian.Uint32(h[:])&(hashedNumber-1) | hashedNumber
+// id is the node of the root of the filesystem at r (ino 0), of what else is shown
+// of it (rawIno, partsIno, infoIno), or of a file whose inode number is not too high.
+func (r *fsRoot) id(ino volfs.Ino) NodeID {
+	return fileBit | NodeID(r.slot)<<slotShift | NodeID(uint32(ino))
 }

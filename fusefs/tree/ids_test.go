@@ -1,9 +1,13 @@
 package tree
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"syscall"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"thintree/meta"
 	"thintree/volfs"
@@ -68,10 +72,47 @@ func TestInodeNumbersAreUniqueAndTheSameInTwoTrees(t *testing.T) {
 	}
 	paths := make(map[uint64]string)
 	for path, ino := range first {
+		if ino >= 1<<53 {
+			t.Errorf("%s has inode number %d, which a double cannot hold", path, ino)
+		}
 		if other, taken := paths[ino]; taken {
 			t.Errorf("%s and %s have inode number %d", path, other, ino)
 		}
 		paths[ino] = path
+	}
+}
+
+func TestInodeNumbersDoNotDependOnTheOrderOfTheSources(t *testing.T) {
+	t.Parallel()
+	cat := meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("a", linksID), volumeRecord("b", partsID)}}
+	one, two := &named{name: "docker:/one", cat: cat}, &named{name: "docker:/two", cat: cat}
+	if !maps.Equal(inodeNumbers(t, newTree(t, one, two)), inodeNumbers(t, newTree(t, two, one))) {
+		t.Error("the same sources in another order have other inode numbers")
+	}
+}
+
+func TestInodeNumbersOfNamesOfOneDeviceDiffer(t *testing.T) {
+	t.Parallel()
+	s := &named{name: "docker:/d", cat: meta.Catalog{
+		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("b", linksID), volumeRecord("c", linksID)},
+	}}
+	tree := newTree(t, s)
+	before := inodeNumbers(t, tree)
+	s.change(func(s *named) { s.cat.Volumes = append(s.cat.Volumes, volumeRecord("a", linksID)) })
+	look(t, tree)
+	after := inodeNumbers(t, tree)
+	paths := make(map[uint64]string)
+	for path, ino := range after {
+		if other, taken := paths[ino]; taken {
+			t.Errorf("%s and %s have inode number %d", path, other, ino)
+		}
+		paths[ino] = path
+		if ino >= 1<<53 {
+			t.Errorf("%s has inode number %d, which a double cannot hold", path, ino)
+		}
+		if was, ok := before[path]; ok && was != ino {
+			t.Errorf("%s had inode number %d, and has %d since another name came", path, was, ino)
+		}
 	}
 }
 
@@ -116,56 +157,89 @@ func TestNodeIDsOfAVolumeThatIsGoneAreNotUsedAgain(t *testing.T) {
 	}
 }
 
-func TestPartitionNumbersAreUnique(t *testing.T) {
+func TestNodeIDsFindTheirFiles(t *testing.T) {
 	t.Parallel()
-	tree := &Tree{}
-	numbers := make(map[uint32]string)
-	for device := range uint32(400) {
-		v := &volume{identity: identity{pool: &pool{index: 0}, deviceID: device}}
-		for part := 1; part <= 128; part++ {
-			r := tree.partition(v, part)
-			if again := tree.partition(v, part); again != r {
-				t.Fatal("the same partition twice")
+	var s slots
+	roots := make([]*fsRoot, 5)
+	for i := range roots {
+		roots[i] = &fsRoot{vol: &volume{}, place: place{volume: uint64(i + 1)}}
+		s.add(roots[i])
+	}
+	files := make(map[NodeID]string)
+	rapid.Check(t, func(rt *rapid.T) {
+		r := rapid.SampledFrom(roots).Draw(rt, "root")
+		ino := volfs.Ino(bits(rt, "inode number", 40))
+		id, err := r.fileID(ino, 2)
+		if err != nil {
+			if ino < 1<<40-besides {
+				rt.Fatal(err)
 			}
-			name := fmt.Sprintf("device %d p%d", device, part)
-			if other, taken := numbers[r.number]; taken {
-				t.Fatalf("%s and %s have number %d", name, other, r.number)
-			}
-			if r.number < 1<<30 || r.number >= 1<<31 {
-				t.Fatalf("%s has number %d, which a volume could have", name, r.number)
-			}
-			numbers[r.number] = name
+			return
+		}
+		want := ino
+		if ino == 2 {
+			want = 0
+		}
+		if !id.isFile() || s.get(id) != r || id.ino() != want || id.ino() > maxIno {
+			rt.Fatalf("inode %d: node %x, which is inode %d", ino, uint64(id), id.ino())
+		}
+		file := fmt.Sprint(r.place.volume, want)
+		if other, taken := files[id]; taken && other != file {
+			rt.Fatalf("node %x is %s and %s", uint64(id), file, other)
+		}
+		files[id] = file
+	})
+}
+
+func TestWhatIsShownOfAVolumeHasNodesThatAreNoFiles(t *testing.T) {
+	t.Parallel()
+	var s slots
+	r := &fsRoot{vol: &volume{}, place: place{volume: 1}}
+	s.add(r)
+	for _, ino := range []volfs.Ino{0, rawIno, partsIno, infoIno} {
+		if id := r.id(ino); id.ino() != ino || s.get(id) != r || id.isWide() {
+			t.Errorf("%d: node %x is %d", ino, uint64(id), id.ino())
+		}
+	}
+	// The files that have these numbers, cut to 32 bits.
+	for _, ino := range []volfs.Ino{rawIno, partsIno, infoIno} {
+		if id, err := r.fileID(volfs.Ino(uint32(ino)), 2); err != nil || id.ino() != volfs.Ino(uint32(ino)) {
+			t.Errorf("inode %d: node %x, %v", uint32(ino), uint64(id), err)
 		}
 	}
 }
 
-func TestVolumeNumbersOfManyPoolsDiffer(t *testing.T) {
+func TestVolumeThatIsGoneIsGivenNoWideSlot(t *testing.T) {
 	t.Parallel()
-	taken := make(map[uint32]bool)
-	for pool := range 63 {
-		for _, device := range []uint32{0, 1, 1<<24 - 1} {
-			n := volumeNumber(pool, device)
-			if taken[n] || n >= hashedNumber {
-				t.Fatalf("pool %d, device %d: number %#x", pool, device, n)
-			}
-			taken[n] = true
-		}
+	var s slots
+	v := &volume{}
+	v.root = &fsRoot{vol: v}
+	s.add(v.root)
+	id, err := v.root.fileID(1<<32, 2)
+	if err != nil || s.get(id) != v.root {
+		t.Fatal(id, err)
 	}
-	if n := volumeNumber(63, 1); n&hashedNumber == 0 {
-		t.Errorf("pool 63: number %#x, want a hashed one", n)
+	other := &volume{}
+	other.root = &fsRoot{vol: other}
+	s.add(other.root)
+	s.drop(v)
+	s.drop(other)
+	if r := s.get(id); r != nil {
+		t.Errorf("node %x is in %v", uint64(id), r)
+	}
+	if id, err := other.root.fileID(1<<32, 2); !errors.Is(err, syscall.ESTALE) {
+		t.Errorf("node %x, %v", uint64(id), err)
 	}
 }
 
 func TestInodeNumberThatDoesNotFitIsAnError(t *testing.T) {
 	t.Parallel()
-	r := &fsRoot{vol: &volume{}, slot: 7}
-	for _, ino := range []uint64{maxIno + 1, infoIno, partsIno, rawIno, 1 << 32, 1 << 40} {
-		if id, err := r.fileID(volfs.Ino(ino), 2); err == nil {
-			t.Errorf("inode %d: node %x", ino, id)
+	var s slots
+	r := &fsRoot{vol: &volume{}, place: place{volume: 7}}
+	s.add(r)
+	for _, ino := range []volfs.Ino{1 << 40, 1 << 63, maxIno + 1, infoIno, partsIno, rawIno} {
+		if id, err := r.fileID(ino, 2); !errors.Is(err, syscall.EOVERFLOW) {
+			t.Errorf("inode %d: node %x, %v", ino, uint64(id), err)
 		}
-	}
-	id, err := r.fileID(2, 2)
-	if err != nil || id != r.id(0) || !id.isFile() || id.slot() != 7 {
-		t.Errorf("the root: node %x, %v", id, err)
 	}
 }

@@ -18,6 +18,8 @@ type Entry struct {
 	// Attr is what stat shows. Its Ino is unique in the tree and the same in
 	// every tree of the same sources.
 	Attr volfs.Attr
+	// DiskIno is the inode number in the filesystem that it lies in, 0 if it lies in none.
+	DiskIno volfs.Ino
 	// NameKept says that the name can mean nothing else as long as its folder's
 	// id is valid, AttrKept that the attributes cannot change as long as ID is
 	// valid: both can be cached without limit.
@@ -120,7 +122,7 @@ func (t *Tree) lookupPeeked(ctx context.Context, r *fsRoot, name string) (e Entr
 	if err != nil {
 		return Entry{}, true, err
 	}
-	return Entry{ID: id, Attr: r.shown(id, p.fs.inner.attr), NameKept: !r.live(), AttrKept: !r.live()}, true, nil
+	return r.entry(id, p.fs.inner.attr), true, nil
 }
 
 // parsePartition reads "p2".
@@ -154,7 +156,7 @@ func (t *Tree) fileEntry(ctx context.Context, r *fsRoot, fs volfs.FS, ino volfs.
 
 // entry is that of a node in a volume with its attributes.
 func (r *fsRoot) entry(id NodeID, attr volfs.Attr) Entry {
-	return Entry{ID: id, Attr: r.shown(id, attr), NameKept: !r.live(), AttrKept: !r.live()}
+	return Entry{ID: id, Attr: r.shown(id, attr), DiskIno: attr.Ino, NameKept: !r.live(), AttrKept: !r.live()}
 }
 
 // shown is a file's attributes as the tree shows them.
@@ -180,7 +182,7 @@ func (r *fsRoot) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
 
 // fsRoot finds the volume or partition that a file's node is in.
 func (t *Tree) fsRoot(id NodeID) (*fsRoot, error) {
-	r := t.slots.get(id.slot())
+	r := t.slots.get(id)
 	if r == nil {
 		return nil, fmt.Errorf("the volume is gone: %w", syscall.ESTALE)
 	}

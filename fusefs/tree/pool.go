@@ -15,7 +15,7 @@ import (
 type pool struct {
 	name   string
 	record meta.Pool
-	index  int // among all pools, in the order of the sources; -1 before it has one
+	layer  uint8 // in inode numbers: see source.layPools
 	reader *thin.PoolReader
 	usage  usage
 	active atomic.Bool // in the kernel, by somebody else, when that was last looked at
@@ -40,7 +40,7 @@ func openPool(ctx context.Context, rec meta.Pool, o Options) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{name: rec.Name, record: rec, index: -1, reader: r}
+	p := &pool{name: rec.Name, record: rec, reader: r}
 	p.usage.watched = o.watched
 	p.observe(ctx, o.Kernel)
 	if err := p.list(ctx); err != nil {

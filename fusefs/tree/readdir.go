@@ -194,7 +194,7 @@ func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(D
 // listPartitions lists a volume that holds a partition table (ino 0), or the
 // images of its partitions (partsIno).
 func (t *Tree) listPartitions(r *fsRoot, p *peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
-	self := r.inodeNumber(r.id(uint32(ino)))
+	self := r.inodeNumber(r.id(ino))
 	if !listDots(self, self, cookie, emit) {
 		return
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"os"
 	"os/exec"
 	"strings"
@@ -142,7 +141,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 	const steps = 5
 	for _, told := range []string{"of each step", "at the end", "that one was not seen"} {
 		for looks := range 1 << (steps + 1) {
-			if bits.OnesCount(uint(looks)) > 3 && looks != 1<<(steps+1)-1 {
+			if strings.Count(fmt.Sprintf("%b", looks), "1") > 3 && looks != 1<<(steps+1)-1 {
 				continue // what few looks between the steps do not show, more do not
 			}
 			round++

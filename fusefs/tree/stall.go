@@ -13,7 +13,7 @@ func (t *Tree) MayStall(id NodeID) bool {
 	if !id.isFile() || t.opts.Kernel == nil {
 		return false
 	}
-	r := t.slots.get(id.slot())
+	r := t.slots.get(id)
 	return r != nil && (t.opts.Engine == EngineKernel || r.vol.pool.reader.Live())
 }
 

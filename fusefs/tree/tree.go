@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +29,6 @@ type Tree struct {
 	began      time.Time
 	refreshed  atomic.Int64         // when that was last done, in nanoseconds since began
 	volumes    map[identity]*volume // of the current view; guarded by refreshing
-	pools      int                  // that have got an index; guarded by refreshing
 	complaint  string               // the last error of a refresh; guarded by refreshing
 
 	watching context.CancelFunc // ends watch
@@ -63,7 +64,9 @@ type Options struct {
 // source is a meta.Source and what was made of it.
 type source struct {
 	meta.Source
-	folder string // its folder in the tree, "" where it is the only source
+	folder string           // its folder in the tree, "" where it is the only source
+	rank   uint64           // among all, in the order of their names
+	layers map[string]uint8 // of pools, by name; guarded by Tree.refreshing
 	stamp  string
 	pools  []*pool
 	cat    *meta.Catalog
@@ -97,6 +100,11 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 			folder = folderName(s.String(), i, sources)
 		}
 		t.sources = append(t.sources, &source{Source: s, folder: folder})
+	}
+	byName := slices.Clone(t.sources)
+	slices.SortStableFunc(byName, func(x, y *source) int { return strings.Compare(x.String(), y.String()) })
+	for i, s := range byName {
+		s.rank = uint64(i)
 	}
 	t.refreshing.Lock()
 	err := t.refresh(ctx)

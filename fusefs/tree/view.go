@@ -79,6 +79,10 @@ type builder struct {
 	// dirs are the folders made so far, by path, and names what is in them.
 	dirs  map[string]*node
 	names map[*node]map[string]*node
+	// fresh are the volumes that the view before did not have, and counts is how
+	// many volumes there are by their place.volume.
+	fresh  []*volume
+	counts map[uint64]int
 }
 
 // newBuilder begins a view of about count volumes, each of which is a link too.
@@ -87,9 +91,10 @@ func newBuilder(count int) *builder {
 	nodes := make(map[NodeID]*node, count)
 	nodes[RootID] = root
 	return &builder{
-		view:  &view{root: root, nodes: nodes, users: make(map[*volume]users)},
-		dirs:  map[string]*node{"": root},
-		names: map[*node]map[string]*node{root: {}},
+		view:   &view{root: root, nodes: nodes, users: make(map[*volume]users)},
+		dirs:   map[string]*node{"": root},
+		names:  map[*node]map[string]*node{root: {}},
+		counts: make(map[uint64]int, count),
 	}
 }
 
@@ -126,13 +131,9 @@ func (b *builder) put(parent *node, path string, n *node) bool {
 		return false
 	}
 	n.parent = parent
-	n.cookie = uint64(viewID(path))
+	n.cookie = max(hashOf(path)&^fileBit, dotDotCookie+1)
 	b.names[parent][n.name] = n
 	parent.entries = append(parent.entries, n)
-	if n.root == nil {
-		n.id = NodeID(n.cookie)
-		b.view.nodes[n.id] = n
-	}
 	return true
 }
 
@@ -162,6 +163,7 @@ func (b *builder) build(before *view, now time.Time) *view {
 		d.listing = slices.Clone(d.entries)
 		slices.SortFunc(d.listing, func(x, y *node) int { return cmp.Compare(x.cookie, y.cookie) })
 	}
+	b.number(before)
 	for id, n := range b.view.nodes {
 		n.when = now.UnixNano()
 		if before == nil {
@@ -173,6 +175,46 @@ func (b *builder) build(before *view, now time.Time) *view {
 		}
 	}
 	return b.view
+}
+
+// number gives ids to what lies in no volume. Where several want one, the lowest cookie
+// has it, and the others those that follow; but what was in the view before keeps its
+// own.
+func (b *builder) number(before *view) {
+	nodes := b.view.nodes
+	kept := func(n *node, id NodeID) bool {
+		if before == nil {
+			return false
+		}
+		old := before.nodes[id]
+		return old != nil && old.cookie == n.cookie && old.name == n.name
+	}
+	var fresh []*node
+	for _, d := range b.dirs {
+		for _, n := range d.entries {
+			if n.root != nil {
+				continue
+			}
+			id := viewID(n.cookie)
+			for before != nil && before.nodes[id] != nil && !kept(n, id) {
+				id = viewID(uint64(id) + 1)
+			}
+			if !kept(n, id) {
+				fresh = append(fresh, n)
+				continue
+			}
+			n.id, nodes[id] = id, n
+		}
+	}
+	for _, n := range fresh {
+		id := viewID(n.cookie)
+		for ; nodes[id] != nil; id = viewID(uint64(id) + 1) {
+			if other := nodes[id]; !kept(other, id) && n.cookie < other.cookie {
+				n.id, nodes[id], n = id, n, other
+			}
+		}
+		n.id, nodes[id] = id, n
+	}
 }
 
 func join(dir, name string) string {

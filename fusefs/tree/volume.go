@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"thintree/meta"
 )
@@ -57,8 +58,10 @@ func (v *volume) record() *meta.Volume { return v.newest.Load() }
 type fsRoot struct {
 	vol     *volume
 	part    int    // the partition's number, 0 for the whole volume
-	slot    uint32 // in Tree.slots
-	number  uint32 // in inode numbers
+	place   place  // in inode numbers
+	slots   *slots // the tree's
+	slot    uint32
+	wide    uint32 // the wide slot + 1, 0 where it has none; guarded by slots.mu
 	peeks   peeker
 	listing atomic.Pointer[rootListing] // set once
 }
@@ -70,37 +73,49 @@ func (r *fsRoot) String() string {
 	return fmt.Sprintf("%s/p%d", r.vol.name, r.part)
 }
 
-// slots gives fsRoots by their number. Numbers are not used again.
+// slots gives fsRoots by their slots in node ids. A slot is not used again.
 type slots struct {
 	mu    sync.RWMutex
 	roots []*fsRoot // guarded by mu; nil where the volume is gone
-	// hashed are the numbers of partitions that are taken; guarded by mu
-	hashed map[uint32]bool
+	wide  []*fsRoot // the same by their wide slots
 }
 
-func (s *slots) get(slot uint32) *fsRoot {
+// get is the root that a file's node is in, nil where its volume is gone.
+func (s *slots) get(id NodeID) *fsRoot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if int64(slot) >= int64(len(s.roots)) {
+	roots, slot := s.roots, uint64(id&^fileBit)>>slotShift
+	if id.isWide() {
+		roots, slot = s.wide, uint64(id&^(fileBit|wideBit))>>wideShift
+	}
+	if slot >= uint64(len(roots)) {
 		return nil
 	}
-	return s.roots[slot]
+	return roots[slot]
 }
 
 func (s *slots) add(r *fsRoot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for r.number&hashedNumber != 0 && s.hashed[r.number] {
-		r.number = (r.number + 1) | hashedNumber
-	}
-	if r.number&hashedNumber != 0 {
-		if s.hashed == nil {
-			s.hashed = make(map[uint32]bool)
-		}
-		s.hashed[r.number] = true
-	}
-	r.slot = uint32(len(s.roots))
+	r.slots, r.slot = s, uint32(len(s.roots))
 	s.roots = append(s.roots, r)
+}
+
+// widen is the wide slot of a root, which is given one where it has none.
+func (s *slots) widen(r *fsRoot) (uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case r.wide != 0:
+	case s.roots[r.slot] != r:
+		return 0, fmt.Errorf("%s: the volume is gone: %w", r, syscall.ESTALE)
+	case len(s.wide) == maxWideSlots:
+		return 0, fmt.Errorf("%s: inode numbers above 2^32 in more than %d volumes since the tree was mounted: %w", r, maxWideSlots, syscall.EOVERFLOW)
+	default:
+		s.wide = append(s.wide, r)
+		r.wide = uint32(len(s.wide))
+	}
+	return r.wide - 1, nil
 }
 
 // drop forgets the roots of a volume that is gone.
@@ -109,11 +124,17 @@ func (s *slots) drop(v *volume) {
 	defer v.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.roots[v.root.slot] = nil
-	delete(s.hashed, v.root.number)
+	s.forget(v.root)
 	for _, r := range v.parts {
-		s.roots[r.slot] = nil
-		delete(s.hashed, r.number)
+		s.forget(r)
+	}
+}
+
+// forget forgets a root. mu is held.
+func (s *slots) forget(r *fsRoot) {
+	s.roots[r.slot] = nil
+	if r.wide != 0 {
+		s.wide[r.wide-1] = nil
 	}
 }
 
@@ -125,7 +146,9 @@ func (t *Tree) partition(v *volume, part int) *fsRoot {
 	if r := v.parts[part]; r != nil {
 		return r
 	}
-	r := &fsRoot{vol: v, part: part, number: hashedNumberOf(v.pool.index, v.deviceID, fmt.Sprintf("%s/p%d", v.name, part))}
+	at := v.root.place
+	at.part = uint8(part) // probe finds 255 at most
+	r := &fsRoot{vol: v, part: part, place: at}
 	t.slots.add(r)
 	if v.parts == nil {
 		v.parts = make(map[int]*fsRoot)

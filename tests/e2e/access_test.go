@@ -30,16 +30,8 @@ func asUser(uid, gid uint32, groups []uint32, args ...string) *exec.Cmd {
 // kernel has mounted the same volume.
 func aclVolume(t *testing.T) (source []string, kernel string) {
 	t.Helper()
-	needs(t, root, tool("mkfs.ext4"), tool("setfacl"), tool("thin_restore"))
-	const mib = 64
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs && mount -o loop data fs", mib))
-	fs := filepath.Join(dir, "fs")
-	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
-	sh(t, fs, `
+	needs(t, tool("setfacl"))
+	return filledVolume(t, "acl", `
 		chmod 755 .
 		for mode in 000 004 040 400 044 444 600 640 644 700 755; do
 			echo $mode > file-$mode; chown 1000:2000 file-$mode; chmod $mode file-$mode
@@ -50,13 +42,29 @@ func aclVolume(t *testing.T) (source []string, kernel string) {
 		echo b > allowed; chmod 600 allowed; setfacl -m u:`+fmt.Sprint(someUser)+`:r allowed
 		echo c > masked; chmod 600 masked; setfacl -m u:`+fmt.Sprint(someUser)+`:rw,m::- masked
 		mkdir closed; echo d > closed/d; chmod 755 closed; setfacl -m u:`+fmt.Sprint(someUser)+`:--- closed`)
+}
+
+// filledVolume is a pool of one ext4 volume that a shell script has filled, and where
+// the kernel has mounted the same volume.
+func filledVolume(t *testing.T, name, fill string) (source []string, kernel string) {
+	t.Helper()
+	needs(t, root, tool("mkfs.ext4"), tool("thin_restore"))
+	const mib = 64
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs && mount -o loop data fs", mib))
+	fs := filepath.Join(dir, "fs")
+	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
+	sh(t, fs, fill)
 	sh(t, dir, "umount fs && mount -o loop,ro,noload data fs")
 	blocks := mib << 20 / (64 << 10)
 	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">
 		<device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
 		<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device></superblock>`, blocks, blocks, blocks)
 	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, xml)+" -o meta >/dev/null")
-	return []string{"--names", writeFile(t, fmt.Sprintf("1 %d acl\n", mib<<20/512)), "pool:" + dir + "/meta," + dir + "/data"}, fs
+	return []string{"--names", writeFile(t, fmt.Sprintf("1 %d %s\n", mib<<20/512, name)), "pool:" + dir + "/meta," + dir + "/data"}, fs
 }
 
 func TestOthersAreHeldToModesAndACLs(t *testing.T) {

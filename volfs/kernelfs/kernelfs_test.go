@@ -69,6 +69,24 @@ func TestPackedTreeIsThatOfTheKernelsOwnMount(t *testing.T) {
 	}
 }
 
+func TestLargeXFSIsShown(t *testing.T) {
+	t.Parallel()
+	device := device(t, "f() { truncate -s 4T $1; mkfs.xfs -q -l size=64m $1; }; f")
+	mnt := mount(t, device, "xfs", "rw")
+	// Folders are spread over the disk, and a file lies near its folder.
+	sh(t, "cd "+mnt+`; for d in $(seq 8); do mkdir $d; echo $d > $d/file; ln -s file $d/link; done; cd /; umount `+mnt)
+	isThatOfTheKernelsOwnMount(t, device, "xfs", "ro,norecovery")
+	highest := volfs.Ino(0)
+	fs := open(t, device, "xfs")
+	err := fs.ReadDir(t.Context(), fs.Root(), 0, func(e volfs.DirEntry) bool {
+		highest = max(highest, e.Ino)
+		return true
+	})
+	if err != nil || highest < 1<<32 {
+		t.Errorf("the highest inode number is %d: %v", highest, err)
+	}
+}
+
 func TestSubvolumesAreShown(t *testing.T) {
 	t.Parallel()
 	device := device(t, "mkfs.btrfs -q")
@@ -102,6 +120,27 @@ cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
 		if diff := manifest.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+func TestManySubvolumesAreShown(t *testing.T) {
+	t.Parallel()
+	device := device(t, "mkfs.btrfs -q")
+	mnt := mount(t, device, "btrfs", "rw")
+	sh(t, fmt.Sprintf(`cd %s
+for s in $(seq 300); do btrfs -q subvolume create $s; done
+for s in $(seq 300); do echo $s > $s/file; done
+cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
+	want, err := manifest.OfDir(mnt, manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := manifest.OfFS(t.Context(), open(t, device, "btrfs"), manifest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := manifest.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

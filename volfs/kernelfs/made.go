@@ -47,20 +47,20 @@ func (p *places) make(dir volfs.Ino, name string) volfs.Ino {
 	defer p.mu.Unlock()
 	ino, ok := p.probe(dir, name)
 	if !ok {
-		p.seen[ino] = entry{uint32(dir), name}
+		p.seen[ino] = entry{dir, name}
 	}
-	return volfs.Ino(ino)
+	return ino
 }
 
 // probe is the number of a name in a folder, or the one that it is to have. mu is held.
-func (p *places) probe(dir volfs.Ino, name string) (ino uint32, ok bool) {
+func (p *places) probe(dir volfs.Ino, name string) (ino volfs.Ino, ok bool) {
 	h := sha256.Sum256(append(binary.LittleEndian.AppendUint32(nil, uint32(dir)), name...))
 	for at := binary.LittleEndian.Uint32(h[:]); ; at++ {
-		ino = at & (1<<madeBits - 1)
-		if ino == 0 || volfs.Ino(ino) == p.root {
+		ino = volfs.Ino(at & (1<<madeBits - 1))
+		if ino == 0 || ino == p.root {
 			continue
 		}
-		if e, taken := p.seen[ino]; !taken || e == (entry{uint32(dir), name}) {
+		if e, taken := p.seen[ino]; !taken || e == (entry{dir, name}) {
 			return ino, taken
 		}
 	}
@@ -78,13 +78,13 @@ func (p *places) of(dir volfs.Ino, name string) (volfs.Ino, error) {
 		if dir == p.root {
 			return dir, nil
 		}
-		return volfs.Ino(p.seen[uint32(dir)].dir), nil
+		return p.seen[dir].dir, nil
 	}
 	ino, ok := p.probe(dir, name)
 	if !ok {
 		return 0, unix.EIO
 	}
-	return volfs.Ino(ino), nil
+	return ino, nil
 }
 
 // named is the number of a name in an open folder, which may have it in other letters.

@@ -30,7 +30,7 @@ type places struct {
 	made bool // the numbers are: see made.go
 
 	mu   sync.RWMutex
-	seen map[uint32]entry // guarded by mu
+	seen map[volfs.Ino]entry // guarded by mu
 
 	walk    sync.Mutex         // held by who walks
 	met     map[volfs.Ino]bool // folders; guarded by walk
@@ -41,47 +41,44 @@ type places struct {
 // entry is one of the names of an inode. It leads to the root folder, whatever is
 // damaged: the folder had a place before.
 type entry struct {
-	dir  uint32
+	dir  volfs.Ino
 	name string
 }
 
 func newPlaces(root volfs.Ino, made bool) *places {
-	return &places{root: root, made: made, seen: map[uint32]entry{}, met: map[volfs.Ino]bool{root: true}, pending: []volfs.Ino{root}}
+	return &places{root: root, made: made, seen: map[volfs.Ino]entry{}, met: map[volfs.Ino]bool{root: true}, pending: []volfs.Ino{root}}
 }
 
 // keep keeps that an inode has a name in a folder which has a place. The first one stays.
 func (p *places) keep(dir volfs.Ino, name string, ino volfs.Ino) {
-	if ino > math.MaxUint32 || ino == p.root {
+	if ino == p.root {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.seen[uint32(ino)]; !ok {
-		p.seen[uint32(ino)] = entry{uint32(dir), name}
+	if _, ok := p.seen[ino]; !ok {
+		p.seen[ino] = entry{dir, name}
 	}
 }
 
 // path is the names on the way from the root folder to an inode that has been seen.
 func (p *places) path(ino volfs.Ino) (names []string, ok bool) {
-	if ino > math.MaxUint32 {
-		return nil, ino == p.root
-	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for ino != p.root {
-		at, ok := p.seen[uint32(ino)]
+		at, ok := p.seen[ino]
 		if !ok {
 			return nil, false
 		}
 		names = append(names, at.name)
-		ino = volfs.Ino(at.dir)
+		ino = at.dir
 	}
 	slices.Reverse(names)
 	return names, true
 }
 
 // unknown is the number of what cannot be looked up: no inode has it.
-const unknown = math.MaxUint32 + 1
+const unknown = math.MaxUint64
 
 // listed is the number of an entry of an open folder. The one in the folder is another:
 // in ISO 9660 mostly, in HFS+ where it is a hard link.

@@ -33,6 +33,22 @@ func folder(t *testing.T, paths ...string) *os.File {
 	return f
 }
 
+func TestPlacesOfHighInodeNumbersAreKept(t *testing.T) {
+	t.Parallel()
+	p := newPlaces(1<<32+1, false)
+	p.keep(1<<32+1, "folder", 1<<33+7)
+	p.keep(1<<33+7, "high", 1<<36)
+	p.keep(1<<33+7, "low", 7)
+	for ino, want := range map[volfs.Ino][]string{1<<32 + 1: nil, 1 << 36: {"folder", "high"}, 7: {"folder", "low"}} {
+		if names, ok := p.path(ino); !ok || !slices.Equal(names, want) {
+			t.Errorf("%d: %q, %v", ino, names, ok)
+		}
+	}
+	if names, ok := p.path(1); ok {
+		t.Errorf("1: %q", names)
+	}
+}
+
 // inoOf is the inode number of what is below an open folder.
 func inoOf(t *testing.T, root *os.File, path string) volfs.Ino {
 	t.Helper()

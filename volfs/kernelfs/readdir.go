@@ -163,7 +163,7 @@ func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err erro
 }
 
 // numbering gives an entry of a folder its inode number, where that is not the one in
-// the folder. What cannot be looked up keeps that one.
+// the folder: unknown of what cannot be looked up, as that one may be another file's.
 func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 	switch {
 	case f.info.Type == "vfat":
@@ -172,7 +172,7 @@ func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 			if a, err := statx(fd, e.Name); err == nil {
 				return a.Ino
 			}
-			return e.Ino
+			return unknown
 		}
 	case f.places != nil:
 		return func(fd int, e volfs.DirEntry) volfs.Ino { return f.places.listed(fd, dir, e) }
@@ -184,7 +184,7 @@ func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 			if ino, err := f.subvolumes.named(fd, e.Name); err == nil {
 				return ino
 			}
-			return e.Ino
+			return unknown
 		}
 	}
 	return nil

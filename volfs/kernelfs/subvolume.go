@@ -16,15 +16,25 @@ import (
 // in keep their numbers, below inSubvolume; one in another has the number
 //
 //	bit 31      1
-//	bits 23–30  the slot of the subvolume, below slots
+//	bits 23–30  the slot of the subvolume
 //	bits 0–22   its inode number there
 //
-// What does not fit is EOVERFLOW: 2^23 files made in a subvolume since it is there, or
-// 255 other subvolumes.
+// or, where that does not fit,
+//
+//	bit 38      1
+//	bits 27–37  the slot of the subvolume, below slots
+//	bits 0–26   its inode number there
+//
+// What does not fit either is EOVERFLOW: 2^27 files made in a subvolume since it is
+// there, or more than slots other subvolumes.
 const (
 	inSubvolume = 1 << 31
 	slotShift   = 23
-	slots       = 255
+
+	inWideSubvolume = 1 << 38
+	wideSlotShift   = 27
+
+	slots = 1<<11 - 1
 
 	// leftOut is the inode number of the folder that a snapshot has in place of a
 	// subvolume in what it was taken of: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID.
@@ -73,8 +83,9 @@ func (s *subvolumes) slot(id uint64) (int, error) {
 	if slot, ok := s.slots[id]; ok {
 		return slot, nil
 	}
+	const firstID = 256 // the first subvolumes have the low slots, which fit in 32 bits
 	for i := range uint64(slots) {
-		slot := int((id + i) % slots)
+		slot := int((id%slots + slots - firstID + i) % slots)
 		if s.ids[slot] == 0 && id != s.root {
 			s.ids[slot], s.slots[id] = id, slot
 			return slot, nil
@@ -95,11 +106,42 @@ func (s *subvolumes) number(h unix.FileHandle) (volfs.Ino, error) {
 	if id == s.root && ino < inSubvolume {
 		return volfs.Ino(ino), nil
 	}
-	if id == s.root || ino >= 1<<slotShift {
+	if id == s.root {
 		return 0, fmt.Errorf("inode %d of subvolume %d: %w", ino, id, unix.EOVERFLOW)
 	}
 	slot, err := s.slot(id)
-	return volfs.Ino(inSubvolume | uint64(slot)<<slotShift | ino), err
+	if err != nil {
+		return 0, err
+	}
+	number := numberIn(slot, ino)
+	if number == unknown {
+		return 0, fmt.Errorf("inode %d of subvolume %d: %w", ino, id, unix.EOVERFLOW)
+	}
+	return number, nil
+}
+
+// numberIn is the number of an inode in the subvolume of a slot, unknown if it has none.
+func numberIn(slot int, ino uint64) volfs.Ino {
+	switch {
+	case ino < 1<<slotShift && slot < inSubvolume>>slotShift:
+		return volfs.Ino(inSubvolume | uint64(slot)<<slotShift | ino)
+	case ino < 1<<wideSlotShift:
+		return volfs.Ino(inWideSubvolume | uint64(slot)<<wideSlotShift | ino)
+	}
+	return unknown
+}
+
+// inSlot is what numberIn has made a number of; not ok of an inode in the subvolume of
+// the root folder.
+func inSlot(number volfs.Ino) (slot int, ino uint64, ok bool) {
+	n := uint64(number)
+	switch {
+	case n >= 2*inWideSubvolume || n < inSubvolume || n >= 2*inSubvolume && n < inWideSubvolume:
+		return 0, n, false
+	case n >= inWideSubvolume:
+		return int(n &^ inWideSubvolume >> wideSlotShift), n & (1<<wideSlotShift - 1), true
+	}
+	return int(n &^ inSubvolume >> slotShift), n & (1<<slotShift - 1), true
 }
 
 // named is the number of a name in an open folder.
@@ -111,28 +153,33 @@ func (s *subvolumes) named(dir int, name string) (volfs.Ino, error) {
 	return s.number(h)
 }
 
-// beside is the number of an inode in the subvolume of another one.
+// beside is the number of an inode in the subvolume of another one, unknown if it has
+// none.
 func beside(other, ino volfs.Ino) volfs.Ino {
-	if other < inSubvolume || ino >= 1<<slotShift {
+	slot, _, ok := inSlot(other)
+	switch {
+	case ok:
+		return numberIn(slot, uint64(ino))
+	case ino < inSubvolume:
 		return ino
 	}
-	return other&^(1<<slotShift-1) | ino
+	return unknown
 }
 
 // handle makes the handle of an inode.
 func (s *subvolumes) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, error) {
-	id, inside := s.root, uint64(ino)
-	if ino >= inSubvolume {
-		slot := ino >> slotShift & (1<<(31-slotShift) - 1)
-		inside = uint64(ino) & (1<<slotShift - 1)
+	id := s.root
+	slot, inside, ok := inSlot(ino)
+	switch {
+	case ok && slot < slots:
 		s.mu.Lock()
-		if slot < slots {
-			id = s.ids[slot]
-		}
+		id = s.ids[slot]
 		s.mu.Unlock()
-		if id == 0 || id == s.root || ino > math.MaxUint32 {
-			return unix.FileHandle{}, unix.ENOENT
-		}
+	case ino >= inSubvolume:
+		id = 0
+	}
+	if id == 0 {
+		return unix.FileHandle{}, unix.ENOENT
 	}
 	const inodeItem = 1 // BTRFS_INODE_ITEM_KEY of btrfs_tree.h
 	found, err := searchBtrfs(root, id, inside, inside, inodeItem)

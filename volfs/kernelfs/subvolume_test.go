@@ -1,0 +1,73 @@
+package kernelfs
+
+import (
+	"errors"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"thintree/volfs"
+)
+
+func TestNumbersOfSubvolumesTellTheirInodes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		slot := rapid.IntRange(0, slots-1).Draw(rt, "slot")
+		ino := rapid.Uint64Range(0, 1<<rapid.IntRange(1, 28).Draw(rt, "bits")-1).Draw(rt, "inode")
+		number := numberIn(slot, ino)
+		if number == unknown {
+			if ino < 1<<wideSlotShift {
+				rt.Fatal("it has no number")
+			}
+			return
+		}
+		if s, i, ok := inSlot(number); !ok || s != slot || i != ino || number >= 1<<39 {
+			rt.Fatalf("number %#x is inode %d in slot %d, %v", uint64(number), i, s, ok)
+		}
+		if ino < 1<<slotShift && slot <= 255 && number >= 1<<32 {
+			rt.Fatalf("number %#x is higher than it has to be", uint64(number))
+		}
+		if again := beside(numberIn(slot, 7), volfs.Ino(ino)); again != number {
+			rt.Fatalf("number %#x beside another inode", uint64(again))
+		}
+	})
+}
+
+func TestInodeThatHasNoNumberIsNotAnotherOne(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ other, ino volfs.Ino }{
+		{numberIn(3, 256), 1 << wideSlotShift},
+		{256, inSubvolume},
+	} {
+		if n := beside(c.other, c.ino); n != unknown {
+			t.Errorf("inode %d beside %#x has number %#x", c.ino, uint64(c.other), uint64(n))
+		}
+	}
+	s := &subvolumes{root: 5, slots: map[uint64]int{}}
+	for _, ino := range []volfs.Ino{numberIn(3, 256), 1 << 33, 2 * inWideSubvolume, unknown} {
+		if _, err := s.handle(nil, ino); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("number %#x: %v", uint64(ino), err)
+		}
+	}
+}
+
+func TestSubvolumesHaveSlotsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := &subvolumes{root: 5, slots: map[uint64]int{}}
+	taken := make(map[int]uint64)
+	for i := range uint64(slots) {
+		id := 256 + 3*i
+		slot, err := s.slot(id)
+		if other, ok := taken[slot]; err != nil || ok || slot < 0 || slot >= slots {
+			t.Fatalf("subvolume %d has slot %d, as %d has: %v", id, slot, other, err)
+		}
+		taken[slot] = id
+	}
+	if slot, err := s.slot(1 << 20); !errors.Is(err, unix.EOVERFLOW) {
+		t.Errorf("one more has slot %d, %v", slot, err)
+	}
+	if first := s.slots[256]; first != 0 {
+		t.Errorf("the first subvolume has slot %d", first)
+	}
+}
