@@ -1,0 +1,43 @@
+package lend
+
+import (
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/thin"
+	"thintree/thin/dm"
+)
+
+func TestPiecesAreMappedToWhatTheDataConsistOf(t *testing.T) {
+	t.Parallel()
+	const sector = sectorBytes
+	// Data of 100 + 50 sectors, on two places of disks.
+	data := []segment{{sectors: 100, from: 2048, device: unix.Mkdev(8, 1)}, {sectors: 50, from: 10, device: unix.Mkdev(8, 17)}}
+	pieces := []thin.Piece{
+		{Length: 8 * sector, Kind: thin.Mapped, Data: 16 * sector},
+		{Length: 24 * sector},
+		{Length: 20 * sector, Kind: thin.Mapped, Data: 90 * sector},
+		{Length: 8 * sector, Kind: thin.Broken},
+		{Length: 30 * sector, Kind: thin.Mapped, Data: 130 * sector},
+		{Length: 8 * sector, Kind: thin.Mapped, Data: 400 * sector},
+	}
+	want := []dm.Target{
+		{Start: 0, Length: 8, Type: "linear", Params: "8:1 2064"},
+		{Start: 8, Length: 24, Type: "zero"},
+		{Start: 32, Length: 10, Type: "linear", Params: "8:1 2138"},
+		{Start: 42, Length: 10, Type: "linear", Params: "8:17 10"},
+		{Start: 52, Length: 8, Type: "error"},
+		{Start: 60, Length: 20, Type: "linear", Params: "8:17 40"},
+		{Start: 80, Length: 10, Type: "error"},
+		{Start: 90, Length: 8, Type: "error"},
+	}
+	if got := tableOf(pieces, data, nil); !slices.Equal(got, want) {
+		t.Errorf("%v\nwant %v", got, want)
+	}
+	want[1] = dm.Target{Start: 8, Length: 24, Type: "linear", Params: "7:3 0"}
+	if got := tableOf(pieces, data, &segment{device: unix.Mkdev(7, 3)}); !slices.Equal(got, want) {
+		t.Errorf("with zeros of memory: %v", got)
+	}
+}
