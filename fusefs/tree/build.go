@@ -104,13 +104,24 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 		if len(ids) > 0 {
 			b.expect(under, len(ids))
 		}
+		unnamed := len(named[p]) == 0
 		for _, id := range ids {
 			v := named[p][id]
 			if v == nil {
+				unnamed = true
 				v = t.addVolume(b, s, p, s.unnamed(p, id), false, known)
 			}
 			if v != nil {
 				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
+			}
+		}
+		if lost := p.listing.Load().lost; lost != nil {
+			b.lose(under, lost)
+			// Records name their volumes also if the pool has lost the ids.
+			for _, view := range []string{"volumes", "raw", "info"} {
+				if unnamed {
+					b.lose(join(s.folder, view), lost)
+				}
 			}
 		}
 	}

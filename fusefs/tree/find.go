@@ -76,6 +76,13 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	case 1:
 		return t.Stat(ctx, found[0].ID)
 	case 0:
+		for _, s := range v.parts {
+			for _, p := range s.pools {
+				if lost := p.listing.Load().lost; lost != nil {
+					return Entry{}, fmt.Errorf("%q: no such volume is known: %w", name, lost)
+				}
+			}
+		}
 		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
 	}
 	return Entry{}, fmt.Errorf("%s: %d volumes begin like this (%s, %s, …): %w", name, len(found), found[0].Name, found[1].Name, syscall.ENOENT)

@@ -82,7 +82,7 @@ func (s *source) refresh(ctx context.Context, o Options) (changed bool, err erro
 		s.cat, s.stamp, changed = cat, stamp, true
 	}
 	for _, p := range s.pools {
-		c, perr := p.refresh(ctx, o.Kernel)
+		c, perr := p.refresh(ctx, o)
 		changed = changed || c
 		if perr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: pool %s: %w", s, p.name, perr))

@@ -40,7 +40,7 @@ func (r *fsRoot) rootListing(cookie uint64) *rootListing {
 func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
 	d.lease, d.fs = t.opened(r)
-	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) {
+	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 		first := cookie &^ peekedCookie
 		if d.fs == nil && first == uint64(len(l.entries)) {
 			t.openSoon(r)
@@ -49,9 +49,10 @@ func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListin
 			e := l.entries[i]
 			e.Cookie = peekedCookie + i + 1
 			if !d.emit(ctx, e, l.root, nil, attrs && d.fs != nil, emit) {
-				return
+				return nil
 			}
 		}
+		return nil
 	}
 	return d
 }

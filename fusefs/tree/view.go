@@ -40,6 +40,7 @@ type node struct {
 	target  string  // of a link
 	root    *fsRoot // of a volume, its raw image, partitions' images and info
 	pool    *pool   // of a pool's info
+	lost    error   // why a folder may have more entries than are known; nil where it has not
 }
 
 // fileType is the S_IFMT bits of a node's mode.
@@ -168,11 +169,18 @@ func (b *builder) build(before *view, now time.Time) *view {
 			continue
 		}
 		same := func(x, y *node) bool { return x.id == y.id && x.name == y.name }
-		if old := before.nodes[id]; old != nil && old.target == n.target && slices.EqualFunc(old.entries, n.entries, same) {
+		if old := before.nodes[id]; old != nil && old.target == n.target && (old.lost == nil) == (n.lost == nil) && slices.EqualFunc(old.entries, n.entries, same) {
 			n.when = old.when
 		}
 	}
 	return b.view
+}
+
+// lose notes of a folder that it may have more entries than are known.
+func (b *builder) lose(path string, why error) {
+	if d := b.dir(path); d != nil {
+		d.lost = why
+	}
 }
 
 func join(dir, name string) string {
