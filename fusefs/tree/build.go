@@ -66,7 +66,7 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	for _, view := range []string{"by-id", "pools"} {
 		b.expect(join(s.folder, view), len(s.pools))
 	}
-	b.view.parts = append(b.view.parts, section{s.folder, s.pools, s.warnings})
+	part := section{folder: s.folder, pools: s.pools, warnings: s.warnings}
 	pools := make(map[string]*pool)
 	for i, p := range s.pools {
 		pools[p.name] = p
@@ -83,21 +83,38 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	for _, p := range s.pools {
 		named[p] = make(map[uint32]*volume, len(p.ids()))
 	}
-	for _, record := range inFolderOrder(s.cat.Volumes, func(v *meta.Volume) string { return v.Name }) {
+	misfits := make(map[*pool][]*volume)
+	records := inFolderOrder(s.cat.Volumes, func(v *meta.Volume) string { return v.Name })
+	slices.SortStableFunc(records, func(x, y *meta.Volume) int { return deletedLast(x) - deletedLast(y) })
+	for _, record := range records {
 		p := pools[record.Pool]
 		if p == nil {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
 			continue
 		}
-		v := t.addVolume(b, s, p, record, named[p][record.DeviceID] != nil, known)
+		// What has the id is another volume's, or nobody's.
+		beside := named[p][record.DeviceID] != nil || p.otherDevice(record.DeviceID, record.TransactionID) != nil
+		v := t.addVolume(b, s, p, record, beside, known)
 		if v == nil {
 			continue
 		}
 		byName[record.Name] = v
-		if named[p][record.DeviceID] == nil {
+		if !beside {
 			named[p][record.DeviceID] = v
 		}
+		switch {
+		case v.deleted():
+			part.deleted = append(part.deleted, v)
+		case p.noDevice(record) != nil:
+			misfits[p] = append(misfits[p], v)
+		}
 	}
+	for _, p := range s.pools {
+		if err := p.tellMisfits(t.log, misfits[p]); err != nil {
+			part.warnings = append(slices.Clip(part.warnings), err)
+		}
+	}
+	b.view.parts = append(b.view.parts, part)
 	for _, p := range s.pools {
 		under := join(s.folder, "by-id/"+p.name)
 		ids := p.ids()
@@ -185,10 +202,19 @@ func (s *source) count() int {
 	return max(ids, len(s.cat.Volumes))
 }
 
+// deletedLast sorts what is deleted behind the others.
+func deletedLast(v *meta.Volume) int {
+	if v.State == meta.StateDeleted {
+		return 1
+	}
+	return 0
+}
+
 // addVolume lays out a volume: the one that t.volumes holds of the same
-// identity, or a new one. It is nil where its name cannot be shown. named says
-// that another one has the same device id.
-func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, named bool, known map[identity]*volume) *volume {
+// identity, or a new one. It is nil where its name cannot be shown. What is deleted
+// has its info, and no folder. beside says that what has the device id is not this
+// volume, or another one as well.
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, beside bool, known map[identity]*volume) *volume {
 	name := record.Name
 	if !validName(name) || !validName(name+".parts") {
 		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
@@ -196,21 +222,23 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, na
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
 	n := &node{root: &fsRoot{}} // until it is known which volume it is
-	switch shown := b.add(join(s.folder, "volumes"), name, tag, n); shown {
-	case name:
-	case "":
-		t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
-		return nil
-	default:
-		renamed := *record
-		renamed.Name, record = shown, &renamed
+	if record.State != meta.StateDeleted {
+		switch shown := b.add(join(s.folder, "volumes"), name, tag, n); shown {
+		case name:
+		case "":
+			t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
+			return nil
+		default:
+			renamed := *record
+			renamed.Name, record = shown, &renamed
+		}
 	}
 	id := identityOf(p, record)
 	v := t.volumes[id]
 	if v == nil {
 		v = &volume{identity: id}
 		number := volumeNumber(p.index, id.deviceID)
-		if named {
+		if beside {
 			number = hashedNumberOf(p.index, id.deviceID, name)
 		}
 		v.root = &fsRoot{vol: v, number: number}
@@ -219,11 +247,14 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, na
 	v.newest.Store(record)
 	known[id] = v
 	n.id, n.root = v.root.id(0), v.root
+	b.add(join(s.folder, "info"), v.name+".json", tag, v.root.node(infoIno))
+	if v.deleted() {
+		return v
+	}
 	b.add(join(s.folder, "raw"), v.name+".img", tag, v.root.node(rawIno))
 	if v.mayHavePartitions() {
 		b.add(join(s.folder, "raw"), v.name+".parts", tag, v.root.node(partsIno))
 	}
-	b.add(join(s.folder, "info"), v.name+".json", tag, v.root.node(infoIno))
 	return v
 }
 
@@ -238,9 +269,13 @@ func (s *source) unnamed(p *pool, id uint32) *meta.Volume {
 	return &meta.Volume{Name: name, Pool: p.name, DeviceID: id, Role: meta.RoleVolume}
 }
 
-// linkTo is the target of a link at a path in the tree to a folder in a volume.
+// linkTo is the target of a link at a path in the tree to a folder in a volume, or to
+// the info of one that is deleted and has no folder.
 func (s *source) linkTo(from string, v *volume, inside string) string {
 	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, s.folder+"/"), "/"))
+	if v.deleted() {
+		return up + "info/" + v.name + ".json"
+	}
 	return path.Join(up+"volumes/"+v.name, inside)
 }
 

@@ -226,6 +226,9 @@ func (c *content) probe(ctx context.Context, r *fsRoot) (at block.Reader, found 
 	if err == nil {
 		err = fmt.Errorf("%s, no filesystem: %w", holds(found), syscall.EMEDIUMTYPE)
 	}
+	if r.vol.deleted() {
+		err = fmt.Errorf("its owner has deleted it: %w", err)
+	}
 	return nil, found, fmt.Errorf("%s: %w", r, err)
 }
 

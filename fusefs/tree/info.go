@@ -105,7 +105,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	if err != nil {
 		return VolumeInfo{}, err
 	}
-	d, known := v.pool.devices()[v.deviceID]
+	d, known := v.details()
 	i := VolumeInfo{
 		Name: v.name, Pool: v.pool.name, DeviceID: v.deviceID, Role: v.record().Role, State: v.record().State,
 		Parent: v.record().Parent, Root: v.record().Root, Record: v.record().Record, SizeBytes: p.sizeBytes,
@@ -127,8 +127,9 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	u := t.view.Load().users[v]
 	i.Containers, i.Images = u.containers, u.images
 	switch {
+	case v.deleted(): // nobody misses what is gone of it
 	case p.err != nil:
-		i.Problem = p.err.Error()
+		i.Problem = strings.TrimPrefix(p.err.Error(), v.name+": ")
 	case !known:
 		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
 	}
@@ -142,7 +143,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		if err == nil {
 			free := full.BlocksFree * uint64(full.BlockSize)
 			i.Filesystem.FreeBytes = &free
-		} else if i.Problem == "" {
+		} else if i.Problem == "" && !v.deleted() {
 			i.Problem = err.Error()
 		}
 	}

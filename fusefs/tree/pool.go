@@ -20,11 +20,16 @@ type pool struct {
 	index  int // among all pools, in the order of the sources; -1 before it has one
 	reader *thin.PoolReader
 	usage  usage
+	// foreign says that it is not the pool that its source's records are of; nil
+	// otherwise.
+	foreign atomic.Pointer[foreignPoolError]
+	judged  judged // by what that was last found out; guarded by Tree.refreshing
 
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64    // how often a volume of it was opened
 	stale   bool            // listing may be; guarded by Tree.refreshing
 	told    map[string]bool // the problems that were logged last; guarded by Tree.refreshing
+	misfits string          // what tellMisfits said last; guarded by Tree.refreshing
 }
 
 // listing is which devices a pool has.

@@ -21,6 +21,7 @@ type view struct {
 type section struct {
 	folder   string // "" where it is the only source
 	pools    []*pool
+	deleted  []*volume // are in no folder, but have their info
 	warnings []error
 }
 

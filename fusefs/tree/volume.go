@@ -39,6 +39,8 @@ type identity struct {
 	epoch int
 	// activations counts how often somebody else has activated it.
 	activations int
+	// foreign says that the pool is not the one that the source's records are of.
+	foreign bool
 }
 
 func identityOf(p *pool, record *meta.Volume) identity {
@@ -46,12 +48,16 @@ func identityOf(p *pool, record *meta.Volume) identity {
 	return identity{
 		pool: p, name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,
 		transaction: d.TransactionID, creationTime: d.CreationTime, epoch: p.reader.Epoch(),
-		activations: p.usage.activations(record.DeviceID),
+		activations: p.usage.activations(record.DeviceID), foreign: p.foreign.Load() != nil,
 	}
 }
 
 // record is what its source says of the volume.
 func (v *volume) record() *meta.Volume { return v.newest.Load() }
+
+// deleted reports whether its owner has deleted the volume, and the pool may still have
+// it: what is left there is nobody's.
+func (v *volume) deleted() bool { return v.record().State == meta.StateDeleted }
 
 // fsRoot is where a filesystem may begin: a volume, or a partition of one.
 type fsRoot struct {

@@ -69,3 +69,126 @@ func TestMountWarnsOnce(t *testing.T) {
 		}
 	}
 }
+
+// editRecord replaces a text in the record of a device of a Docker root.
+func editRecord(t *testing.T, root, name, old, new string) {
+	t.Helper()
+	path := filepath.Join(root, "devicemapper/metadata", name)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("%s does not have %s: %s", name, old, text)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Volumes of pools.Docker.
+const (
+	ranVolume = "ed481cbae34f670246e25991d5d4e2cb30ac1639f184060c42be26e4ba25c8ed" // container ran, device 14
+	webVolume = "d89cdbc0cd6d1866fffa634c6bf44f358714dd170368e7a72bb796c2dfd286f2" // container stopped-web, device 12
+)
+
+func TestPoolOfOtherRecordsIsRefused(t *testing.T) {
+	t.Parallel()
+	root, store, other := pools.Docker(t), pools.Storage(t), pools.Containerd(t)
+	of := func(dir, metadata, data string) string {
+		return filepath.Join(dir, metadata) + "," + filepath.Join(dir, data)
+	}
+	mnt := t.TempDir()
+	for _, source := range []string{"docker:" + root, "store:" + root + "/devicemapper"} {
+		for name, pool := range map[string]string{
+			"containerd": of(other, "meta", "data"), "containers-storage": of(store, "meta", "data"),
+		} {
+			for _, args := range [][]string{
+				{"ls", "--pool", pool, source}, {"ls", "--pool", pool, source, "base:/"},
+				{"info", "--pool", pool, source}, {"mount", "--pool", pool, source, mnt},
+			} {
+				r := thintree(t, args...)
+				if r.status != 1 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stderr, "--pool META,DATA") {
+					t.Errorf("%s: %s: exit status %d, %q, want one line about --pool: %s", name, args, r.status, r.stdout, r.stderr)
+				}
+			}
+		}
+		own := of(root, "devicemapper/devicemapper/metadata", "devicemapper/devicemapper/data")
+		thintree(t, "ls", "--long", "--pool", own, source).must(t)
+	}
+	if mounted(mnt) {
+		t.Error("it is mounted")
+		thintree(t, "umount", "--lazy", mnt)
+	}
+}
+
+// TestRecordOfAnotherDeviceIsToldOf has records of which the one names a device that was
+// made for another, and the other one that the pool has not.
+func TestRecordOfAnotherDeviceIsToldOf(t *testing.T) {
+	t.Parallel()
+	root := dockerCopy(t)
+	editRecord(t, root, ranVolume, `"device_id":14`, `"device_id":12`)
+	editRecord(t, root, ranVolume+"-init", `"device_id":13`, `"device_id":99`)
+	source := "docker:" + root
+	const other, missing = "it is another device", "the pool has no device 99"
+	if r := thintree(t, "ls", source); r.status != 3 || strings.Count(r.stderr, "\n") != 1 || !strings.Contains(r.stdout, ranVolume+"\n") {
+		t.Errorf("ls: exit status %d, %s%s", r.status, r.stdout, r.stderr)
+	}
+	r := thintree(t, "ls", "--long", source)
+	if r.status != 3 || strings.Count(r.stderr, other) != 1 || strings.Count(r.stderr, missing) != 1 {
+		t.Errorf("ls --long: exit status %d: %s", r.status, r.stderr)
+	}
+	if !strings.Contains(r.stdout, "(problem)") || strings.Contains(r.stdout, "data of no known kind") {
+		t.Errorf("ls --long marks nothing:\n%s", r.stdout)
+	}
+	if r := thintree(t, "ls", "--json", source); r.status != 3 || !strings.Contains(r.stdout, other) || !strings.Contains(r.stdout, missing) {
+		t.Errorf("ls --json: exit status %d: %s", r.status, r.stdout)
+	}
+	for volume, says := range map[string]string{ranVolume: other, ranVolume + "-init": missing} {
+		if r := thintree(t, "info", source, volume); r.status != 3 || !strings.Contains(r.stdout, says) {
+			t.Errorf("info %s: exit status %d: %s%s", volume, r.status, r.stdout, r.stderr)
+		}
+		if r := thintree(t, "ls", source, volume+":/"); r.status != 1 || r.stdout != "" || !strings.Contains(r.stderr, says) {
+			t.Errorf("ls %s: exit status %d: %s%s", volume, r.status, r.stdout, r.stderr)
+		}
+	}
+	thintree(t, "ls", source, "container:stopped-web:/").must(t)
+	thintree(t, "info", source, webVolume).must(t)
+	// Nobody's record names what ran's volume was.
+	if names := thintree(t, "ls", source, "@14:/rootfs/app").must(t); !strings.Contains(names, "state.txt") {
+		t.Errorf("@14 holds %s", names)
+	}
+	mnt := mount(t, source)
+	if _, err := os.ReadDir(mnt + "/containers/ran/"); err == nil || !strings.Contains(err.Error(), "input/output error") {
+		t.Errorf("containers/ran: %v, want EIO", err)
+	}
+	sh(t, mnt, "ls -lL by-id/pool/ volumes/ containers/stopped-web/ >/dev/null")
+}
+
+func TestDeletedVolumeIsLeftOut(t *testing.T) {
+	t.Parallel()
+	root := dockerCopy(t)
+	editRecord(t, root, ranVolume, `"deleted":false`, `"deleted":true`)
+	source := "docker:" + root
+	if names := thintree(t, "ls", source).must(t); strings.Contains(names, ranVolume+"\n") || !strings.Contains(names, webVolume) {
+		t.Errorf("ls: %s", names)
+	}
+	if text := thintree(t, "ls", "--long", source).must(t); !strings.Contains(text, "container, deleted") {
+		t.Errorf("ls --long:\n%s", text)
+	}
+	if text := thintree(t, "info", source, "container:ran").must(t); !strings.Contains(text, "deleted") {
+		t.Errorf("info:\n%s", text)
+	}
+	thintree(t, "ls", "--json", source).must(t)
+	thintree(t, "ls", source, "@14:/rootfs/app").must(t)
+	mnt := mount(t, source)
+	for _, dir := range []string{"volumes", "raw"} {
+		if text := sh(t, mnt, "ls "+dir); strings.Contains(text, ranVolume+"\n") || strings.Contains(text, ranVolume+".img") {
+			t.Errorf("%s holds it:\n%s", dir, text)
+		}
+	}
+	if text := sh(t, mnt, "cat by-id/pool/14"); !strings.Contains(text, `"state": "deleted"`) {
+		t.Errorf("by-id/pool/14: %s", text)
+	}
+	sh(t, mnt, "find . >/dev/null && cp -r by-id containers images info pools "+t.TempDir())
+}
