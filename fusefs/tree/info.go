@@ -115,7 +115,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
 	if p.found.Kind == probe.KindFilesystem {
-		by, err = t.engine(ctx, v.root, p.found.Signatures[0].Type)
+		by, err = t.engineFor(ctx, v.root, p.found, p.sizeBytes)
 		if err != nil && by.live != LiveSkip {
 			return VolumeInfo{}, err
 		}
@@ -130,8 +130,15 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	case v.deleted(): // nobody misses what is gone of it
 	case p.err != nil:
 		i.Problem = strings.TrimPrefix(p.err.Error(), v.name+": ")
+		if p.short != "" {
+			i.Problem += "; " + p.short
+		}
 	case !known:
 		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
+	case p.short != "":
+		i.Problem = p.short
+	case len(partitions(p.found)) > 0:
+		i.Problem = t.shortPartition(ctx, v, p)
 	}
 	if p.fs != nil {
 		f := p.fs.info

@@ -67,6 +67,8 @@ type fsRoot struct {
 	number  uint32 // in inode numbers
 	peeks   peeker
 	listing atomic.Pointer[rootListing] // set once
+
+	toldShort atomic.Bool // the log has it that the volume is too short
 }
 
 func (r *fsRoot) String() string {

@@ -192,3 +192,25 @@ func TestDeletedVolumeIsLeftOut(t *testing.T) {
 	}
 	sh(t, mnt, "find . >/dev/null && cp -r by-id containers images info pools "+t.TempDir())
 }
+
+func TestVolumeShorterThanItsFilesystemIsToldOf(t *testing.T) {
+	t.Parallel()
+	dir := pools.Containerd(t)
+	source := "pool:" + filepath.Join(dir, "meta") + "," + filepath.Join(dir, "data")
+	names := writeFile(t, "1 524288 half\n2 1048576 whole\n")
+	const says = "its ext4 is 512 MiB long, and the volume 256 MiB: what lies beyond cannot be read"
+	r := thintree(t, "ls", "--long", "--names", names, source)
+	if r.status != 3 || !strings.Contains(r.stderr, "thintree: half: "+says+"\n") || strings.Count(r.stderr, "what lies beyond") != 1 || !strings.Contains(r.stdout, "ext4 (problem)") {
+		t.Errorf("ls --long: exit status %d: %s%s", r.status, r.stdout, r.stderr)
+	}
+	if r := thintree(t, "info", "--names", names, source, "half"); r.status != 3 || !strings.Contains(r.stdout, says) {
+		t.Errorf("info: exit status %d: %s", r.status, r.stdout)
+	}
+	thintree(t, "info", "--names", names, source, "whole").must(t)
+	log := logFile(t)
+	mnt := mount(t, "--log-file", log, "--names", names, source)
+	sh(t, mnt, "ls -lR volumes/half >/dev/null; ls -l volumes/half info raw; stat -f volumes/half")
+	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), says) != 1 {
+		t.Errorf("the log does not say once that %s: %v\n%s", says, err, text)
+	}
+}
