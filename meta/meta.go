@@ -25,6 +25,9 @@ type Catalog struct {
 	Volumes    []Volume
 	Containers []Container
 	Images     []Image
+	// ContainersLost and ImagesLost are why there may be more of them than these: a
+	// folder of their records could not be listed. Otherwise they are nil.
+	ContainersLost, ImagesLost error
 	// Warnings are the records that could not be read, each an error that says
 	// which and why.
 	Warnings []error

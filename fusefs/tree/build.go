@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"thintree/meta"
@@ -63,6 +64,11 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	}
 	b.expect(join(s.folder, "containers"), len(s.cat.Containers))
 	b.expect(join(s.folder, "images"), len(s.cat.Images))
+	for view, err := range map[string]error{"containers": s.cat.ContainersLost, "images": s.cat.ImagesLost} {
+		if err != nil {
+			b.lose(join(s.folder, view), fmt.Errorf("there may be more: %w: %w", syscall.EIO, err))
+		}
+	}
 	for _, view := range []string{"by-id", "pools"} {
 		b.expect(join(s.folder, view), len(s.pools))
 	}

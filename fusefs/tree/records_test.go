@@ -3,6 +3,7 @@ package tree
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -258,5 +259,27 @@ func TestPoolThatTurnsOutToBeAnotherIsShownNoMore(t *testing.T) {
 	look(t, tree)
 	if got, err := listed(t, tree, "volumes/base"); err != nil || !slices.Contains(got, "rootfs") {
 		t.Errorf("volumes/base holds %q, %v", got, err)
+	}
+}
+
+func TestContainersWhoseRecordsCannotBeListedAreNotAll(t *testing.T) {
+	t.Parallel()
+	lost := fmt.Errorf("containers: %w", syscall.EIO)
+	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
+		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("a", linksID)},
+		Containers: []meta.Container{{ID: "1", Name: "web", Volume: "a"}}, ContainersLost: lost, ImagesLost: lost,
+	}})
+	for dir, count := range map[string]int{"containers": 1, "images": 0} {
+		got, err := listed(t, tree, dir)
+		if len(got) != count {
+			t.Errorf("%s holds %q", dir, got)
+		}
+		cannot(t, dir, err, "containers")
+	}
+	if _, err := listed(t, tree, "containers/web"); err != nil {
+		t.Error(err)
+	}
+	if _, err := listed(t, tree, "volumes"); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"encoding/binary"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -212,5 +215,48 @@ func TestVolumeShorterThanItsFilesystemIsToldOf(t *testing.T) {
 	sh(t, mnt, "ls -lR volumes/half >/dev/null; ls -l volumes/half info raw; stat -f volumes/half")
 	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), says) != 1 {
 		t.Errorf("the log does not say once that %s: %v\n%s", says, err, text)
+	}
+}
+
+// TestListOfADamagedPoolEndsWithAnError has a pool that has lost a leaf of each of the
+// trees of devices.
+func TestListOfADamagedPoolEndsWithAnError(t *testing.T) {
+	t.Parallel()
+	needs(t, tool("thin_restore"))
+	dir := t.TempDir()
+	xml := `<superblock uuid="" time="0" transaction="1" version="2" data_block_size="128" nr_data_blocks="16">`
+	for id := range 600 {
+		xml += fmt.Sprintf(`<device dev_id="%d" mapped_blocks="0" transaction="0" creation_time="0" snap_time="0"></device>`, id)
+	}
+	sh(t, dir, "truncate -s 4M meta; truncate -s 1M data; thin_restore -q -i "+writeFile(t, xml+"</superblock>")+" -o meta >/dev/null")
+	meta, err := os.ReadFile(filepath.Join(dir, "meta"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	// Leaves of the device tree and of the details that have the same ids.
+	for root, child := range map[int]uint32{320: 1, 328: 2} {
+		node := meta[le.Uint64(meta[root:])*4096:]
+		leaf := le.Uint64(node[32+8*(le.Uint32(node[20:])+child):])
+		meta[leaf*4096+100] ^= 1
+	}
+	if err := os.WriteFile(filepath.Join(dir, "meta"), meta, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source := "pool:" + dir + "/meta," + dir + "/data"
+	if r := thintree(t, "ls", source); r.status != 3 || !strings.Contains(r.stdout, "@0\n") || strings.Count(r.stderr, "\n") != 2 {
+		t.Errorf("ls: exit status %d, %s", r.status, r.stderr)
+	}
+	mnt := mount(t, source)
+	for _, view := range []string{"by-id/pool", "volumes", "raw", "info"} {
+		for range 2 { // the second time the kernel may know it
+			r := runCommand(t, exec.Command("ls", "-f", filepath.Join(mnt, view)))
+			if r.status == 0 || !strings.Contains(r.stderr, "Input/output error") || strings.Count(r.stdout, "\n") < 100 {
+				t.Errorf("%s: exit status %d, %d entries: %s", view, r.status, strings.Count(r.stdout, "\n"), r.stderr)
+			}
+		}
+	}
+	if r := runCommand(t, exec.Command("find", filepath.Join(mnt, "by-id"))); r.status == 0 {
+		t.Error("find takes it for the whole")
 	}
 }
