@@ -208,7 +208,7 @@ func (s *source) count() int {
 	return max(ids, len(s.cat.Volumes))
 }
 
-// deletedLast sorts what is deleted behind the others.
+// deletedLast is higher of what is deleted than of others, to sort by.
 func deletedLast(v *meta.Volume) int {
 	if v.State == meta.StateDeleted {
 		return 1

@@ -12,7 +12,7 @@ import (
 type VolumeRef struct {
 	Name string // as Find takes it
 	ID   NodeID
-	// Deleted says that its owner has deleted it: it is in no folder of the tree.
+	// Deleted says that its owner has deleted it: it has no folder in the tree.
 	Deleted bool
 	// Aliases are the containers and images that the volume is of, as Find takes
 	// them: "container:web", "image:web:2".

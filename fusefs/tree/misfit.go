@@ -62,7 +62,7 @@ func (p *pool) tellMisfits(log *slog.Logger, records []*volume) error {
 		if len(records) > enough {
 			names = append(names, "…")
 		}
-		text = fmt.Sprintf("%s: records of volumes that name a device of others, or none: %d (%s); thintree ls --long tells of each",
+		text = fmt.Sprintf("%s: the pool does not have the devices of %d volumes (%s), or others in their place: thintree ls --long tells of each",
 			p.record.Metadata, len(records), strings.Join(names, ", "))
 	}
 	if text != p.misfits && text != "" {
