@@ -86,29 +86,30 @@ func daemonReady() error {
 	return nil
 }
 
-// openLog opens the log that --log-file and --log-level ask for.
-func openLog(c *cli.Context) (*slog.Logger, error) {
+// openLog opens the log that --log-file and --log-level ask for. seen reports whether
+// its warnings go to standard error, so that the caller of the command sees them.
+func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, wrongUse("--log-level: debug, info, warn or error")
+		return nil, false, wrongUse("--log-level: debug, info, warn or error")
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if path := c.String("log-file"); path != "" {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("--log-file: %w", err)
+			return nil, false, fmt.Errorf("--log-file: %w", err)
 		}
-		return slog.New(slog.NewTextHandler(f, o)), nil
+		return slog.New(slog.NewTextHandler(f, o)), false, nil
 	}
 	if !isDaemon() {
-		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), level <= slog.LevelWarn, nil
 	}
 	w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, "thintree")
 	if err != nil {
 		// No system log runs here: what concerns the start is seen where the
 		// command was called, the rest is lost without --log-file.
 		o.Level = max(level, slog.LevelWarn)
-		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), level <= slog.LevelWarn, nil
 	}
-	return slog.New(slog.NewTextHandler(io.Writer(w), o)), nil
+	return slog.New(slog.NewTextHandler(io.Writer(w), o)), false, nil
 }

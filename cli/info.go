@@ -37,14 +37,7 @@ func info(c *cli.Context) error {
 	}
 	defer t.Close()
 	if c.NArg() == 1 {
-		pools := t.Pools(c.Context)
-		if c.Bool("json") {
-			return printJSON(pools)
-		}
-		for _, p := range pools {
-			printPool(p)
-		}
-		return nil
+		return poolsInfo(c, t)
 	}
 	e, err := t.Find(c.Context, c.Args().Get(1))
 	if err != nil {
@@ -55,9 +48,35 @@ func info(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(v)
+		err = printJSON(v)
+	} else {
+		printVolume(v)
 	}
-	printVolume(v)
+	if err == nil && v.Problem != "" {
+		return errPartial
+	}
+	return err
+}
+
+// poolsInfo tells of a source's pools, and what else of it cannot be read.
+func poolsInfo(c *cli.Context, t *tree.Tree) error {
+	pools := t.Pools(c.Context)
+	if c.Bool("json") {
+		if err := printJSON(pools); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range pools {
+			printPool(p)
+		}
+	}
+	var told []string
+	for _, p := range pools {
+		told = append(told, p.Problems...)
+	}
+	if warn(t, told...) {
+		return errPartial
+	}
 	return nil
 }
 

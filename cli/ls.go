@@ -41,10 +41,11 @@ func lsCommand() *cli.Command {
 			}
 			defer t.Close()
 			if c.NArg() == 1 {
-				if err := listVolumes(c, t); err != nil {
+				partial, err := listVolumes(c, t)
+				if err != nil {
 					return err
 				}
-				if warn(t) {
+				if warn(t) || partial {
 					return errPartial
 				}
 				return nil
@@ -54,32 +55,54 @@ func lsCommand() *cli.Command {
 	}
 }
 
-func listVolumes(c *cli.Context, t *tree.Tree) error {
+// listVolumes lists all volumes: their names, without those of deleted ones, or all that
+// is known of each. partial says that one of them has a problem.
+func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 	refs := t.Volumes(c.Context)
 	if !c.Bool("long") && !c.Bool("json") {
-		names := make([]string, len(refs))
-		for i, r := range refs {
-			names[i] = r.Name
+		var names []string
+		for _, r := range refs {
+			if !r.Deleted {
+				names = append(names, r.Name)
+			}
 		}
-		return printNames(names)
+		return false, printNames(names)
 	}
 	list := make([]tree.VolumeInfo, 0, len(refs))
 	for _, r := range refs {
 		v, err := t.Volume(c.Context, r.ID)
 		if err != nil {
-			return err
+			return false, err
 		}
 		list = append(list, v)
+		if v.Problem != "" {
+			partial = true
+		}
 	}
 	if c.Bool("json") {
-		return printJSON(list)
+		return partial, printJSON(list)
 	}
+	if err := printVolumeTable(list); err != nil {
+		return false, err
+	}
+	for _, v := range list {
+		if v.Problem != "" {
+			fmt.Fprintln(os.Stderr, "thintree:", oneLine(v.Name+": "+v.Problem))
+		}
+	}
+	return partial, nil
+}
+
+func printVolumeTable(list []tree.VolumeInfo) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
 	for _, v := range list {
 		holds := v.Holds
 		if v.Filesystem != nil {
 			holds = v.Filesystem.Type
+		}
+		if v.Problem != "" {
+			holds += " (problem)"
 		}
 		role := string(v.Role)
 		if v.State != "" {

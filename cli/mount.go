@@ -69,7 +69,7 @@ func mount(c *cli.Context) error {
 	if !c.Bool("f") && !isDaemon() {
 		return startDaemon()
 	}
-	log, err := openLog(c)
+	log, seen, err := openLog(c)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,9 @@ func mount(c *cli.Context) error {
 		return err
 	}
 	defer t.Close()
-	warn(t)
+	if !seen {
+		warn(t)
+	}
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
 	dog, err := startWatchdog(mountpoint)

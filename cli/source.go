@@ -232,11 +232,16 @@ func chooseEngine(c *cli.Context, o *tree.Options) error {
 	return nil // the direct engine does without
 }
 
-// warn tells what of the sources cannot be shown, and whether there is any.
-func warn(t *tree.Tree) bool {
+// warn prints what of the sources cannot be shown, but for what was told already, and
+// reports whether there is anything.
+func warn(t *tree.Tree, told ...string) bool {
 	list := t.Warnings()
+	slices.Sort(told)
 	for _, err := range list {
-		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(err.Error()))
+		text := err.Error()
+		if _, known := slices.BinarySearch(told, text); !known {
+			fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(text))
+		}
 	}
 	return len(list) > 0
 }

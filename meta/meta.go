@@ -25,6 +25,9 @@ type Catalog struct {
 	Volumes    []Volume
 	Containers []Container
 	Images     []Image
+	// ContainersLost and ImagesLost are why there may be more of them than these: a
+	// folder of their records could not be listed. Otherwise they are nil.
+	ContainersLost, ImagesLost error
 	// Warnings are the records that could not be read, each an error that says
 	// which and why.
 	Warnings []error
@@ -55,9 +58,13 @@ type Volume struct {
 	Root string
 	// State says what is unusual about the volume; "" where nothing is.
 	State State
-	// TransactionID is the pool's when the volume was created, where recorded.
-	// With DeviceID it tells a volume from a later one that got the same id.
+	// TransactionID is what the pool's became when the volume was created: that of
+	// the device in the pool is one less. It tells a volume from a later one that got
+	// the same id, and from one of another pool. 0 means that it is not recorded.
 	TransactionID uint64
+	// FilesystemUUID is recorded of the filesystem on the volume, in blkid's form, ""
+	// if none is. A pool in which it is another one is not the pool of the source.
+	FilesystemUUID string
 	// Record is the path of the record that names the volume.
 	Record string
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"thintree/meta"
@@ -60,10 +61,15 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	}
 	b.expect(join(s.folder, "containers"), len(s.cat.Containers))
 	b.expect(join(s.folder, "images"), len(s.cat.Images))
+	for view, err := range map[string]error{"containers": s.cat.ContainersLost, "images": s.cat.ImagesLost} {
+		if err != nil {
+			b.lose(join(s.folder, view), fmt.Errorf("there may be more: %w: %w", syscall.EIO, err))
+		}
+	}
 	for _, view := range []string{"by-id", "pools"} {
 		b.expect(join(s.folder, view), len(s.pools))
 	}
-	b.view.parts = append(b.view.parts, section{s.folder, s.pools, s.warnings})
+	part := section{folder: s.folder, pools: s.pools, warnings: s.warnings}
 	pools := make(map[string]*pool)
 	for i, p := range s.pools {
 		pools[p.name] = p
@@ -80,34 +86,62 @@ func (t *Tree) addSource(b *builder, s *source, known map[identity]*volume) {
 	for _, p := range s.pools {
 		named[p] = make(map[uint32]*volume, len(p.ids()))
 	}
-	for _, record := range inFolderOrder(s.cat.Volumes, func(v *meta.Volume) string { return v.Name }) {
+	misfits := make(map[*pool][]*volume)
+	records := inFolderOrder(s.cat.Volumes, func(v *meta.Volume) string { return v.Name })
+	slices.SortStableFunc(records, func(x, y *meta.Volume) int { return deletedLast(x) - deletedLast(y) })
+	for _, record := range records {
 		p := pools[record.Pool]
 		if p == nil {
 			t.log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
 			continue
 		}
-		v := t.addVolume(b, s, p, record, known)
+		// What has the id is another volume's, or nobody's.
+		beside := named[p][record.DeviceID] != nil || p.otherDevice(record.DeviceID, record.TransactionID) != nil
+		v := t.addVolume(b, s, p, record, beside, known)
 		if v == nil {
 			continue
 		}
 		byName[record.Name] = v
-		if named[p][record.DeviceID] == nil {
+		if !beside {
 			named[p][record.DeviceID] = v
 		}
+		switch {
+		case v.deleted():
+			part.deleted = append(part.deleted, v)
+		case p.noDevice(record) != nil:
+			misfits[p] = append(misfits[p], v)
+		}
 	}
+	for _, p := range s.pools {
+		if err := p.tellMisfits(t.log, misfits[p]); err != nil {
+			part.warnings = append(slices.Clip(part.warnings), err)
+		}
+	}
+	b.view.parts = append(b.view.parts, part)
 	for _, p := range s.pools {
 		under := join(s.folder, "by-id/"+p.name)
 		ids := p.ids()
 		if len(ids) > 0 {
 			b.expect(under, len(ids))
 		}
+		unnamed := len(named[p]) == 0
 		for _, id := range ids {
 			v := named[p][id]
 			if v == nil {
-				v = t.addVolume(b, s, p, s.unnamed(p, id), known)
+				unnamed = true
+				v = t.addVolume(b, s, p, s.unnamed(p, id), false, known)
 			}
 			if v != nil {
 				b.add(under, strconv.FormatUint(uint64(id), 10), "", &node{target: s.linkTo(join(under, "x"), v, "")})
+			}
+		}
+		if lost := p.listing.Load().lost; lost != nil {
+			b.lose(under, lost)
+			// Records name their volumes also if the pool has lost the ids.
+			for _, view := range []string{"volumes", "raw", "info"} {
+				if unnamed {
+					b.lose(join(s.folder, view), lost)
+				}
 			}
 		}
 	}
@@ -171,9 +205,18 @@ func (s *source) count() int {
 	return max(ids, len(s.cat.Volumes))
 }
 
+// deletedLast is higher of what is deleted than of others, to sort by.
+func deletedLast(v *meta.Volume) int {
+	if v.State == meta.StateDeleted {
+		return 1
+	}
+	return 0
+}
+
 // addVolume lays out a volume: the one that t.volumes holds of the same
-// identity, or a new one. It is nil if it cannot be shown.
-func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, known map[identity]*volume) *volume {
+// identity, or a new one. It is nil if it cannot be shown. What is deleted has its info, and
+// no folder. beside says that what has the device id is not this volume, or another one too.
+func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, beside bool, known map[identity]*volume) *volume {
 	name := record.Name
 	if !validName(name) || !validName(name+".parts") {
 		t.log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
@@ -186,14 +229,16 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, kn
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
 	n := &node{root: &fsRoot{}} // until it is known which volume it is
-	switch shown := b.add(join(s.folder, "volumes"), name, tag, n); shown {
-	case name:
-	case "":
-		t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
-		return nil
-	default:
-		renamed := *record
-		renamed.Name, record = shown, &renamed
+	if record.State != meta.StateDeleted {
+		switch shown := b.add(join(s.folder, "volumes"), name, tag, n); shown {
+		case name:
+		case "":
+			t.log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
+			return nil
+		default:
+			renamed := *record
+			renamed.Name, record = shown, &renamed
+		}
 	}
 	id := identityOf(p, record)
 	v := t.volumes[id]
@@ -201,17 +246,24 @@ func (t *Tree) addVolume(b *builder, s *source, p *pool, record *meta.Volume, kn
 		v = &volume{identity: id}
 		v.root = &fsRoot{vol: v, place: place{volume: number, layer: p.layer}}
 		t.slots.add(v.root)
-		b.fresh = append(b.fresh, v)
+		if beside {
+			b.beside = append(b.beside, v)
+		} else {
+			b.fresh = append(b.fresh, v)
+		}
 	}
 	b.counts[number]++
 	v.newest.Store(record)
 	known[id] = v
 	n.id, n.root = v.root.id(0), v.root
+	b.add(join(s.folder, "info"), v.name+".json", tag, v.root.node(infoIno))
+	if v.deleted() {
+		return v
+	}
 	b.add(join(s.folder, "raw"), v.name+".img", tag, v.root.node(rawIno))
 	if v.mayHavePartitions() {
 		b.add(join(s.folder, "raw"), v.name+".parts", tag, v.root.node(partsIno))
 	}
-	b.add(join(s.folder, "info"), v.name+".json", tag, v.root.node(infoIno))
 	return v
 }
 
@@ -226,9 +278,13 @@ func (s *source) unnamed(p *pool, id uint32) *meta.Volume {
 	return &meta.Volume{Name: name, Pool: p.name, DeviceID: id, Role: meta.RoleVolume}
 }
 
-// linkTo is the target of a link at a path in the tree to a folder in a volume.
+// linkTo is the target of a link at a path in the tree to a folder in a volume, or to
+// the info of one that is deleted and has no folder.
 func (s *source) linkTo(from string, v *volume, inside string) string {
 	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, s.folder+"/"), "/"))
+	if v.deleted() {
+		return up + "info/" + v.name + ".json"
+	}
 	return path.Join(up+"volumes/"+v.name, inside)
 }
 

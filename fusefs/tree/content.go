@@ -126,6 +126,9 @@ func (c *content) probe(ctx context.Context, r *fsRoot) (at block.Reader, found 
 	if err == nil {
 		err = fmt.Errorf("%s, no filesystem: %w", holds(found), syscall.EMEDIUMTYPE)
 	}
+	if r.vol.deleted() {
+		err = fmt.Errorf("its owner has deleted it: %w", err)
+	}
 	return nil, found, fmt.Errorf("%s: %w", r, err)
 }
 
@@ -176,7 +179,8 @@ func (image) Close() error { return nil }
 func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found probe.Result, m *mounted) (volfs.FS, error) {
 	m.fstype = found.Signatures[0].Type
 	var err error
-	if m.by, err = c.tree.engine(ctx, r, m.fstype); err != nil {
+	room := c.room(r.part)
+	if m.by, err = c.tree.engineFor(ctx, r, found, room); err != nil {
 		return nil, err
 	}
 	if m.by.orDirect != "" {
@@ -196,10 +200,11 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 		}
 		var fs volfs.FS
 		fs, m.by.live, err = c.tree.openKernel(ctx, m.by, r, c.device.Size(), lies, found.Signatures[0])
-		if err != nil || m.by.live != LiveDisk {
+		refused := err != nil && found.Signatures[0].SizeBytes > room && readsDirectly(m.fstype)
+		if !refused && (err != nil || m.by.live != LiveDisk) {
 			return fs, err
 		}
-		m.by.engine = EngineDirect
+		m.by.engine, m.by.live = EngineDirect, LiveDisk
 	}
 	return openDirect(ctx, m.fstype, at, found)
 }

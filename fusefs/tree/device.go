@@ -28,11 +28,22 @@ func (v *volume) laterDevice(bytes int64) *laterDevice {
 }
 
 func (v *volume) openDevice(ctx context.Context, sizeBytes int64) (device, error) {
+	if err := v.misfit(); err != nil {
+		return nil, err
+	}
 	return v.pool.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
 }
 
 // glimpse calls f with what opens the device for a moment: see thin.PoolReader.Glimpse.
 func (v *volume) glimpse(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
+	if err := v.misfit(); err != nil {
+		return err
+	}
+	return v.read(ctx, f)
+}
+
+// read is glimpse of a device that need not be the volume's own.
+func (v *volume) read(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
 	pieceBytes := int64(8 << 10)
 	if v.pool.reader.Live() { // each is read from the disk
 		pieceBytes = 64 << 10

@@ -12,6 +12,8 @@ import (
 type VolumeRef struct {
 	Name string // as Find takes it
 	ID   NodeID
+	// Deleted says that its owner has deleted it: it has no folder in the tree.
+	Deleted bool
 	// Aliases are the containers and images that the volume is of, as Find takes
 	// them: "container:web", "image:web:2".
 	Aliases []string
@@ -28,15 +30,7 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 				walk(e)
 				continue
 			}
-			r := VolumeRef{Name: e.root.vol.name, ID: e.id}
-			users := v.users[e.root.vol]
-			for _, name := range users.containers {
-				r.Aliases = append(r.Aliases, "container:"+name)
-			}
-			for _, name := range users.images {
-				r.Aliases = append(r.Aliases, "image:"+name)
-			}
-			list = append(list, r)
+			list = append(list, v.ref(e.root.vol, e.id))
 		}
 	}
 	for _, s := range v.parts {
@@ -44,8 +38,23 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 			list = slices.Grow(list, len(n.entries))
 			walk(n)
 		}
+		for _, gone := range s.deleted {
+			list = append(list, v.ref(gone, gone.root.id(0)))
+		}
 	}
 	return list
+}
+
+func (v *view) ref(vol *volume, id NodeID) VolumeRef {
+	r := VolumeRef{Name: vol.name, ID: id, Deleted: vol.deleted()}
+	users := v.users[vol]
+	for _, name := range users.containers {
+		r.Aliases = append(r.Aliases, "container:"+name)
+	}
+	for _, name := range users.images {
+		r.Aliases = append(r.Aliases, "image:"+name)
+	}
+	return r
 }
 
 // Find finds what a person calls a volume: its name or the beginning of one, @
@@ -57,7 +66,11 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		switch n := v.find(path); {
 		case n == nil:
 		case n.target != "":
-			return t.Walk(ctx, RootID, path, true)
+			e, err := t.Walk(ctx, RootID, path, true)
+			if err == nil && e.ID.isFile() && e.ID.ino() == infoIno { // of what has no folder
+				return t.rootOf(ctx, e.ID)
+			}
+			return e, err
 		case n.root != nil:
 			return t.Stat(ctx, n.id)
 		}
@@ -68,6 +81,16 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 			found = append(found, r)
 		}
 	}
+	// What is deleted is found by its whole name, or if nothing else is meant.
+	for _, r := range found {
+		if r.Name == name {
+			found = []VolumeRef{r}
+		}
+	}
+	if kept := slices.DeleteFunc(slices.Clone(found), func(r VolumeRef) bool { return r.Deleted }); len(kept) > 0 && len(found) > 1 {
+		found = kept
+	}
+	slices.SortFunc(found, func(x, y VolumeRef) int { return strings.Compare(x.Name, y.Name) })
 	// The name of a container's volume begins that of its -init volume too.
 	if len(found) == 2 && found[1].Name == found[0].Name+"-init" {
 		found = found[:1]
@@ -76,9 +99,25 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	case 1:
 		return t.Stat(ctx, found[0].ID)
 	case 0:
+		for _, s := range v.parts {
+			for _, p := range s.pools {
+				if lost := p.listing.Load().lost; lost != nil {
+					return Entry{}, fmt.Errorf("%q: no such volume is known: %w", name, lost)
+				}
+			}
+		}
 		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
 	}
 	return Entry{}, fmt.Errorf("%s: %d volumes begin like this (%s, %s, …): %w", name, len(found), found[0].Name, found[1].Name, syscall.ENOENT)
+}
+
+// rootOf is the root of the volume that a node belongs to.
+func (t *Tree) rootOf(ctx context.Context, id NodeID) (Entry, error) {
+	r, err := t.fsRoot(id)
+	if err != nil {
+		return Entry{}, err
+	}
+	return t.rootEntry(ctx, r.vol.root)
 }
 
 // meant are the paths that a person can mean by the name of a volume.

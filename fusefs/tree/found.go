@@ -46,8 +46,10 @@ func holds(found probe.Result) string {
 		return "nothing but zeros"
 	case probe.KindAmbivalent:
 		return "signatures of several kinds (" + strings.Join(types, ", ") + ")"
-	case probe.KindUnknown, "":
+	case probe.KindUnknown:
 		return "data of no known kind"
+	case "":
+		return "nothing that can be read"
 	}
 	return types[0]
 }

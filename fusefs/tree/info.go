@@ -105,7 +105,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	if err != nil {
 		return VolumeInfo{}, err
 	}
-	d, known := v.pool.devices()[v.deviceID]
+	d, known := v.details()
 	i := VolumeInfo{
 		Name: v.name, Pool: v.pool.name, DeviceID: v.deviceID, Role: v.record().Role, State: v.record().State,
 		Parent: v.record().Parent, Root: v.record().Root, Record: v.record().Record, SizeBytes: p.sizeBytes,
@@ -115,7 +115,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
 	if p.found.Kind == probe.KindFilesystem {
-		by, err = t.engine(ctx, v.root, p.found.Signatures[0].Type)
+		by, err = t.engineFor(ctx, v.root, p.found, p.sizeBytes)
 		if err != nil && by.live != LiveSkip {
 			return VolumeInfo{}, err
 		}
@@ -130,12 +130,20 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	u := t.view.Load().users[v]
 	i.Containers, i.Images = u.containers, u.images
 	switch {
+	case v.deleted(): // nobody misses what is gone of it
 	case p.err != nil:
-		i.Problem = p.err.Error()
+		i.Problem = strings.TrimPrefix(p.err.Error(), v.name+": ")
+		if p.short != "" {
+			i.Problem += "; " + p.short
+		}
 	case !known:
 		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
-	case p.fs != nil:
+	case p.short != "":
+		i.Problem = p.short
+	case p.fs != nil && p.fs.info.Problem != "":
 		i.Problem = p.fs.info.Problem
+	case len(partitions(p.found)) > 0:
+		i.Problem = t.shortPartition(ctx, v, p)
 	}
 	if p.fs != nil {
 		f := p.fs.info
@@ -147,7 +155,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		if err == nil {
 			free := full.BlocksFree * uint64(full.BlockSize)
 			i.Filesystem.FreeBytes = &free
-		} else if i.Problem == "" {
+		} else if i.Problem == "" && !v.deleted() {
 			i.Problem = err.Error()
 		}
 	}

@@ -54,7 +54,7 @@ func (b *builder) layVolumes(before, known map[identity]*volume) {
 			layers[v.root.place.layer] = true
 		}
 	}
-	for _, v := range b.fresh {
+	for _, v := range slices.Concat(b.fresh, b.beside) {
 		at := &v.root.place
 		layers := taken[at.volume]
 		if layers == nil {

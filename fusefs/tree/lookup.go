@@ -87,6 +87,9 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 		return Entry{}, fmt.Errorf("%s: %w", d.path(), syscall.ENOTDIR)
 	}
 	n := d.child(name)
+	if n == nil && d.lost != nil {
+		return Entry{}, fmt.Errorf("%s: %s is not known: %w", d.path(), name, d.lost)
+	}
 	if n == nil || n.id.isFile() && n.id.ino() == partsIno && !t.partitioned(ctx, n.root) {
 		return Entry{}, &MissingError{Name: name}
 	}

@@ -23,6 +23,9 @@ type peek struct {
 	sizeBytes int64
 	fs        *fsPeek // nil where no filesystem can be read
 	err       error   // why
+	short     string  // what does not fit, "" where all does: see fsRoot.tooShort
+	// shortPart is that of partitions; nil before it is known.
+	shortPart atomic.Pointer[string]
 }
 
 // fsPeek is what was read of a filesystem.
@@ -137,6 +140,10 @@ func (t *Tree) peekAt(ctx context.Context, r *fsRoot, open func(int64) (device, 
 		return nil, err
 	}
 	p := &peek{found: c.found, sizeBytes: at.Size()}
+	if r.part == 0 {
+		p.short = r.tooShort(c.found, at.Size())
+		t.tellShort(r, p.short)
+	}
 	if r.part != 0 || len(partitions(c.found)) == 0 {
 		p.fs, p.err = t.peekContent(ctx, c, r)
 	}
@@ -156,7 +163,9 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek,
 	}
 	inner := r.vol.record().Root
 	sig := found.Signatures[0]
-	by, err := t.engine(ctx, r, sig.Type)
+	room := c.room(r.part)
+	t.tellShort(r, r.tooShort(found, room))
+	by, err := t.engineFor(ctx, r, found, room)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r, err)
 	}

@@ -25,7 +25,7 @@ func (t *Tree) rawBytes(ctx context.Context, r *fsRoot) (int64, error) {
 // mappedSectors is how many sectors of 512 bytes of a volume are mapped; of a
 // partition nobody counts them, so its size.
 func (r *fsRoot) mappedSectors(size int64) uint64 {
-	d, ok := r.vol.pool.devices()[r.vol.deviceID]
+	d, ok := r.vol.details()
 	if r.part != 0 || !ok {
 		return sectors(size)
 	}

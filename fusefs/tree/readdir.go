@@ -17,7 +17,7 @@ type Dir struct {
 	id   NodeID
 
 	// list lists what the filesystem is not asked for; nil where it is.
-	list func(cookie uint64, attrs bool, emit func(DirEntry) bool)
+	list func(cookie uint64, attrs bool, emit func(DirEntry) bool) error
 
 	root  *fsRoot // of a folder in a volume
 	lease *lease  // nil where that is not open
@@ -50,8 +50,8 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 		if n.fileType() != syscall.S_IFDIR {
 			return nil, fmt.Errorf("%s: %w", n.path(), syscall.ENOTDIR)
 		}
-		return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) {
-			t.listView(ctx, n, cookie, emit)
+		return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
+			return t.listView(ctx, n, cookie, emit)
 		}}, nil
 	}
 	r, err := t.fsRoot(id)
@@ -67,8 +67,9 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 			return nil, err
 		}
 		if ino == partsIno || len(partitions(p.found)) > 0 {
-			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) {
+			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
 				t.listPartitions(r, p, ino, cookie, emit)
+				return nil
 			}}, nil
 		}
 	}
@@ -96,8 +97,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 // entry that it has given. With attrs it gives attributes where they are at hand.
 func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 	if d.list != nil {
-		d.list(cookie, attrs, emit)
-		return nil
+		return d.list(cookie, attrs, emit)
 	}
 	return d.lease.content.with(ctx, d.root, func(_ *mounted, fs volfs.FS) error {
 		dir := d.root.diskIno(d.id, fs)
@@ -167,14 +167,15 @@ func listDots(self, up, cookie uint64, emit func(DirEntry) bool) bool {
 
 // listView lists a folder of the view. It gives no attributes: to tell those of
 // a volume's root it would have to be looked into, and who only lists names need
-// not wait for that.
-func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(DirEntry) bool) {
+// not wait for that. A folder that may have more entries than are known ends with an
+// error.
+func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(DirEntry) bool) error {
 	up := n
 	if n.parent != nil {
 		up = n.parent
 	}
 	if !listDots(uint64(n.id), uint64(up.id), cookie, emit) {
-		return
+		return nil
 	}
 	from, _ := slices.BinarySearchFunc(n.listing, cookie+1, func(e *node, c uint64) int { return cmp.Compare(e.cookie, c) })
 	for _, e := range n.listing[from:] {
@@ -186,9 +187,13 @@ func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(D
 			ino = e.root.inodeNumber(e.id)
 		}
 		if !emit(DirEntry{Name: e.name, Ino: ino, Type: e.fileType(), Cookie: e.cookie}) {
-			return
+			return nil
 		}
 	}
+	if n.lost != nil {
+		return fmt.Errorf("%s: %w", n.path(), n.lost)
+	}
+	return nil
 }
 
 // listPartitions lists a volume that holds a partition table (ino 0), or the

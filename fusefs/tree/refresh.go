@@ -80,11 +80,18 @@ func (s *source) refresh(ctx context.Context, o Options) (changed bool, err erro
 			return false, err
 		}
 		s.cat, s.stamp, changed = cat, stamp, true
+		s.bases = make(map[string]*meta.Volume)
+		for i := range cat.Volumes {
+			if v := &cat.Volumes[i]; v.FilesystemUUID != "" {
+				s.bases[v.Pool] = v
+			}
+		}
 	}
 	for _, p := range s.pools {
-		c, perr := p.refresh(ctx, o.Kernel)
-		changed = changed || c
-		if perr != nil {
+		c, perr := p.refresh(ctx, o)
+		judged, jerr := p.judge(ctx, s.bases[p.name])
+		changed = changed || c || judged
+		if perr = errors.Join(perr, jerr); perr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: pool %s: %w", s, p.name, perr))
 		}
 	}

@@ -40,13 +40,13 @@ func (r *fsRoot) rootListing(cookie uint64) *rootListing {
 func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
 	d.lease = t.leases.joinOpen(r.vol)
-	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) {
+	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 		first := cookie &^ peekedCookie
 		used := d.withOpen(func(fs volfs.FS) {
 			l.each(first, func(e volfs.DirEntry) bool { return d.emit(ctx, fs, e, nil, attrs, emit) })
 		})
 		if used {
-			return
+			return nil
 		}
 		if first == uint64(len(l.entries)) {
 			t.openSoon(r)
@@ -55,6 +55,7 @@ func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListin
 			out, _ := r.dirEntry(e, l.root)
 			return emit(out)
 		})
+		return nil
 	}
 	return d
 }

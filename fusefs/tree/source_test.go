@@ -85,11 +85,7 @@ var shared struct {
 // smallPool is a pool of these devices. Nobody may change it.
 func smallPool(t *testing.T) meta.Pool {
 	t.Helper()
-	for _, tool := range []string{"mkfs.ext4", "thin_restore"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s", tool)
-		}
-	}
+	needTools(t)
 	shared.once.Do(func() {
 		if shared.dir, shared.err = os.MkdirTemp("", "tree"); shared.err == nil {
 			shared.pool, shared.err = makePool(shared.dir)
@@ -101,23 +97,37 @@ func smallPool(t *testing.T) meta.Pool {
 	return shared.pool
 }
 
+func needTools(t *testing.T) {
+	t.Helper()
+	for _, tool := range []string{"mkfs.ext4", "thin_restore"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("needs %s", tool)
+		}
+	}
+}
+
 func makePool(dir string) (meta.Pool, error) {
-	p := meta.Pool{Name: "pool", Metadata: filepath.Join(dir, "metadata"), Data: filepath.Join(dir, "data")}
-	files, image, xml := filepath.Join(dir, "files"), filepath.Join(dir, "image"), filepath.Join(dir, "xml")
+	files, image := filepath.Join(dir, "files"), filepath.Join(dir, "image")
 	if err := makeLinks(files); err != nil {
-		return p, err
+		return meta.Pool{}, err
 	}
 	if err := runTool("mkfs.ext4", "-q", "-F", "-d", files, image, fmt.Sprint(deviceBytes>>10)); err != nil {
-		return p, err
+		return meta.Pool{}, err
 	}
 	fs, err := os.ReadFile(image)
 	if err != nil {
-		return p, err
+		return meta.Pool{}, err
 	}
 	data := append(append(bytes.Clone(fs), partitionTable()...), fs...)
+	return restorePool(dir, deviceXML(linksID, 0, deviceBytes)+deviceXML(partsID, deviceBytes, partsBytes)+deviceXML(zerosID, 0, 0), data)
+}
+
+// restorePool makes a pool in a folder of devices, as thin_restore reads them, and data.
+func restorePool(dir, devices string, data []byte) (meta.Pool, error) {
+	p := meta.Pool{Name: "pool", Metadata: filepath.Join(dir, "metadata"), Data: filepath.Join(dir, "data")}
+	xml := filepath.Join(dir, "xml")
 	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" version="2" data_block_size="%d" nr_data_blocks="%d">
-%s%s%s</superblock>`, poolBlock/sectorLength, poolBlocks,
-		deviceXML(linksID, 0, deviceBytes), deviceXML(partsID, deviceBytes, partsBytes), deviceXML(zerosID, 0, 0))
+%s</superblock>`, poolBlock/sectorLength, len(data)/poolBlock, devices)
 	for path, content := range map[string][]byte{p.Data: data, xml: []byte(text), p.Metadata: make([]byte, 4<<20)} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return p, err

@@ -70,6 +70,7 @@ type source struct {
 	stamp  string
 	pools  []*pool
 	cat    *meta.Catalog
+	bases  map[string]*meta.Volume // in cat, by pool: the volume whose filesystem is recorded
 	// warnings are the records and pools that could not be read
 	warnings []error
 }

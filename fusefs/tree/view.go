@@ -21,6 +21,7 @@ type view struct {
 type section struct {
 	folder   string // "" where it is the only source
 	pools    []*pool
+	deleted  []*volume // are in no folder, but have their info
 	warnings []error
 }
 
@@ -40,6 +41,7 @@ type node struct {
 	target  string  // of a link
 	root    *fsRoot // of a volume, its raw image, partitions' images and info
 	pool    *pool   // of a pool's info
+	lost    error   // why a folder may have more entries than are known; nil where it has not
 }
 
 // fileType is the S_IFMT bits of a node's mode.
@@ -82,6 +84,7 @@ type builder struct {
 	// fresh are the volumes that the view before did not have, and counts is how
 	// many volumes there are by their place.volume.
 	fresh  []*volume
+	beside []*volume // the same, of a device id that others have too
 	counts map[uint64]int
 }
 
@@ -170,7 +173,7 @@ func (b *builder) build(before *view, now time.Time) *view {
 			continue
 		}
 		same := func(x, y *node) bool { return x.id == y.id && x.name == y.name }
-		if old := before.nodes[id]; old != nil && old.target == n.target && slices.EqualFunc(old.entries, n.entries, same) {
+		if old := before.nodes[id]; old != nil && old.target == n.target && (old.lost == nil) == (n.lost == nil) && slices.EqualFunc(old.entries, n.entries, same) {
 			n.when = old.when
 		}
 	}
@@ -214,6 +217,13 @@ func (b *builder) number(before *view) {
 			}
 		}
 		n.id, nodes[id] = id, n
+	}
+}
+
+// lose notes of a folder that it may have more entries than are known.
+func (b *builder) lose(path string, why error) {
+	if d := b.dir(path); d != nil {
+		d.lost = why
 	}
 }
 

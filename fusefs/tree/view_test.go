@@ -241,7 +241,7 @@ func TestVolumeWhoseRecordChangesStaysTheSame(t *testing.T) {
 	}
 	s.change(func(s *named) {
 		v := volumeRecord("a", linksID)
-		v.State, v.Parent = meta.StateDeleted, "base"
+		v.State, v.Parent = meta.StateHalf, "base"
 		s.cat.Volumes = []meta.Volume{v}
 	})
 	look(t, tree)
@@ -252,8 +252,8 @@ func TestVolumeWhoseRecordChangesStaysTheSame(t *testing.T) {
 	if after.ID != before.ID || after.Attr.Ino != before.Attr.Ino {
 		t.Errorf("it is node %x, inode %d, was node %x, inode %d", after.ID, after.Attr.Ino, before.ID, before.Attr.Ino)
 	}
-	if v, err := tree.Volume(t.Context(), after.ID); err != nil || v.State != meta.StateDeleted {
-		t.Errorf("info says %q, %v, want %q", v.State, err, meta.StateDeleted)
+	if v, err := tree.Volume(t.Context(), after.ID); err != nil || v.State != meta.StateHalf {
+		t.Errorf("info says %q, %v, want %q", v.State, err, meta.StateHalf)
 	}
 }
 

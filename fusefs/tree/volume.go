@@ -40,6 +40,8 @@ type identity struct {
 	epoch int
 	// signs counts the signs that it changed hands or contents: see usage.
 	signs int
+	// foreign says that the pool is not the one that the source's records are of.
+	foreign bool
 }
 
 func identityOf(p *pool, record *meta.Volume) identity {
@@ -47,12 +49,16 @@ func identityOf(p *pool, record *meta.Volume) identity {
 	return identity{
 		pool: p, name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,
 		transaction: d.TransactionID, creationTime: d.CreationTime, epoch: p.reader.Epoch(),
-		signs: p.usage.signs(record.DeviceID),
+		signs: p.usage.signs(record.DeviceID), foreign: p.foreign.Load() != nil,
 	}
 }
 
 // record is what its source says of the volume.
 func (v *volume) record() *meta.Volume { return v.newest.Load() }
+
+// deleted reports whether its owner has deleted the volume, and the pool may still have
+// it: what is left there is nobody's.
+func (v *volume) deleted() bool { return v.record().State == meta.StateDeleted }
 
 // fsRoot is where a filesystem may begin: a volume, or a partition of one.
 type fsRoot struct {
@@ -64,6 +70,8 @@ type fsRoot struct {
 	wide    uint32 // the wide slot + 1, 0 where it has none; guarded by slots.mu
 	peeks   peeker
 	listing atomic.Pointer[rootListing] // set once
+
+	toldShort atomic.Bool // the log has it that the volume is too short
 }
 
 func (r *fsRoot) String() string {

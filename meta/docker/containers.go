@@ -23,7 +23,7 @@ type container struct {
 // addContainers adds the containers: those that have a record, and without a name
 // those of which only the layer is known.
 func (s source) addContainers(ctx context.Context, c *catalog, db layerDB) error {
-	ids := c.list(s.path(containersDir), func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	ids := c.list(s.path(containersDir), &c.ContainersLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
 	records, damaged, err := record.Each(ctx, ids, func(id string) (container, error) {
 		r, err := s.readContainer(id)
 		if _, mounted := db.mounts[id]; mounted && errors.Is(err, fs.ErrNotExist) {

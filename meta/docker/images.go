@@ -24,7 +24,7 @@ type image struct {
 
 // addImages adds the images that have layers.
 func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
-	ids := c.list(s.path(imagesDir), func(e fs.DirEntry) bool { return isID(e.Name()) })
+	ids := c.list(s.path(imagesDir), &c.ImagesLost, func(e fs.DirEntry) bool { return isID(e.Name()) })
 	chains, damaged, err := record.Each(ctx, ids, s.readImage)
 	c.warn(damaged...)
 	if err != nil {

@@ -39,7 +39,7 @@ type below struct {
 func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err error) {
 	var damaged []error
 	// Others are layers that are being removed.
-	chains := c.list(s.path(layersDir), func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	chains := c.list(s.path(layersDir), &c.ImagesLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
 	db.layers, damaged, err = record.Each(ctx, chains, func(chain string) (layer, error) {
 		volume, err := readVolume(s.path(layersDir, chain, "cache-id"))
 		return layer{volume, readBelow(s.path(layersDir, chain, "parent"))}, err
@@ -48,7 +48,7 @@ func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err err
 	if err != nil {
 		return layerDB{}, err
 	}
-	ids := c.list(s.path(mountsDir), fs.DirEntry.IsDir)
+	ids := c.list(s.path(mountsDir), &c.ContainersLost, fs.DirEntry.IsDir)
 	db.mounts, damaged, err = record.Each(ctx, ids, func(id string) (mount, error) {
 		volume, err := readVolume(s.path(mountsDir, id, "mount-id"))
 		if err != nil {

@@ -60,11 +60,12 @@ func newCatalog(c *meta.Catalog) *catalog {
 func (c *catalog) warn(errs ...error) { c.Warnings = append(c.Warnings, errs...) }
 
 // list is the names in a folder of which keep is true: none where it is missing,
-// and a warning where it cannot be listed.
-func (c *catalog) list(dir string, keep func(fs.DirEntry) bool) []string {
+// and a warning where it cannot be listed, which is why some of the catalog are lost.
+func (c *catalog) list(dir string, lost *error, keep func(fs.DirEntry) bool) []string {
 	entries, err := record.List(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.warn(err)
+		*lost = errors.Join(*lost, err)
 	}
 	var names []string
 	for _, e := range entries {

@@ -70,3 +70,24 @@ func TestLoadEndsThoughRecordsAlwaysChange(t *testing.T) {
 		t.Error(cat, err)
 	}
 }
+
+func TestFolderOfRecordsThatCannotBeListedIsToldOf(t *testing.T) {
+	t.Parallel()
+	for dir, lost := range map[string]struct{ containers, images bool }{
+		containersDir: {containers: true}, mountsDir: {containers: true}, imagesDir: {images: true}, layersDir: {images: true},
+	} {
+		r := newRoot(t)
+		r.remove(dir)
+		r.write("", dir) // a file in its place
+		cat, err := r.source().Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (cat.ContainersLost != nil) != lost.containers || (cat.ImagesLost != nil) != lost.images || len(cat.Warnings) == 0 {
+			t.Errorf("%s: containers %v, images %v, warnings %v", dir, cat.ContainersLost, cat.ImagesLost, cat.Warnings)
+		}
+	}
+	if cat := newRoot(t).load(0); cat.ContainersLost != nil || cat.ImagesLost != nil {
+		t.Errorf("containers %v, images %v, of a root that has none", cat.ContainersLost, cat.ImagesLost)
+	}
+}

@@ -53,6 +53,10 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 	if err != nil {
 		warnings = append(warnings, err)
 	}
+	set, err := record.ReadDeviceSet(r.path(RecordsDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		warnings = append(warnings, err)
+	}
 	c := &meta.Catalog{Pools: []meta.Pool{pool}, Warnings: warnings, Volumes: make([]meta.Volume, 0, len(devices))}
 	for _, hash := range slices.Sorted(maps.Keys(devices)) {
 		d, name := devices[hash], record.File(hash)
@@ -61,7 +65,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 			Role: meta.RoleVolume, Record: r.path(RecordsDir, name),
 		}
 		if hash == "" {
-			v.Role = meta.RoleBase
+			v.Role, v.FilesystemUUID = meta.RoleBase, set.BaseDeviceUUID
 		}
 		switch {
 		case open != nil && open.Hash == hash:

@@ -120,15 +120,29 @@ func TestDockersOwnStoreIsRead(t *testing.T) {
 	}
 }
 
+func TestFilesystemOfTheBaseDeviceIsRecorded(t *testing.T) {
+	t.Parallel()
+	dir := newStore(t, "", "a")
+	if err := record.WriteDeviceSet(filepath.Join(dir, RecordsDir), record.DeviceSet{BaseDeviceUUID: "ab-cd"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range load(t, dir).Volumes {
+		want := map[string]string{"base": "ab-cd"}[v.Name]
+		if v.FilesystemUUID != want {
+			t.Errorf("%s: UUID %q, want %q", v.Name, v.FilesystemUUID, want)
+		}
+	}
+}
+
 func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "", "a")
-	for _, name := range []string{"b", "transaction-metadata"} {
+	for _, name := range []string{"b", "transaction-metadata", "deviceset-metadata"} {
 		if err := os.WriteFile(filepath.Join(dir, RecordsDir, name), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if c := load(t, dir); len(c.Volumes) != 2 || len(c.Warnings) != 2 {
+	if c := load(t, dir); len(c.Volumes) != 2 || len(c.Warnings) != 3 {
 		t.Error(c.Volumes, c.Warnings)
 	}
 }

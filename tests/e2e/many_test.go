@@ -36,7 +36,7 @@ func manyVolumes(t *testing.T, count int) string {
 	var more strings.Builder
 	for i := range count {
 		id, hash := 1000+i, fmt.Sprintf("%064x", 0xc0000000+i)
-		more.WriteString(strings.Replace(one, `dev_id="14"`, fmt.Sprintf(`dev_id="%d"`, id), 1))
+		more.WriteString(strings.NewReplacer(`dev_id="14"`, fmt.Sprintf(`dev_id="%d"`, id), `transaction="19"`, fmt.Sprintf(`transaction="%d"`, id-1)).Replace(one))
 		write(t, filepath.Join(root, "devicemapper/metadata", hash), fmt.Sprintf(`{"device_id":%d,"size":1073741824,"transaction_id":%d,"initialized":false}`, id, id))
 		write(t, filepath.Join(root, "image/devicemapper/layerdb/mounts", hash, "mount-id"), hash)
 		text := strings.ReplaceAll(string(config), containerOf, hash)
