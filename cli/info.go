@@ -3,7 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -62,7 +61,7 @@ func info(c *cli.Context) error {
 }
 
 func printJSON(v any) error {
-	out := json.NewEncoder(os.Stdout)
+	out := json.NewEncoder(stdout)
 	out.SetIndent("", "  ")
 	return out.Encode(v)
 }
@@ -70,7 +69,7 @@ func printJSON(v any) error {
 // table prints lines of a name and what it is; those without anything are left
 // out.
 func table(lines ...[2]string) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	for _, l := range lines {
 		if l[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", l[0], plain(l[1]))

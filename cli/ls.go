@@ -73,7 +73,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) error {
 	if c.Bool("json") {
 		return printJSON(list)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
 	for _, v := range list {
 		holds := v.Holds
@@ -234,7 +234,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 		}
 		return printNames(names)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 1, ' ', 0)
 	for _, f := range list {
 		size := fmt.Sprint(f.SizeBytes)
 		if f.Device != "" {
@@ -250,7 +250,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 }
 
 func printNames(names []string) error {
-	w := bufio.NewWriter(os.Stdout)
+	w := bufio.NewWriter(stdout)
 	for _, name := range names {
 		fmt.Fprintln(w, printable(name))
 	}
