@@ -12,7 +12,7 @@ var stdout = &output{file: os.Stdout}
 
 // output keeps the first error of writing to a file, so that no command has to look
 // for it: [Main] does, at the end. A pipe that nobody reads from ends the process by
-// SIGPIPE, as it ends cat.
+// SIGPIPE, as it ends cat; a command that has to end in order gets EPIPE (see until).
 type output struct {
 	file *os.File
 	err  error
