@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -9,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"thintree/bytejson"
 	"thintree/fusefs/tree"
 )
 
@@ -61,9 +61,12 @@ func info(c *cli.Context) error {
 }
 
 func printJSON(v any) error {
-	out := json.NewEncoder(stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
+	text, err := bytejson.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = stdout.Write(text)
+	return err
 }
 
 // table prints lines of a name and what it is; those without anything are left

@@ -51,12 +51,19 @@ func aclVolume(t *testing.T) (source []string, kernel string) {
 		echo c > masked; chmod 600 masked; setfacl -m u:`+fmt.Sprint(someUser)+`:rw,m::- masked
 		mkdir closed; echo d > closed/d; chmod 755 closed; setfacl -m u:`+fmt.Sprint(someUser)+`:--- closed`)
 	sh(t, dir, "umount fs && mount -o loop,ro,noload data fs")
+	return wholePool(t, dir, mib, "acl"), fs
+}
+
+// wholePool makes the metadata of a pool over a folder's file data, of which its one
+// volume has all.
+func wholePool(t *testing.T, dir string, mib int, volume string) (source []string) {
+	t.Helper()
 	blocks := mib << 20 / (64 << 10)
 	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">
 		<device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
 		<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device></superblock>`, blocks, blocks, blocks)
 	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, xml)+" -o meta >/dev/null")
-	return []string{"--names", writeFile(t, fmt.Sprintf("1 %d acl\n", mib<<20/512)), "pool:" + dir + "/meta," + dir + "/data"}, fs
+	return barePool(t, dir, fmt.Sprintf("1 %d %s\n", mib<<20/512, volume))
 }
 
 func TestOthersAreHeldToModesAndACLs(t *testing.T) {
