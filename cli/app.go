@@ -42,7 +42,11 @@ func Main(args []string) int {
 	cli.ErrWriter = io.Discard
 	app := newApp()
 	err := app.RunContext(context.Background(), arrange(app, args))
-	return report(err)
+	status := report(err)
+	if failed := stdout.close(); failed != nil && !errors.Is(err, failed) {
+		return report(failed)
+	}
+	return status
 }
 
 // report prints an error and gives the exit status that it stands for.
@@ -90,7 +94,7 @@ func newApp() *cli.App {
 		EnableBashCompletion: true,
 		// A value may have commas in it.
 		DisableSliceFlagSeparator: true,
-		Writer:                    os.Stdout,
+		Writer:                    stdout,
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              onUsageError,

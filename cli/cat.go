@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -40,13 +39,10 @@ func catCommand() *cli.Command {
 				return err
 			}
 			defer f.Close()
-			if _, err := io.CopyBuffer(onlyWriter{os.Stdout}, io.NewSectionReader(f, 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {
+			if _, err := io.CopyBuffer(stdout, io.NewSectionReader(f, 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {
 				return fmt.Errorf("%s: %w", arg, err)
 			}
 			return nil
 		},
 	}
 }
-
-// onlyWriter keeps io.Copy from choosing a buffer of its own.
-type onlyWriter struct{ io.Writer }

@@ -22,8 +22,8 @@ fish: thintree completion fish | source`,
 			if c.NArg() != 1 || !ok {
 				return wrongUse("completion takes one of bash, zsh and fish")
 			}
-			fmt.Print(script)
-			return nil
+			_, err := fmt.Fprint(stdout, script)
+			return err
 		},
 	}
 }

@@ -1,15 +1,14 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"thintree/fusefs/bytejson"
 	"thintree/fusefs/tree"
 )
 
@@ -81,15 +80,18 @@ func poolsInfo(c *cli.Context, t *tree.Tree) error {
 }
 
 func printJSON(v any) error {
-	out := json.NewEncoder(os.Stdout)
-	out.SetIndent("", "  ")
-	return out.Encode(v)
+	text, err := bytejson.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = stdout.Write(text)
+	return err
 }
 
 // table prints lines of a name and what it is; those without anything are left
 // out.
 func table(lines ...[2]string) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	for _, l := range lines {
 		if l[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", l[0], plain(l[1]))

@@ -94,7 +94,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 }
 
 func printVolumeTable(list []tree.VolumeInfo) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
 	for _, v := range list {
 		holds := v.Holds
@@ -259,7 +259,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 		}
 		return printNames(names)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 1, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 1, ' ', 0)
 	for _, f := range list {
 		size := fmt.Sprint(f.SizeBytes)
 		if f.Device != "" {
@@ -275,7 +275,7 @@ func printFiles(c *cli.Context, list []file, plain bool) error {
 }
 
 func printNames(names []string) error {
-	w := bufio.NewWriter(os.Stdout)
+	w := bufio.NewWriter(stdout)
 	for _, name := range names {
 		fmt.Fprintln(w, printable(name))
 	}

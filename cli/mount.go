@@ -27,13 +27,18 @@ thintree umount MOUNTPOINT. Owners of an active pool can delete volumes and deac
 pool while it is read; only a file held open in a volume that they have mounted keeps that
 busy, and a volume in very many pieces may take them a second. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
+A tree is always ro,nosuid,nodev. Of mount(8)'s options -o also takes noexec,
+nosymfollow, user and users (which mean noexec); of FUSE's default_permissions (the
+user who mounts is held to modes and ACLs too), fsname=NAME (what df shows) and
+max_read=BYTES; those that mean nothing for it are ignored, others are refused.
+
 ` + sourceHelp,
 		Flags: append([]cli.Flag{
 			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume that was not used for so long; 0: never"},
 			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "how many volumes may be open at once"},
 			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "how long a volume waits when that many are open and busy, and a request for a suspended pool"},
 			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in, held to the modes and ACLs in the volumes"},
-			&cli.StringSliceFlag{Name: "o", Usage: "these flags in fstab's form: `OPTION[,OPTION…]`"},
+			&cli.StringSliceFlag{Name: "o", Usage: "these flags in fstab's form, and options of mount(8): `OPTION[,OPTION…]`"},
 			&cli.BoolFlag{Name: "f", Aliases: []string{"foreground"}, Usage: "stay in the foreground"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE` and not to the system log (with -f: to standard error)"},
@@ -47,7 +52,7 @@ busy, and a volume in very many pieces may take them a second. In fstab: docker:
 const memoryLimit = 96 << 20
 
 func mount(c *cli.Context) error {
-	noExec, err := applyOptions(c)
+	options, err := applyOptions(c)
 	if err != nil {
 		return err
 	}
@@ -92,9 +97,11 @@ func mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := fusefs.New(t, mountpoint, fusefs.Options{
-		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), NoExec: noExec, Log: log,
-	})
+	options.Log = log
+	if options.Source == "" {
+		options.Source = strings.Join(sources, " ")
+	}
+	m, err := fusefs.New(t, mountpoint, options)
 	if err != nil {
 		return err
 	}
@@ -119,43 +126,4 @@ func mount(c *cli.Context) error {
 		}
 		return err
 	}
-}
-
-// applyOptions sets the flags that -o names. A comma in a value is written with a
-// backslash before it.
-func applyOptions(c *cli.Context) (noExec bool, err error) {
-	for _, list := range c.StringSlice("o") {
-		for o := range strings.SplitSeq(strings.ReplaceAll(list, `\,`, "\x00"), ",") {
-			name, value, hasValue := strings.Cut(strings.ReplaceAll(o, "\x00", ","), "=")
-			name = strings.ReplaceAll(name, "_", "-")
-			f := flagOf(c.Command, name)
-			switch {
-			case name == "noexec" || name == "exec":
-				noExec = name == "noexec"
-				continue
-			case name == "" || mountOptions[name] || strings.HasPrefix(name, "x-"):
-				continue
-			case name == "o" || f == nil:
-				return false, wrongUse("-o %s: no such option: see thintree mount --help", o)
-			case !hasValue && takesValue(f):
-				return false, wrongUse("-o %s: it takes a value: %s=…", name, name)
-			case !hasValue:
-				value = "true"
-			}
-			if err := c.Set(name, value); err != nil {
-				return false, wrongUse("-o %s: %v%s", o, err, unit(f))
-			}
-		}
-	}
-	return noExec, nil
-}
-
-// mountOptions are what mount(8) and fstab(5) add, and what holds anyway: a tree
-// is always mounted ro,nosuid,nodev.
-var mountOptions = map[string]bool{
-	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true,
-	"auto": true, "noauto": true, "user": true, "nouser": true, "users": true, "owner": true, "noowner": true,
-	"group": true, "nogroup": true, "nofail": true, "-netdev": true, "comment": true, "sync": true, "async": true,
-	"atime": true, "noatime": true, "relatime": true, "norelatime": true, "strictatime": true, "nostrictatime": true,
-	"lazytime": true, "nolazytime": true, "diratime": true, "nodiratime": true, "silent": true, "loud": true,
 }

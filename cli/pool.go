@@ -136,11 +136,11 @@ func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset
 	return s, nil
 }
 
-// until makes a command end in order when it is told to: what has begun is ended
-// or undone. Who does not want to wait for that tells it again.
+// until makes a command end in order when it is told to, or when nobody reads what
+// it prints: what has begun is ended or undone. A second signal ends it at once.
 func until(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 		defer stop()
 		context.AfterFunc(ctx, stop)
 		c.Context = ctx

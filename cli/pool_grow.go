@@ -95,7 +95,7 @@ func poolCheck(c *cli.Context) error {
 	if err := thin.CheckPool(c.Context, metadata); err != nil {
 		return err
 	}
-	fmt.Printf("%s: no damage\n", printable(metadata))
+	fmt.Fprintf(stdout, "%s: no damage\n", printable(metadata))
 	return nil
 }
 

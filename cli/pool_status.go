@@ -57,7 +57,7 @@ func poolStatus(c *cli.Context) error {
 			break
 		}
 		if i > 0 {
-			fmt.Println()
+			fmt.Fprintln(stdout)
 		}
 		r.print()
 	}

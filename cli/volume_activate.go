@@ -97,7 +97,7 @@ func (v volumeReport) showPath(c *cli.Context, path string) error {
 	if c.Bool("json") {
 		return printJSON(v)
 	}
-	fmt.Println(path)
+	fmt.Fprintln(stdout, path)
 	return nil
 }
 

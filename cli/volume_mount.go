@@ -136,6 +136,6 @@ func volumeTrim(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s given back\n", printable(name), bytes(trimmed))
+	fmt.Fprintf(stdout, "%s: %s given back\n", printable(name), bytes(trimmed))
 	return nil
 }

@@ -178,7 +178,7 @@ func volumeList(c *cli.Context) error {
 }
 
 func printVolumes(list []volumeReport) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tSTATE\tDEVICE\tMOUNTED AT")
 	for _, v := range list {
 		name, size := "-", "-"

@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
 )
@@ -25,10 +27,38 @@ type Options struct {
 	// AllowOther lets other users in, held to the modes and ACLs in the volumes.
 	// Without it the user who mounts sees all, and nobody else anything.
 	AllowOther bool
-	// NoExec lets no program in a volume be run.
-	NoExec bool
-	Log    *slog.Logger
+	// CheckPermissions holds the user who mounts to the modes and ACLs too.
+	CheckPermissions bool
+	// NoExec lets no program in a volume be run, NoSymFollow no link be followed.
+	NoExec, NoSymFollow bool
+	// MaxRead is how many bytes the kernel asks for at once, at least a page; 0 is as
+	// many as it likes.
+	MaxRead int
+	Log     *slog.Logger
 }
+
+// flags are the options of mount(8) for which the kernel has a flag, and these.
+func (o Options) flags() (names []string, flags uintptr) {
+	for _, f := range []struct {
+		is   bool
+		name string
+		flag uintptr
+	}{
+		{true, "ro", unix.MS_RDONLY},
+		{true, "nosuid", unix.MS_NOSUID},
+		{true, "nodev", unix.MS_NODEV},
+		{o.NoExec, "noexec", unix.MS_NOEXEC},
+		{o.NoSymFollow, "nosymfollow", unix.MS_NOSYMFOLLOW},
+	} {
+		if f.is {
+			names, flags = append(names, f.name), flags|f.flag
+		}
+	}
+	return names, flags
+}
+
+// maxRequest is how many bytes a request moves at most.
+const maxRequest = 1 << 20
 
 // Mount is a mounted tree.
 type Mount struct {
@@ -53,23 +83,22 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	s := &server{RawFileSystem: fuse.NewDefaultRawFileSystem(), tree: t, log: o.Log}
 	opts := &fuse.MountOptions{
 		Name: "thintree", FsName: o.Source, AllowOther: o.AllowOther,
-		MaxWrite: 1 << 20, MaxBackground: 64,
+		MaxWrite: maxRequest, MaxBackground: 64,
 		ExtraCapabilities: fuse.CAP_NO_OPENDIR_SUPPORT | fuse.CAP_ASYNC_DIO,
 		Logger:            log.New(io.Discard, "", 0),
 	}
-	if os.Geteuid() == 0 {
-		opts.DirectMountStrict = true
-		opts.DirectMountFlags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV
-		if o.NoExec {
-			opts.DirectMountFlags |= syscall.MS_NOEXEC
-		}
-	} else {
-		opts.Options = append(opts.Options, "ro", "nosuid", "nodev")
-		if o.NoExec {
-			opts.Options = append(opts.Options, "noexec")
-		}
+	if o.MaxRead > 0 {
+		// The library tells the kernel the same of reads as of writes, of which there
+		// are none.
+		opts.MaxWrite = min(max(o.MaxRead, os.Getpagesize()), maxRequest)
 	}
-	if o.AllowOther {
+	names, flags := o.flags()
+	if os.Geteuid() == 0 {
+		opts.DirectMountStrict, opts.DirectMountFlags = true, flags
+	} else {
+		opts.Options = append(opts.Options, names...)
+	}
+	if o.AllowOther || o.CheckPermissions {
 		// Only the kernel knows who asks, with all groups; it checks the modes,
 		// and the ACLs too, which modes alone would not show.
 		opts.Options = append(opts.Options, "default_permissions")
@@ -96,6 +125,11 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	}
 	if isTree(on) {
 		m.major, m.minor = on.Major, on.Minor
+		for _, name := range names {
+			if !slices.Contains(strings.Split(on.Options, ","), name) {
+				return nil, errors.Join(fmt.Errorf("%s: mounting: this kernel cannot mount %s", mountpoint, name), m.Unmount())
+			}
+		}
 	}
 	if err := m.raiseReadAhead(); err != nil {
 		o.Log.Debug("the kernel's read-ahead stays as it is", "error", err)

@@ -2,12 +2,12 @@ package tree
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"syscall"
 
+	"thintree/fusefs/bytejson"
 	"thintree/meta"
 	"thintree/volfs"
 	"thintree/volfs/probe"
@@ -208,8 +208,8 @@ func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.MarshalIndent(about, "", "  ")
-	return string(text) + "\n", err
+	text, err := bytejson.Marshal(about)
+	return string(text), err
 }
 
 func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {

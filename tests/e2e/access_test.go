@@ -59,12 +59,19 @@ func filledVolume(t *testing.T, name, fill string) (source []string, kernel stri
 	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
 	sh(t, fs, fill)
 	sh(t, dir, "umount fs && mount -o loop,ro,noload data fs")
+	return wholePool(t, dir, mib, name), fs
+}
+
+// wholePool makes the metadata of a pool over a folder's file data, of which its one
+// volume has all.
+func wholePool(t *testing.T, dir string, mib int, volume string) (source []string) {
+	t.Helper()
 	blocks := mib << 20 / (64 << 10)
 	xml := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" flags="0" version="2" data_block_size="128" nr_data_blocks="%d">
 		<device dev_id="1" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
 		<range_mapping origin_begin="0" data_begin="0" length="%d" time="0"/></device></superblock>`, blocks, blocks, blocks)
 	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, xml)+" -o meta >/dev/null")
-	return []string{"--names", writeFile(t, fmt.Sprintf("1 %d %s\n", mib<<20/512, name)), "pool:" + dir + "/meta," + dir + "/data"}, fs
+	return barePool(t, dir, fmt.Sprintf("1 %d %s\n", mib<<20/512, volume))
 }
 
 func TestOthersAreHeldToModesAndACLs(t *testing.T) {
@@ -142,37 +149,52 @@ func readable(t *testing.T) string {
 	return dir
 }
 
-func TestOrdinaryUserMounts(t *testing.T) {
-	t.Parallel()
-	needs(t, root, tool("fusermount3"), fuseDevice)
-	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode().Perm()&0o006 != 0o006 {
-		t.Skip("needs /dev/fuse that all may open: its mode is narrower here")
-	}
-	dir := readable(t)
+// openFuse is a FUSE that all may use.
+var openFuse = need{"/dev/fuse that all may open", func() bool {
+	st, err := os.Stat("/dev/fuse")
+	return err == nil && st.Mode().Perm()&0o006 == 0o006
+}}
+
+// user runs a command of an ordinary user, of whom fusermount3 wants a name.
+func user(t *testing.T, args ...string) result {
+	t.Helper()
+	return runCommand(t, asUser(nobody, nogroup, nil, args...))
+}
+
+const nobody, nogroup = 65534, 65534
+
+// userMountpoint is a folder of that user's. What is mounted there is unmounted with
+// the test.
+func userMountpoint(t *testing.T) string {
+	t.Helper()
 	mnt := t.TempDir()
 	open(t, filepath.Join(mnt, "x"))
-	// fusermount3 wants a user with a name.
-	const nobody, nogroup = 65534, 65534
 	if err := os.Chown(mnt, nobody, nogroup); err != nil {
 		t.Fatal(err)
 	}
-	user := func(args ...string) result { return runCommand(t, asUser(nobody, nogroup, nil, args...)) }
-	if r := user(program, "mount", "docker:"+dir, mnt); r.status != 0 {
-		t.Fatalf("mount: %s", r.stderr)
-	}
 	t.Cleanup(func() {
 		if mounted(mnt) {
-			user("fusermount3", "-u", "-z", mnt)
+			user(t, "fusermount3", "-u", "-z", mnt)
 		}
 	})
-	if r := user("ls", mnt+"/containers/ran/"); !strings.Contains(r.stdout, "etc") {
+	return mnt
+}
+
+func TestOrdinaryUserMounts(t *testing.T) {
+	t.Parallel()
+	needs(t, root, tool("fusermount3"), openFuse)
+	dir, mnt := readable(t), userMountpoint(t)
+	if r := user(t, program, "mount", "docker:"+dir, mnt); r.status != 0 {
+		t.Fatalf("mount: %s", r.stderr)
+	}
+	if r := user(t, "ls", mnt+"/containers/ran/"); !strings.Contains(r.stdout, "etc") {
 		t.Errorf("ls: %s%s", r.stdout, r.stderr)
 	}
 	// Folders that only root may enter are shown to who may read the pool itself.
-	if r := user("ls", mnt+"/volumes/base/lost+found"); r.status != 0 {
+	if r := user(t, "ls", mnt+"/volumes/base/lost+found"); r.status != 0 {
 		t.Errorf("lost+found: %s", r.stderr)
 	}
-	user(program, "umount", mnt).must(t)
+	user(t, program, "umount", mnt).must(t)
 	if mounted(mnt) {
 		t.Error("it is still mounted")
 	}

@@ -26,6 +26,7 @@ var notOverTheKernel = map[string]string{
 	"TestOverTheKernelEngine":                               "it runs the others",
 	"TestOrdinaryUserMounts":                                ofUser,
 	"TestOrdinaryUserUnmountsAVolumeOfTheirTree":            ofUser,
+	"TestUserIsHeldToModesIfTheyWant":                       ofUser,
 	"TestWrongInputIsOneLineThatSaysWhatToDo":               "it fails before an engine is chosen",
 	"TestShortDataFileMountsWithAWarning":                   "the kernel activates no pool whose data are too short",
 	"TestVolumesEqualWhatTheKernelShowed$/^docker-ext4":     ofGuest,

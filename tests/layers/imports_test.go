@@ -18,10 +18,12 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/tree", "fusefs/extract", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "volfs/..."}},
+	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/tree", "fusefs/extract", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "volfs/..."}},
 	{"fusefs", []string{"fusefs/tree", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
-	{"fusefs/tree", []string{"meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "volfs/..."}},
+	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "volfs/..."}},
+
+	{"fusefs/bytejson", nil},
 
 	{"meta", nil},
 	{"meta/record", nil},
@@ -45,8 +47,9 @@ var arrows = []struct {
 	{"tests/...", []string{"..."}},
 }
 
-// reserved are modules of others that few packages may import.
+// reserved are packages of others that few packages may import.
 var reserved = map[string][]string{
+	"encoding/json":                  {"fusefs/bytejson", "meta/record", "thin/lend", "tests/..."},
 	"github.com/hanwen/go-fuse":      {"fusefs"},
 	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},

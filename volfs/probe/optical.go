@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf16"
 )
 
 const (
@@ -90,26 +89,26 @@ func jolietLabel(joliet, primary []byte) string {
 	for i := range units {
 		units[i] = be.Uint16(joliet[2*i:])
 	}
-	wide := utf16.Decode(units)
-	var merged strings.Builder
+	wide := decode16(units)
+	var merged []rune
 	for i, c := range primary {
 		narrow := rune(c)
 		switch {
 		case i >= len(wide):
-			merged.WriteRune(narrow)
+			merged = append(merged, narrow)
 		case narrow == '_':
-			merged.WriteRune(wide[i])
+			merged = append(merged, wide[i])
 		case wide[i] == '_':
-			merged.WriteRune(narrow)
+			merged = append(merged, narrow)
 		case unicode.ToUpper(wide[i]) != unicode.ToUpper(narrow):
 			return label16(joliet, be)
 		case unicode.IsUpper(narrow):
-			merged.WriteRune(wide[i])
+			merged = append(merged, wide[i])
 		default:
-			merged.WriteRune(narrow)
+			merged = append(merged, narrow)
 		}
 	}
-	return label([]byte(merged.String()))
+	return label([]byte(text16(merged)))
 }
 
 // probeUDF finds UDF (ECMA-167, OSTA UDF 2.60) with any block size.

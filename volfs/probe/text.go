@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // label is the text in a field that ends at its first zero byte, without the
@@ -28,7 +29,37 @@ func label16(field []byte, order binary.ByteOrder) string {
 		}
 		units = append(units, u)
 	}
-	return trimRight(string(utf16.Decode(units)))
+	return trimRight(text16(decode16(units)))
+}
+
+// decode16 is utf16.Decode, but half of a surrogate pair stays as it is.
+func decode16(units []uint16) []rune {
+	runes := make([]rune, 0, len(units))
+	for ; len(units) > 0; units = units[1:] {
+		r := rune(units[0])
+		if len(units) > 1 {
+			if pair := utf16.DecodeRune(r, rune(units[1])); pair != utf8.RuneError {
+				r, units = pair, units[1:]
+			}
+		}
+		runes = append(runes, r)
+	}
+	return runes
+}
+
+// text16 is UTF-8 but for halves of surrogate pairs: these become the three bytes
+// that UTF-8 would have for them, as blkid writes them, so that no two labels
+// become one.
+func text16(runes []rune) string {
+	var text []byte
+	for _, r := range runes {
+		if utf16.IsSurrogate(r) {
+			text = append(text, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f)
+		} else {
+			text = utf8.AppendRune(text, r)
+		}
+	}
+	return string(text)
 }
 
 // labelLatin1 is label for ISO 8859-1.

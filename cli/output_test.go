@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"thintree/tests/pools"
+)
+
+// asProgram is the environment variable that makes the test binary thintree.
+const asProgram = "THINTREE_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(Main(os.Args))
+	}
+	os.Exit(m.Run())
+}
+
+// program runs the program with a standard output, and gives its exit status and
+// what it says on standard error.
+func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr string) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0] = "thintree"
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = stdout, &said
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("thintree %q: %v", args, err)
+	}
+	return cmd.ProcessState.ExitCode(), said.String()
+}
+
+// printed are the forms of what each command prints on standard output. Commands
+// on active pools are run where there is device-mapper, in package guest; none of
+// them prints past the one writer, which package layers looks after.
+func printed(source string) map[string][][]string {
+	const volume, folder = "base", "container:ran:/etc"
+	var kernel, nothing [][]string
+	return map[string][][]string{
+		"help": {{}, {"ls"}, {"pool"}},
+		"ls": {
+			{source}, {"--long", source}, {"--json", source},
+			{source, folder}, {"--long", source, folder}, {"--json", source, folder},
+			{source, "--generate-bash-completion"},
+		},
+		"info":        {{source}, {"--json", source}, {source, volume}, {"--json", source, volume}},
+		"cat":         {{source, "container:ran:/etc/passwd"}, {source, "container:ran:/bin/busybox"}},
+		"completion":  {{"bash"}, {"zsh"}, {"fish"}},
+		"mount":       nothing,
+		"umount":      nothing,
+		"cp":          nothing,
+		"pool":        {{}},
+		"pool create": kernel, "pool activate": kernel, "pool deactivate": nothing,
+		"pool status": kernel, "pool grow": kernel, "pool check": kernel,
+		"volume":        {{}},
+		"volume create": kernel, "volume snapshot": kernel, "volume delete": nothing,
+		"volume activate": kernel, "volume deactivate": nothing, "volume suspend": nothing, "volume resume": nothing,
+		"volume mount": nothing, "volume unmount": nothing, "volume trim": kernel, "volume ls": kernel,
+	}
+}
+
+// commandNames are the commands of an app and those below them.
+func commandNames(before string, commands []*cli.Command) (names []string) {
+	for _, c := range commands {
+		names = append(names, before+c.Name)
+		names = append(names, commandNames(before+c.Name+" ", c.Subcommands)...)
+	}
+	return names
+}
+
+func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
+	t.Parallel()
+	forms := printed("docker:" + pools.Docker(t))
+	lines := [][]string{{}, {"--help"}, {"--generate-bash-completion"}}
+	for _, name := range commandNames("", newApp().Commands) {
+		if _, known := forms[name]; !known {
+			t.Errorf("%s: nothing is known of what it prints", name)
+		}
+		lines = append(lines, append(strings.Fields(name), "--help"))
+	}
+	for name, all := range forms {
+		for _, args := range all {
+			lines = append(lines, slices.Concat(strings.Fields(name), args))
+		}
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range lines {
+		var out strings.Builder
+		if status, stderr := program(t, &out, args...); status != statusDone || stderr != "" || out.Len() == 0 {
+			t.Errorf("thintree %q: exit status %d, %d bytes printed: %s", args, status, out.Len(), stderr)
+		}
+		status, stderr := program(t, full, args...)
+		if status != statusFailed || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "standard output: no space left on device") {
+			t.Errorf("thintree %q >/dev/full: exit status %d: %q", args, status, stderr)
+		}
+	}
+}
