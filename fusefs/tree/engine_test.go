@@ -95,7 +95,7 @@ func TestEngineServesWhatItMay(t *testing.T) {
 		tree := &Tree{opts: test.opts}
 		r := &fsRoot{vol: &volume{identity: identity{pool: &pool{}, deviceID: id}}}
 		got, err := tree.engine(t.Context(), r, test.fstype)
-		if got.engine != test.engine || got.live != test.live || !errors.Is(err, test.err) || err == nil && got.why == "" {
+		if got.engine != test.engine || got.live != test.live || !errors.Is(err, test.err) || got.why == "" {
 			t.Errorf("%s: %s %q (%s), %v; want %s %q, %v", name, got.engine, got.live, got.why, err, test.engine, test.live, test.err)
 		}
 	}
