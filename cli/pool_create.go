@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,21 +133,19 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 
 const defaultBlockBytes = 64 << 10
 
-// lost says what a new pool would destroy, in both of its halves.
+// lost says what a new pool would destroy, in both of its halves. first is the half
+// that is known to hold something; the other may not even be there.
 func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) string {
 	var holds []string
 	for _, path := range []string{p.Metadata, p.Data} {
-		if blank, err := thin.Blank(ctx, path); err == nil && blank {
-			continue
+		known := first.What
+		if path != first.Path {
+			if blank, err := thin.Blank(ctx, path); err != nil || blank {
+				continue
+			}
+			known = "data"
 		}
-		what := contents(ctx, path)
-		switch {
-		case what == "" && path == first.Path:
-			what = first.What
-		case what == "":
-			what = "data"
-		}
-		holds = append(holds, fmt.Sprintf("%s holds %s", path, what))
+		holds = append(holds, fmt.Sprintf("%s holds %s", path, cmp.Or(contents(ctx, path), known)))
 	}
 	return strings.Join(holds, " and ") + ", which a new pool destroys"
 }
