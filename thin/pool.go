@@ -71,10 +71,10 @@ func (k *Kernel) findPool(ctx context.Context, name string) (*Pool, poolTable, e
 }
 
 // ActivatePool activates a pool that has been created, and finds it where it is
-// active under this name already, with whatever features. Where it fails nothing
-// stays. Errors are an *[InUseError], a *[TooShortError], [dm.ErrExists] where
-// another device has the name, and those of pdata.Open where the metadata hold no
-// pool.
+// active under this name already, with the features that are asked for. Where it
+// fails nothing stays. Errors are an *[InUseError], a *[TooShortError], a
+// *[DiffersError], [dm.ErrExists] where another device has the name, and those of
+// pdata.Open where the metadata hold no pool.
 func (k *Kernel) ActivatePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	unlock, err := k.names.lock(ctx, c.Name)
 	if err != nil {
@@ -110,6 +110,9 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", c.Name, dm.ErrExists, err)
+	}
+	if differs := c.Features.differences(t.Features); differs != nil {
+		return nil, &DiffersError{c.Name, differs}
 	}
 	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: t.blockSectors}, nil
 }
