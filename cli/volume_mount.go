@@ -92,8 +92,9 @@ func volumeTrimCommand() *cli.Command {
 		Name:      "trim",
 		Usage:     "give back the blocks that a volume's filesystem does not use",
 		ArgsUsage: "POOL NAME",
-		Description: `NAME is the volume's in a store, otherwise that of its device-mapper device, which
-must be mounted.
+		Description: `It tells how much of the volume is mapped less than before; of that, what a snapshot
+shares stays in the pool. NAME is the volume's in a store, otherwise that of its
+device-mapper device, which must be mounted.
 
 ` + poolHelp,
 		Flags:        []cli.Flag{optFlag()},
@@ -130,7 +131,7 @@ func volumeTrim(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		trimmed, err = thin.TrimFilesystem(dir)
+		trimmed, err = k.Trim(c.Context, a.Name, dir)
 		return errors.Join(err, dir.Close())
 	})
 	if err != nil {
