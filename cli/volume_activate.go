@@ -53,7 +53,7 @@ func volumeActivate(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return v.showPath(c, path)
+		return v.showPath(c, s.Pool(), path)
 	}, func(k *thin.Kernel, p *thin.Pool) error {
 		if c.NArg() != 3 {
 			return wrongUse("volume activate takes a POOL, an ID and the name of the new DEVICE: thintree volume activate vault 7 vault-7 --size 10G")
@@ -89,13 +89,13 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 	if err != nil {
 		return err
 	}
-	return v.showPath(c, dm.LinkPath(d.Name))
+	return v.showPath(c, p, dm.LinkPath(d.Name))
 }
 
-// showPath prints where the block device of a volume is.
-func (v volumeReport) showPath(c *cli.Context, path string) error {
+// showPath prints where the block device of a pool's volume is.
+func (v volumeReport) showPath(c *cli.Context, p *thin.Pool, path string) error {
 	if c.Bool("json") {
-		return printJSON(v)
+		return v.showJSON(c.Context, p)
 	}
 	fmt.Println(path)
 	return nil

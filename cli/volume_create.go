@@ -58,7 +58,7 @@ func volumeCreate(c *cli.Context) error {
 		if err := p.CreateDevice(c.Context, ids[0]); err != nil {
 			return err
 		}
-		return volumeReport{DeviceID: ids[0]}.show(c)
+		return volumeReport{DeviceID: ids[0]}.show(c, p)
 	})
 }
 
@@ -73,7 +73,7 @@ func addVolume(c *cli.Context, s *deviceset.DeviceSet, name, parent string, size
 	if err != nil {
 		return err
 	}
-	return v.show(c)
+	return v.show(c, s.Pool())
 }
 
 func volumeSnapshotCommand() *cli.Command {
@@ -104,7 +104,7 @@ func volumeSnapshot(c *cli.Context) error {
 		if err := p.CreateSnapDevice(c.Context, ids[1], ids[0]); err != nil {
 			return err
 		}
-		return volumeReport{DeviceID: ids[1]}.show(c)
+		return volumeReport{DeviceID: ids[1]}.show(c, p)
 	})
 }
 
