@@ -84,8 +84,8 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists error) (dm.Info, error) {
 	info, table, err := p.kernel.find(ctx, spec.Name, spec.UUID)
 	if err == nil {
-		have, err := parseDeviceTable(table)
-		if err != nil {
+		have, parseErr := parseDeviceTable(table)
+		if parseErr != nil {
 			return dm.Info{}, exists
 		}
 		if differs := append(want.differences(have), accessDiffers(spec.ReadOnly, info.ReadOnly)...); differs != nil {

@@ -393,3 +393,29 @@ func TestDevicesDiffer(t *testing.T) {
 		t.Errorf("from itself: %q", got)
 	}
 }
+
+func TestDeviceThatCannotBeKeptFromGoingIsAnError(t *testing.T) {
+	t.Parallel()
+	fake, p, _ := fakePool(t)
+	active(t, p, 1)
+	if err := fake.Open("volume-1"); err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close("volume-1")
+	if gone, err := p.kernel.RemoveDevice(t.Context(), "volume-1", true, dm.Hidden); gone || err != nil {
+		t.Fatal(gone, err)
+	}
+	fake.Fail(func(command uint, name string) error {
+		if command == unix.DM_TARGET_MSG && name == "volume-1" {
+			return unix.EIO
+		}
+		return nil
+	})
+	if _, err := p.ActivateDevice(t.Context(), Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20}); !errors.Is(err, unix.EIO) {
+		t.Errorf("error: %v", err)
+	}
+	fake.Fail(nil)
+	if _, err := p.ActivateDevice(t.Context(), Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20}); err != nil {
+		t.Error(err)
+	}
+}
