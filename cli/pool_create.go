@@ -11,6 +11,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/dm"
 	"thintree/volfs/probe"
 )
 
@@ -108,7 +109,7 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return thin.NewPool{}, err
 	}
-	n := thin.NewPool{PoolConfig: thin.PoolConfig{Name: name, Metadata: c.Args().Get(1), Data: c.Args().Get(2)}}
+	n := thin.NewPool{PoolConfig: thin.PoolConfig{Name: name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}}
 	var errs [4]error
 	n.DataBytes, errs[0] = sizeOf(c, "data-size")
 	n.MetadataBytes, errs[1] = sizeOf(c, "metadata-size")

@@ -92,7 +92,10 @@ func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists
 			return dm.Info{}, &DiffersError{spec.Name, differs}
 		}
 		if !info.DeferredRemoval {
-			return info, nil
+			if spec.Udev == dm.Public {
+				err = p.kernel.dm.Link(spec.Name, info.Number)
+			}
+			return info, err
 		}
 		err = p.kernel.dm.CancelDeferred(ctx, spec.Name)
 	}

@@ -1,6 +1,7 @@
 package thin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ type PoolConfig struct {
 	// say, and for a new pool 128.
 	BlockSectors uint32
 	Features
+	// Udev is dm.Named for a pool that people use by its name, in /dev/mapper. The zero
+	// value is dm.Hidden.
+	Udev dm.Udev
 }
 
 // Name is the name of the pool's device.
@@ -114,6 +118,11 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	if differs := c.Features.differences(t.Features); differs != nil {
 		return nil, &DiffersError{c.Name, differs}
 	}
+	if c.Udev == dm.Named {
+		if err := k.dm.Link(c.Name, info.Number); err != nil {
+			return nil, err
+		}
+	}
 	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: t.blockSectors}, nil
 }
 
@@ -185,7 +194,7 @@ func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool,
 		sectors: uint64(h.data.bytes) / sectorBytes, metadata: h.metadata.number, data: h.data.number,
 		blockSectors: c.BlockSectors, Features: c.Features,
 	}
-	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: dm.Hidden})
+	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: cmp.Or(c.Udev, dm.Hidden)})
 	if err != nil {
 		return nil, err
 	}
