@@ -43,7 +43,7 @@ func poolActivate(c *cli.Context) error {
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return err
 	}
-	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2)}
+	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
 	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("low-water") {
 		r, err := thin.OpenPoolReader(c.Context, config.Metadata, config.Data, thin.ReaderOptions{})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/dm"
 	"thintree/volfs/probe"
 )
 
@@ -107,7 +109,7 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return thin.NewPool{}, err
 	}
-	n := thin.NewPool{PoolConfig: thin.PoolConfig{Name: name, Metadata: c.Args().Get(1), Data: c.Args().Get(2)}}
+	n := thin.NewPool{PoolConfig: thin.PoolConfig{Name: name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}}
 	var errs [4]error
 	n.DataBytes, errs[0] = sizeOf(c, "data-size")
 	n.MetadataBytes, errs[1] = sizeOf(c, "metadata-size")
@@ -132,21 +134,19 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 
 const defaultBlockBytes = 64 << 10
 
-// lost says what a new pool would destroy, in both of its halves.
+// lost says what a new pool would destroy, in both of its halves. first is the half
+// that is known to hold something; the other may not even be there.
 func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) string {
 	var holds []string
 	for _, path := range []string{p.Metadata, p.Data} {
-		if blank, err := thin.Blank(ctx, path); err == nil && blank {
-			continue
+		known := first.What
+		if path != first.Path {
+			if blank, err := thin.Blank(ctx, path); err != nil || blank {
+				continue
+			}
+			known = "data"
 		}
-		what := contents(ctx, path)
-		switch {
-		case what == "" && path == first.Path:
-			what = first.What
-		case what == "":
-			what = "data"
-		}
-		holds = append(holds, fmt.Sprintf("%s holds %s", path, what))
+		holds = append(holds, fmt.Sprintf("%s holds %s", path, cmp.Or(contents(ctx, path), known)))
 	}
 	return strings.Join(holds, " and ") + ", which a new pool destroys"
 }

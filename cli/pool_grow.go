@@ -78,7 +78,7 @@ func poolCheckCommand() *cli.Command {
 		Usage:     "have thin_check look at the metadata of a pool that is not active",
 		ArgsUsage: "METADATA | store:DIR",
 		Description: `METADATA is the file or block device that holds them. Nothing is changed, and root
-is needed only where the file is root's.`,
+is needed only if the file is root's, or its filesystem has no O_DIRECT.`,
 		Flags:  []cli.Flag{optFlag()},
 		Action: until(poolCheck),
 	}

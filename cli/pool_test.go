@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"thintree/thin"
 )
 
 func TestPoolIsAStoreOrADeviceMapperName(t *testing.T) {
@@ -222,6 +224,30 @@ func TestContentsThatWouldBeLostAreNamed(t *testing.T) {
 	}
 	if got := contents(t.Context(), path+"-missing"); got != "" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestOnlyWhatHoldsSomethingIsSaidToBeLost(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	full, none, empty := filepath.Join(dir, "full"), filepath.Join(dir, "none"), filepath.Join(dir, "empty")
+	if err := errors.Join(os.WriteFile(full, []byte("something"), 0o600), os.WriteFile(empty, make([]byte, 4096), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		metadata, data string
+		first          thin.NotEmptyError
+		want           string
+	}{
+		{full, none, thin.NotEmptyError{Path: full, What: "data"}, full + " holds data"},
+		{none, full, thin.NotEmptyError{Path: full, What: "data"}, full + " holds data"},
+		{full, empty, thin.NotEmptyError{Path: full, What: "data"}, full + " holds data"},
+		{full, dir, thin.NotEmptyError{Path: full, What: "a thin pool"}, full + " holds a thin pool"},
+	} {
+		want := c.want + ", which a new pool destroys"
+		if got := lost(t.Context(), thin.PoolConfig{Metadata: c.metadata, Data: c.data}, &c.first); got != want {
+			t.Errorf("%s and %s: %q, want %q", c.metadata, c.data, got, want)
+		}
 	}
 }
 

@@ -2,17 +2,15 @@ package cli
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"thintree/thin"
 )
 
 const volumeHelp = poolHelp + `
-A store has volumes by name; base is its base device. In another pool a volume is
-an ID, and while it is active a device-mapper device of a name of its own.`
+A store has volumes by NAME; base is its base device. In another pool a volume is
+an ID, 7 or @7, and a device that is active also the NAME that device-mapper has it
+by. A number is an ID: dm:7 is the device that is called 7.`
 
 func volumeCommand() *cli.Command {
 	return group("volume", "make, snapshot, activate, mount and delete the volumes of a pool",
@@ -40,28 +38,6 @@ func volumeName(hash string) string {
 	return hash
 }
 
-// parseID reads the id of a volume in a pool.
-func parseID(arg string) (uint32, error) {
-	id, err := strconv.ParseUint(arg, 10, 32)
-	if err != nil || id > thin.MaxDeviceID {
-		return 0, wrongUse("%q is no id: it is a number from 0 to %d", arg, thin.MaxDeviceID)
-	}
-	return uint32(id), nil
-}
-
-// parseIDs reads the ids that follow the POOL.
-func parseIDs(c *cli.Context) ([]uint32, error) {
-	var ids []uint32
-	for _, arg := range c.Args().Tail() {
-		id, err := parseID(arg)
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
 // onlyFor is a wrong use where a flag of the named is given, which is for pools of
 // another kind.
 func onlyFor(c *cli.Context, kind string, flags ...string) error {
@@ -72,6 +48,9 @@ func onlyFor(c *cli.Context, kind string, flags ...string) error {
 	}
 	return nil
 }
+
+// theVolume is what a command takes that is about one volume.
+const theVolume = "a POOL and the NAME or ID of a volume"
 
 // takes is a wrong use unless a command has from least to most arguments, and
 // none is empty.

@@ -19,7 +19,8 @@ func volumeActivateCommand() *cli.Command {
 		Usage:     "make a block device of a volume, and print its path",
 		ArgsUsage: "store:DIR NAME | POOL ID DEVICE",
 		Description: `It stays until volume deactivate. Of a pool that is no store's, DEVICE is how the
-device-mapper device is called, and --size how long it is: the pool does not keep it.
+device-mapper device is to be called, and --size how long it is: the pool does not
+keep it.
 
 ` + volumeHelp,
 		Flags: []cli.Flag{
@@ -53,7 +54,7 @@ func volumeActivate(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		return v.showPath(c, path)
+		return v.showPath(c, s.Pool(), path)
 	}, func(k *thin.Kernel, p *thin.Pool) error {
 		if c.NArg() != 3 {
 			return wrongUse("volume activate takes a POOL, an ID and the name of the new DEVICE: thintree volume activate vault 7 vault-7 --size 10G")
@@ -70,7 +71,7 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 	if size == 0 {
 		return wrongUse("--size: how long is the volume? The pool does not keep it")
 	}
-	id, err := parseID(c.Args().Get(1))
+	id, err := idOf(c.Context, p, c.Args().Get(1))
 	if err != nil {
 		return err
 	}
@@ -89,13 +90,13 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 	if err != nil {
 		return err
 	}
-	return v.showPath(c, dm.LinkPath(d.Name))
+	return v.showPath(c, p, dm.LinkPath(d.Name))
 }
 
-// showPath prints where the block device of a volume is.
-func (v volumeReport) showPath(c *cli.Context, path string) error {
+// showPath prints where the block device of a pool's volume is.
+func (v volumeReport) showPath(c *cli.Context, p *thin.Pool, path string) error {
 	if c.Bool("json") {
-		return printJSON(v)
+		return v.showJSON(c.Context, p)
 	}
 	fmt.Fprintln(stdout, path)
 	return nil
@@ -105,18 +106,16 @@ func volumeDeactivateCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "deactivate",
 		Usage:        "take a volume's block device away; what it holds stays",
-		ArgsUsage:    "POOL NAME",
-		Description:  activeHelp,
+		ArgsUsage:    "POOL NAME|ID",
+		Description:  volumeHelp,
 		Flags:        []cli.Flag{&cli.BoolFlag{Name: "deferred", Usage: "where it is in use, when its last user lets go of it"}, optFlag()},
 		BashComplete: completeStoreVolumes,
 		Action:       until(volumeDeactivate),
 	}
 }
 
-const activeHelp = "NAME is the volume's in a store, otherwise that of its device-mapper device.\n\n" + poolHelp
-
 func volumeDeactivate(c *cli.Context) error {
-	if err := takes(c, 2, 2, "a POOL and a NAME", "vault vault-7"); err != nil {
+	if err := takes(c, 2, 2, theVolume, "vault vault-7"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, patience)
@@ -136,13 +135,13 @@ func volumeDeactivate(c *cli.Context) error {
 		})
 	}
 	return onPool(c, c.Args().First(), nil, func(k *thin.Kernel, p *thin.Pool) error {
-		a, err := findActive(ctx, p, name)
+		a, err := activeOf(ctx, p, name)
 		if err != nil {
 			return err
 		}
-		_, err = k.RemoveDevice(ctx, name, c.Bool("deferred"), dm.Public)
+		_, err = k.RemoveDevice(ctx, a.Name, c.Bool("deferred"), dm.Public)
 		if mounts, _ := mountsOf(a.Number); errors.Is(err, dm.ErrInUse) && len(mounts) > 0 {
-			err = fmt.Errorf("%s: %w: it is mounted at %s", name, dm.ErrInUse, strings.Join(mounts, " "))
+			err = fmt.Errorf("%s: %w: it is mounted at %s", a.Name, dm.ErrInUse, strings.Join(mounts, " "))
 		}
 		return err
 	})
@@ -152,14 +151,14 @@ func volumeSuspendCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "suspend",
 		Usage:     "freeze an active volume: who reads or writes it waits",
-		ArgsUsage: "POOL NAME",
+		ArgsUsage: "POOL NAME|ID",
 		Description: `All that was written is on it then, as after an unmount. It goes on with volume
 resume.
 
-` + activeHelp,
+` + volumeHelp,
 		Flags:        []cli.Flag{optFlag()},
 		BashComplete: completeStoreVolumes,
-		Action:       until(onActive("a POOL and a NAME", (*deviceset.DeviceSet).SuspendDevice, (*thin.Kernel).SuspendDevice)),
+		Action:       until(onActive((*deviceset.DeviceSet).SuspendDevice, (*thin.Kernel).SuspendDevice)),
 	}
 }
 
@@ -167,31 +166,32 @@ func volumeResumeCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "resume",
 		Usage:        "let a suspended volume go on",
-		ArgsUsage:    "POOL NAME",
-		Description:  activeHelp,
+		ArgsUsage:    "POOL NAME|ID",
+		Description:  volumeHelp,
 		Flags:        []cli.Flag{optFlag()},
 		BashComplete: completeStoreVolumes,
-		Action:       until(onActive("a POOL and a NAME", (*deviceset.DeviceSet).ResumeDevice, (*thin.Kernel).ResumeDevice)),
+		Action:       until(onActive((*deviceset.DeviceSet).ResumeDevice, (*thin.Kernel).ResumeDevice)),
 	}
 }
 
 // onActive is a command that does something to an active volume.
-func onActive(what string,
+func onActive(
 	inStore func(s *deviceset.DeviceSet, ctx context.Context, hash string) error,
 	inPool func(k *thin.Kernel, ctx context.Context, name string) error,
 ) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		if err := takes(c, 2, 2, what, "vault vault-7"); err != nil {
+		if err := takes(c, 2, 2, theVolume, "vault vault-7"); err != nil {
 			return err
 		}
 		name := c.Args().Get(1)
 		return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 			return inStore(s, c.Context, hashOf(name))
 		}, func(k *thin.Kernel, p *thin.Pool) error {
-			if _, err := findActive(c.Context, p, name); err != nil {
+			a, err := activeOf(c.Context, p, name)
+			if err != nil {
 				return err
 			}
-			return inPool(k, c.Context, name)
+			return inPool(k, c.Context, a.Name)
 		})
 	}
 }

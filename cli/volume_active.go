@@ -20,18 +20,6 @@ func findActive(ctx context.Context, p *thin.Pool, name string) (thin.ActiveDevi
 	return a, err
 }
 
-// namesOf lists by which names an id of a pool is active, as far as can be told.
-func namesOf(ctx context.Context, p *thin.Pool, id uint32) []string {
-	active, _ := p.Active(ctx)
-	var names []string
-	for _, a := range active {
-		if a.ID == id {
-			names = append(names, a.Name)
-		}
-	}
-	return names
-}
-
 // mountsOf lists where a block device is mounted.
 func mountsOf(number uint64) ([]string, error) {
 	found, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -51,14 +50,14 @@ func volumeCreate(c *cli.Context) error {
 		if c.IsSet("size") {
 			return wrongUse("--size: a pool does not keep it: give it to thintree volume activate")
 		}
-		ids, err := parseIDs(c)
+		id, err := parseID(name)
 		if err != nil {
 			return err
 		}
-		if err := p.CreateDevice(c.Context, ids[0]); err != nil {
+		if err := p.CreateDevice(c.Context, id); err != nil {
 			return err
 		}
-		return volumeReport{DeviceID: ids[0]}.show(c)
+		return volumeReport{DeviceID: id}.show(c, p)
 	})
 }
 
@@ -73,7 +72,7 @@ func addVolume(c *cli.Context, s *deviceset.DeviceSet, name, parent string, size
 	if err != nil {
 		return err
 	}
-	return v.show(c)
+	return v.show(c, s.Pool())
 }
 
 func volumeSnapshotCommand() *cli.Command {
@@ -81,7 +80,8 @@ func volumeSnapshotCommand() *cli.Command {
 		Name:      "snapshot",
 		Usage:     "make a volume that holds what another one holds now",
 		ArgsUsage: "POOL ORIGIN NEW",
-		Description: `ORIGIN may be mounted and written to: its filesystem is frozen for that moment.
+		Description: `ORIGIN may be mounted and written to: its filesystem is frozen for that moment. NEW
+is a name in a store, and an ID in another pool.
 
 ` + volumeHelp,
 		Flags:        []cli.Flag{jsonFlag(), optFlag()},
@@ -97,14 +97,18 @@ func volumeSnapshot(c *cli.Context) error {
 	return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 		return addVolume(c, s, c.Args().Get(2), c.Args().Get(1), 0)
 	}, func(_ *thin.Kernel, p *thin.Pool) error {
-		ids, err := parseIDs(c)
+		id, err := parseID(c.Args().Get(2))
 		if err != nil {
 			return err
 		}
-		if err := p.CreateSnapDevice(c.Context, ids[1], ids[0]); err != nil {
+		origin, err := idOf(c.Context, p, c.Args().Get(1))
+		if err != nil {
 			return err
 		}
-		return volumeReport{DeviceID: ids[1]}.show(c)
+		if err := p.CreateSnapDevice(c.Context, id, origin); err != nil {
+			return err
+		}
+		return volumeReport{DeviceID: id}.show(c, p)
 	})
 }
 
@@ -125,7 +129,7 @@ nobody uses it.
 }
 
 func volumeDelete(c *cli.Context) error {
-	if err := takes(c, 2, 2, "a POOL and the NAME or ID of a volume", "store:/var/lib/thintree web"); err != nil {
+	if err := takes(c, 2, 2, theVolume, "store:/var/lib/thintree web"); err != nil {
 		return err
 	}
 	name := c.Args().Get(1)
@@ -138,16 +142,16 @@ func volumeDelete(c *cli.Context) error {
 			return err
 		}
 		return s.DeleteDevice(c.Context, hashOf(name))
-	}, func(k *thin.Kernel, p *thin.Pool) error {
-		ids, err := parseIDs(c)
+	}, func(_ *thin.Kernel, p *thin.Pool) error {
+		id, err := idOf(c.Context, p, name)
 		if err != nil {
 			return err
 		}
-		return deleteRaw(c, k, p, ids[0])
+		return deleteRaw(c, p, id)
 	})
 }
 
-func deleteRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool, id uint32) error {
+func deleteRaw(c *cli.Context, p *thin.Pool, id uint32) error {
 	if has, err := p.HasDevice(c.Context, id); err != nil || !has {
 		return errors.Join(err, p.DeleteDevice(c.Context, id))
 	}
@@ -158,6 +162,9 @@ func deleteRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool, id uint32) error {
 	if !errors.Is(err, thin.ErrActive) {
 		return err
 	}
-	names := namesOf(c.Context, p, id)
-	return fmt.Errorf("%w: thintree volume deactivate %s %s", err, p.Name(), strings.Join(names, " "))
+	active, _ := activeOfID(c.Context, p, id) // as far as can be told
+	for _, name := range deviceArgs(active) {
+		err = fmt.Errorf("%w: thintree volume deactivate %s %s", err, p.Name(), name)
+	}
+	return err
 }

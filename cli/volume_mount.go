@@ -52,7 +52,7 @@ func volumeUnmountCommand() *cli.Command {
 			return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 				return unmountVolume(c, s, c.Args().Get(1), c.Args().Get(2))
 			}, func(_ *thin.Kernel, p *thin.Pool) error {
-				return wrongUse("volume unmount is for the volumes of a store: umount(8), then thintree volume deactivate %s DEVICE", p.Name())
+				return wrongUse("volume unmount is for the volumes of a store: umount(8), then thintree volume deactivate %s ID", p.Name())
 			})
 		}),
 	}
@@ -91,11 +91,11 @@ func volumeTrimCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trim",
 		Usage:     "give back the blocks that a volume's filesystem does not use",
-		ArgsUsage: "POOL NAME",
-		Description: `NAME is the volume's in a store, otherwise that of its device-mapper device, which
-must be mounted.
+		ArgsUsage: "POOL NAME|ID",
+		Description: `It tells how much of the volume is mapped less than before; of that, what a snapshot
+shares stays in the pool. A volume of a pool that is no store's must be mounted.
 
-` + poolHelp,
+` + volumeHelp,
 		Flags:        []cli.Flag{optFlag()},
 		BashComplete: completeStoreVolumes,
 		Action:       until(volumeTrim),
@@ -103,7 +103,7 @@ must be mounted.
 }
 
 func volumeTrim(c *cli.Context) error {
-	if err := takes(c, 2, 2, "a POOL and a NAME", "store:/var/lib/thintree web"); err != nil {
+	if err := takes(c, 2, 2, theVolume, "store:/var/lib/thintree web"); err != nil {
 		return err
 	}
 	name := c.Args().Get(1)
@@ -112,25 +112,25 @@ func volumeTrim(c *cli.Context) error {
 		trimmed, err = s.TrimDevice(c.Context, hashOf(name))
 		return err
 	}, func(k *thin.Kernel, p *thin.Pool) error {
-		a, err := findActive(c.Context, p, name)
+		a, err := activeOf(c.Context, p, name)
 		if err != nil {
 			return err
 		}
 		if a.Info.Suspended {
-			return fmt.Errorf("%s: %w", name, deviceset.ErrSuspended)
+			return fmt.Errorf("%s: %w", a.Name, deviceset.ErrSuspended)
 		}
 		mounts, err := mountsOf(a.Number)
 		if err != nil {
 			return err
 		}
 		if len(mounts) == 0 {
-			return fmt.Errorf("%s is not mounted: only its filesystem knows what it does not use", name)
+			return fmt.Errorf("%s is not mounted: only its filesystem knows what it does not use", a.Name)
 		}
 		dir, err := os.Open(mounts[0])
 		if err != nil {
 			return err
 		}
-		trimmed, err = thin.TrimFilesystem(dir)
+		trimmed, err = k.Trim(c.Context, a.Name, dir)
 		return errors.Join(err, dir.Close())
 	})
 	if err != nil {

@@ -23,21 +23,24 @@ import (
 type volumeReport struct {
 	// Name is the volume's in a store, otherwise that of its device, and Path is
 	// where that is.
-	Name          string   `json:"name,omitempty"`
-	DeviceID      uint32   `json:"device_id"`
-	SizeBytes     int64    `json:"size_bytes,omitempty"`
-	MappedBytes   int64    `json:"mapped_bytes"`
-	TransactionID uint64   `json:"transaction_id"`
-	Deleted       bool     `json:"deleted"`
-	Active        bool     `json:"active"`
-	Suspended     bool     `json:"suspended"`
-	ReadOnly      bool     `json:"read_only"`
-	Path          string   `json:"path,omitempty"`
-	Origin        string   `json:"origin,omitempty"`
-	Mounts        []string `json:"mounts,omitempty"`
+	Name        string `json:"name,omitempty"`
+	DeviceID    uint32 `json:"device_id"`
+	SizeBytes   int64  `json:"size_bytes,omitempty"`
+	MappedBytes int64  `json:"mapped_bytes"`
+	// TransactionID is the pool's own for the volume, RecordTransactionID that of
+	// the store's record.
+	TransactionID       uint64   `json:"transaction_id"`
+	RecordTransactionID *uint64  `json:"record_transaction_id,omitempty"`
+	Deleted             bool     `json:"deleted"`
+	Active              bool     `json:"active"`
+	Suspended           bool     `json:"suspended"`
+	ReadOnly            bool     `json:"read_only"`
+	Path                string   `json:"path,omitempty"`
+	Origin              string   `json:"origin,omitempty"`
+	Mounts              []string `json:"mounts,omitempty"`
 }
 
-// reportVolume tells of a store's volume.
+// reportVolume tells of a store's volume, but for what its pool keeps.
 func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (volumeReport, error) {
 	st, err := s.DeviceStatus(ctx, hash)
 	if err != nil {
@@ -45,12 +48,12 @@ func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (vol
 	}
 	return volumeReport{
 		Name: volumeName(hash), DeviceID: st.DeviceID, SizeBytes: st.SizeBytes, MappedBytes: st.MappedBytes,
-		TransactionID: st.TransactionID, Deleted: st.Deleted,
+		RecordTransactionID: &st.RecordTransactionID, Deleted: st.Deleted,
 		Active: st.Active, Suspended: st.Suspended, Path: st.Path, Mounts: st.Mounts,
 	}, nil
 }
 
-// reportActive tells of a device that is active.
+// reportActive tells of a device that is active, but for what its pool keeps.
 func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (volumeReport, error) {
 	_, targets, err := k.DM().Status(ctx, a.Name)
 	if err != nil {
@@ -95,10 +98,21 @@ func (v volumeReport) state() string {
 	return strings.Join(words, ", ")
 }
 
-// show prints the one volume that a command was about.
-func (v volumeReport) show(c *cli.Context) error {
+// showJSON prints, of the one volume that a command was about, also what its pool
+// keeps.
+func (v volumeReport) showJSON(ctx context.Context, p *thin.Pool) error {
+	all, missing := detailsOf(ctx, p)
+	v.addDetails(all)
+	if err := printJSON(v); err != nil {
+		return err
+	}
+	return warnDetails(missing)
+}
+
+// show prints the one volume of a pool that a command was about.
+func (v volumeReport) show(c *cli.Context, p *thin.Pool) error {
 	if c.Bool("json") {
-		return printJSON(v)
+		return v.showJSON(c.Context, p)
 	}
 	size := ""
 	if v.SizeBytes > 0 {
@@ -143,8 +157,7 @@ func volumeList(c *cli.Context) error {
 		}
 		partial = len(st.Problems) > 0
 		all, err := detailsOf(c.Context, s.Pool())
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "thintree: warning: how much is mapped:", oneLine(err.Error()))
+		if warnDetails(err) != nil {
 			partial = true
 		}
 		for _, hash := range s.List() {
@@ -152,9 +165,7 @@ func volumeList(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			if !v.Active {
-				v.MappedBytes = all[v.DeviceID].mappedBytes
-			}
+			v.addDetails(all)
 			list = append(list, v)
 		}
 		return nil
@@ -223,6 +234,26 @@ func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	return all, r.Close()
 }
 
+// addDetails adds what the pool keeps of the volume. How much of an active one is
+// mapped the kernel knows better.
+func (v *volumeReport) addDetails(all map[uint32]details) {
+	d := all[v.DeviceID]
+	v.TransactionID = d.transactionID
+	if !v.Active {
+		v.MappedBytes = d.mappedBytes
+	}
+}
+
+// warnDetails says why what a pool keeps of its volumes is missing, and is errPartial
+// then.
+func warnDetails(err error) error {
+	if err == nil {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "thintree: warning: what the pool keeps of its volumes:", oneLine(err.Error()))
+	return errPartial
+}
+
 // rawVolumes lists the devices of a pool by id. One that is active under several
 // names is there with each.
 func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeReport, error) {
@@ -244,7 +275,7 @@ func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeRepo
 		if err != nil {
 			return nil, err
 		}
-		v.TransactionID = all[a.ID].transactionID
+		v.addDetails(all)
 		delete(idle, a.ID)
 		list = append(list, v)
 	}

@@ -38,7 +38,8 @@ type Activation struct {
 // ActivateDevice makes a block device of a device in the pool, and finds it where
 // it is active in just this way already. An id may be active under several names,
 // but only readers may share it: what one writes another does not see. Errors are
-// a *[NoDeviceError], and [dm.ErrExists] where another device has the name.
+// a *[NoDeviceError], a *[DiffersError], and [dm.ErrExists] where another device has
+// the name.
 func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error) {
 	if err := checkIDs(a.ID); err != nil {
 		return Device{}, err
@@ -83,11 +84,18 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists error) (dm.Info, error) {
 	info, table, err := p.kernel.find(ctx, spec.Name, spec.UUID)
 	if err == nil {
-		if have, err := parseDeviceTable(table); err != nil || have != want || info.ReadOnly != spec.ReadOnly {
+		have, parseErr := parseDeviceTable(table)
+		if parseErr != nil {
 			return dm.Info{}, exists
 		}
+		if differs := append(want.differences(have), accessDiffers(spec.ReadOnly, info.ReadOnly)...); differs != nil {
+			return dm.Info{}, &DiffersError{spec.Name, differs}
+		}
 		if !info.DeferredRemoval {
-			return info, nil
+			if spec.Udev == dm.Public {
+				err = p.kernel.dm.Link(spec.Name, info.Number)
+			}
+			return info, err
 		}
 		err = p.kernel.dm.CancelDeferred(ctx, spec.Name)
 	}

@@ -29,6 +29,30 @@ func (t deviceTable) target() dm.Target {
 	return dm.Target{Length: t.sectors, Type: deviceTarget, Params: params}
 }
 
+// differences lists how an active device is not as t has it, which is asked for.
+func (t deviceTable) differences(active deviceTable) (list []string) {
+	if active.pool != t.pool {
+		list = append(list, fmt.Sprintf("it is of pool %s, not of %s", deviceText(active.pool), deviceText(t.pool)))
+	}
+	if active.id != t.id {
+		list = append(list, fmt.Sprintf("it is of device %d, not of %d", active.id, t.id))
+	}
+	if active.sectors != t.sectors {
+		list = append(list, fmt.Sprintf("it has %d bytes, not %d", active.sectors*sectorBytes, t.sectors*sectorBytes))
+	}
+	if active.origin != t.origin {
+		list = append(list, fmt.Sprintf("its origin is %s, not %s", originText(active.origin), originText(t.origin)))
+	}
+	return list
+}
+
+func originText(number uint64) string {
+	if number == 0 {
+		return "none"
+	}
+	return deviceText(number)
+}
+
 func parseDeviceTable(table []dm.Target) (deviceTable, error) {
 	if len(table) != 1 || table[0].Type != deviceTarget {
 		return deviceTable{}, errNoThinDevice

@@ -343,3 +343,79 @@ func TestPoolThatRefusesATableRunsWithTheOldOne(t *testing.T) {
 		t.Errorf("%+v, %v", now, err)
 	}
 }
+
+// A device that is active in another way than is asked for is not taken for it.
+func TestActiveDeviceThatDiffersIsRefused(t *testing.T) {
+	t.Parallel()
+	_, p, _ := fakePool(t)
+	active(t, p, 1)
+	same := Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20}
+	if _, err := p.ActivateDevice(t.Context(), same); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(a *Activation){
+		"it is not read-only":               func(a *Activation) { a.ReadOnly = true },
+		"it has 1048576 bytes, not 2097152": func(a *Activation) { a.SizeBytes *= 2 },
+		"it is of device 1, not of 2":       func(a *Activation) { a.ID = 2 },
+	} {
+		a := same
+		change(&a)
+		_, err := p.ActivateDevice(t.Context(), a)
+		differs, ok := errors.AsType[*DiffersError](err)
+		if !ok || !slices.Equal(differs.Differs, []string{want}) || !errors.Is(err, dm.ErrExists) {
+			t.Errorf("%+v: %v, want %q", a, err, want)
+		}
+	}
+	readOnly := Activation{Name: "read-only", ID: 1, SizeBytes: 1 << 20, ReadOnly: true}
+	if _, err := p.ActivateDevice(t.Context(), readOnly); err != nil {
+		t.Fatal(err)
+	}
+	readOnly.ReadOnly = false
+	_, err := p.ActivateDevice(t.Context(), readOnly)
+	if differs, ok := errors.AsType[*DiffersError](err); !ok || !slices.Equal(differs.Differs, []string{"it is read-only"}) {
+		t.Errorf("to be written to: %v", err)
+	}
+	_, err = p.ActivateDevice(t.Context(), Activation{Name: "pool", ID: 1, SizeBytes: 1 << 20})
+	if !errors.Is(err, dm.ErrExists) || errors.As(err, new(*DiffersError)) {
+		t.Errorf("what is no thin device: %v", err)
+	}
+}
+
+func TestDevicesDiffer(t *testing.T) {
+	t.Parallel()
+	one := deviceTable{sectors: 8, pool: unix.Mkdev(253, 0), id: 1}
+	other := deviceTable{sectors: 8, pool: unix.Mkdev(253, 1), id: 1, origin: unix.Mkdev(7, 0)}
+	want := []string{"it is of pool 253:1, not of 253:0", "its origin is 7:0, not none"}
+	if got := one.differences(other); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := one.differences(one); got != nil {
+		t.Errorf("from itself: %q", got)
+	}
+}
+
+func TestDeviceThatCannotBeKeptFromGoingIsAnError(t *testing.T) {
+	t.Parallel()
+	fake, p, _ := fakePool(t)
+	active(t, p, 1)
+	if err := fake.Open("volume-1"); err != nil {
+		t.Fatal(err)
+	}
+	defer fake.Close("volume-1")
+	if gone, err := p.kernel.RemoveDevice(t.Context(), "volume-1", true, dm.Hidden); gone || err != nil {
+		t.Fatal(gone, err)
+	}
+	fake.Fail(func(command uint, name string) error {
+		if command == unix.DM_TARGET_MSG && name == "volume-1" {
+			return unix.EIO
+		}
+		return nil
+	})
+	if _, err := p.ActivateDevice(t.Context(), Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20}); !errors.Is(err, unix.EIO) {
+		t.Errorf("error: %v", err)
+	}
+	fake.Fail(nil)
+	if _, err := p.ActivateDevice(t.Context(), Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20}); err != nil {
+		t.Error(err)
+	}
+}

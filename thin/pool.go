@@ -1,6 +1,7 @@
 package thin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,9 @@ type PoolConfig struct {
 	// say, and for a new pool 128.
 	BlockSectors uint32
 	Features
+	// Udev is dm.Named for a pool that people use by its name, in /dev/mapper. The zero
+	// value is dm.Hidden.
+	Udev dm.Udev
 }
 
 // Name is the name of the pool's device.
@@ -71,10 +75,10 @@ func (k *Kernel) findPool(ctx context.Context, name string) (*Pool, poolTable, e
 }
 
 // ActivatePool activates a pool that has been created, and finds it where it is
-// active under this name already, with whatever features. Where it fails nothing
-// stays. Errors are an *[InUseError], a *[TooShortError], [dm.ErrExists] where
-// another device has the name, and those of pdata.Open where the metadata hold no
-// pool.
+// active under this name already, with the features that are asked for. Where it
+// fails nothing stays. Errors are an *[InUseError], a *[TooShortError], a
+// *[DiffersError], [dm.ErrExists] where another device has the name, and those of
+// pdata.Open where the metadata hold no pool.
 func (k *Kernel) ActivatePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	unlock, err := k.names.lock(ctx, c.Name)
 	if err != nil {
@@ -110,6 +114,14 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", c.Name, dm.ErrExists, err)
+	}
+	if differs := c.Features.differences(t.Features); differs != nil {
+		return nil, &DiffersError{c.Name, differs}
+	}
+	if c.Udev == dm.Named {
+		if err := k.dm.Link(c.Name, info.Number); err != nil {
+			return nil, err
+		}
 	}
 	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: t.blockSectors}, nil
 }
@@ -182,7 +194,7 @@ func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool,
 		sectors: uint64(h.data.bytes) / sectorBytes, metadata: h.metadata.number, data: h.data.number,
 		blockSectors: c.BlockSectors, Features: c.Features,
 	}
-	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: dm.Hidden})
+	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: cmp.Or(c.Udev, dm.Hidden)})
 	if err != nil {
 		return nil, err
 	}

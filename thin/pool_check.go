@@ -5,7 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
+
+	"thintree/thin/block"
+	"thintree/thin/loop"
 )
 
 // CheckError is what thin_check found wrong.
@@ -18,23 +23,80 @@ func (e *CheckError) Error() string {
 	return fmt.Sprintf("%s: thin_check finds it damaged: %s", e.Metadata, e.Report)
 }
 
+// UncheckedError says that a pool's metadata could not be checked. They may be
+// damaged, or not.
+type UncheckedError struct{ Err error }
+
+func (e *UncheckedError) Error() string { return "could not be checked: " + e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *UncheckedError) Unwrap() error { return e.Err }
+
 // ErrNoThinCheck says that the program is not installed.
 var ErrNoThinCheck = errors.New("thin_check is not installed: it is in the package thin-provisioning-tools (device-mapper-persistent-data)")
 
 // CheckPool has thin_check verify the metadata, a file or block device, of a pool
-// that is not active, and changes nothing. A *[CheckError] is what it finds.
+// that is not active, and changes nothing. A *[CheckError] is what it finds, an
+// *[UncheckedError] says why it could not look.
 func CheckPool(ctx context.Context, metadata string) error {
-	if err := unused(metadata, 0); err != nil {
-		return fmt.Errorf("only a pool that is not active can be checked: %w", err)
-	}
 	program, err := exec.LookPath("thin_check")
 	if err != nil {
 		return ErrNoThinCheck
 	}
-	out, err := exec.CommandContext(ctx, program, metadata).CombinedOutput()
-	var status *exec.ExitError
-	if errors.As(err, &status) && ctx.Err() == nil {
-		return &CheckError{metadata, strings.Join(strings.Fields(string(out)), " ")}
+	return check(ctx, program, metadata)
+}
+
+// check runs a thin_check of any version. All of them end with status 1, of damage
+// and of most other failures. So what could keep it from looking is tried first.
+func check(ctx context.Context, program, metadata string) error {
+	f, err := block.Open(metadata, block.Options{Direct: true})
+	if err != nil {
+		return &UncheckedError{err}
 	}
-	return err
+	defer f.Close()
+	if f.Size() < leastMetadataBytes {
+		return &UncheckedError{&TooShortError{metadata, f.Size(), leastMetadataBytes}}
+	}
+	err = unused(metadata, 0)
+	if errors.As(err, new(*InUseError)) {
+		return fmt.Errorf("only a pool that is not active can be checked: %w", err)
+	}
+	if err != nil {
+		return &UncheckedError{err}
+	}
+	path, err := filepath.Abs(metadata) // which is no option
+	if err != nil {
+		return &UncheckedError{err}
+	}
+	if !f.Direct() {
+		l, err := loop.Attach(ctx, metadata, loop.Options{ReadOnly: true})
+		if err != nil {
+			return &UncheckedError{fmt.Errorf("%s: thin_check reads with O_DIRECT, which its filesystem does not have (root gets a loop device for it; others can check a copy elsewhere): %w", metadata, err)}
+		}
+		defer l.Close()
+		path = l.Path()
+	}
+	return runCheck(ctx, program, path, metadata)
+}
+
+// callFailed is how thin_check tells of a system call that failed, or of how it is
+// used: it says nothing of the metadata then.
+var callFailed = regexp.MustCompile(`\b(open|io_[a-z]+|syscall '[a-z_]+') failed\b|\bUsage:`)
+
+func runCheck(ctx context.Context, program, path, metadata string) error {
+	const damaged = 1 // its exit status
+	out, err := exec.CommandContext(ctx, program, path).CombinedOutput()
+	report := strings.Join(strings.Fields(string(out)), " ")
+	var status *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &UncheckedError{fmt.Errorf("%s: %w", metadata, ctx.Err())}
+	case errors.As(err, &status) && status.ExitCode() == damaged && !callFailed.MatchString(report):
+		return &CheckError{metadata, report}
+	case report == "":
+		return &UncheckedError{fmt.Errorf("%s: %s: %w", metadata, program, err)}
+	}
+	return &UncheckedError{fmt.Errorf("%s: %s: %w: %s", metadata, program, err, report)}
 }

@@ -3,8 +3,11 @@ package thin
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/dm"
 )
 
 // What a caller of [Pool] decides on.
@@ -65,6 +68,20 @@ func (e *TooShortError) Error() string {
 
 // Unwrap makes errors.Is(err, unix.EINVAL) true.
 func (e *TooShortError) Unwrap() error { return unix.EINVAL }
+
+// DiffersError says that a pool or device is active under the name already, and not
+// as it was asked for. It unwraps to dm.ErrExists.
+type DiffersError struct {
+	Name    string   // of the device-mapper device
+	Differs []string // "it is not read-only"
+}
+
+func (e *DiffersError) Error() string {
+	return fmt.Sprintf("%s is active already, and %s: deactivate it first, or do not ask for that", e.Name, strings.Join(e.Differs, ", "))
+}
+
+// Unwrap makes errors.Is(err, dm.ErrExists) true.
+func (e *DiffersError) Unwrap() error { return dm.ErrExists }
 
 // PoolModeError says that a pool's mode does not allow what was asked for.
 type PoolModeError struct {

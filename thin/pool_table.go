@@ -62,6 +62,36 @@ func (t *poolTable) flags() []flag {
 	}
 }
 
+// differences lists which of the features that are asked for an active pool does not
+// have. A zero one is not asked for, but whether the pool can be changed always is.
+func (asked Features) differences(active Features) (list []string) {
+	list = accessDiffers(asked.ReadOnly, active.ReadOnly)
+	if asked.LowWaterBlocks != 0 && asked.LowWaterBlocks != active.LowWaterBlocks {
+		list = append(list, fmt.Sprintf("its low-water mark is %d data blocks, not %d", active.LowWaterBlocks, asked.LowWaterBlocks))
+	}
+	asked.ReadOnly, active.ReadOnly = false, false
+	want, have := poolTable{Features: asked}, poolTable{Features: active}
+	haveFlags := have.flags()
+	for i, f := range want.flags() {
+		if *f.set && !*haveFlags[i].set {
+			list = append(list, "it has no "+f.word)
+		}
+	}
+	return list
+}
+
+// accessDiffers says how a pool or device is read-only or not, if that is not what
+// was asked for.
+func accessDiffers(asked, active bool) []string {
+	switch {
+	case asked && !active:
+		return []string{"it is not read-only"}
+	case active && !asked:
+		return []string{"it is read-only"}
+	}
+	return nil
+}
+
 // parsePoolTable reads the table of an active pool.
 func parsePoolTable(table []dm.Target) (poolTable, error) {
 	if len(table) != 1 || table[0].Type != poolTarget {

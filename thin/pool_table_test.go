@@ -1,6 +1,7 @@
 package thin
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -67,6 +68,31 @@ func TestTablesThatAreNone(t *testing.T) {
 	for _, table := range [][]dm.Target{nil, {device, device}, {pool}} {
 		if _, err := parseDeviceTable(table); err == nil {
 			t.Errorf("%v", table)
+		}
+	}
+}
+
+func TestFeaturesThatAPoolIsActiveWithout(t *testing.T) {
+	t.Parallel()
+	all := Features{LowWaterBlocks: 7, SkipBlockZeroing: true, ReadOnly: true, ErrorIfNoSpace: true, IgnoreDiscard: true, NoDiscardPassdown: true}
+	for _, c := range []struct {
+		asked, active Features
+		want          []string
+	}{
+		{Features{}, Features{}, nil},
+		{all, all, nil},
+		{Features{}, Features{LowWaterBlocks: 7, SkipBlockZeroing: true, ErrorIfNoSpace: true}, nil}, // they were not asked for
+		{Features{}, Features{ReadOnly: true}, []string{"it is read-only"}},
+		{Features{ReadOnly: true}, Features{}, []string{"it is not read-only"}},
+		{Features{LowWaterBlocks: 7}, Features{LowWaterBlocks: 8}, []string{"its low-water mark is 8 data blocks, not 7"}},
+		{Features{SkipBlockZeroing: true, ErrorIfNoSpace: true}, Features{ErrorIfNoSpace: true}, []string{"it has no skip_block_zeroing"}},
+		{all, Features{}, []string{
+			"it is not read-only", "its low-water mark is 0 data blocks, not 7", "it has no skip_block_zeroing", "it has no ignore_discard",
+			"it has no no_discard_passdown", "it has no error_if_no_space",
+		}},
+	} {
+		if got := c.asked.differences(c.active); !slices.Equal(got, c.want) {
+			t.Errorf("%+v of %+v: %q, want %q", c.asked, c.active, got, c.want)
 		}
 	}
 }

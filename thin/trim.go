@@ -1,6 +1,8 @@
 package thin
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -15,15 +17,40 @@ const (
 	blkDiscard = 0x1277
 )
 
-// TrimFilesystem has a mounted filesystem, any folder of which is dir, give back
-// the blocks that it does not use, and tells how many bytes those are.
-func TrimFilesystem(dir *os.File) (int64, error) {
+// Trim makes the filesystem on an active thin device give back the blocks that it
+// does not use, and gives how many bytes of the device are mapped less than before.
+// The filesystem itself counts also what was never mapped. dir is any folder of it.
+func (k *Kernel) Trim(ctx context.Context, name string, dir *os.File) (int64, error) {
+	before, err := k.mappedBytes(ctx, name)
+	if err != nil {
+		return 0, err
+	}
 	// struct fstrim_range
 	r := struct{ start, len, minlen uint64 }{len: math.MaxUint64}
 	if err := ioctl(dir, fitrim, unsafe.Pointer(&r)); err != nil {
 		return 0, fmt.Errorf("trim %s: %w", dir.Name(), err)
 	}
-	return int64(r.len), nil
+	after, err := k.mappedBytes(ctx, name)
+	return max(0, before-after), err // it may be written to meanwhile
+}
+
+// mappedBytes is how much of an active thin device is mapped.
+func (k *Kernel) mappedBytes(ctx context.Context, name string) (int64, error) {
+	_, targets, err := k.dm.Status(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if len(targets) != 1 || targets[0].Type != deviceTarget {
+		return 0, fmt.Errorf("%s: %w", name, errNoThinDevice)
+	}
+	st, err := ParseDeviceStatus(targets[0].Params)
+	if err == nil && st.Failed {
+		err = errors.New("its pool has failed")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return int64(st.MappedSectors) * sectorBytes, nil
 }
 
 // Discard gives back all blocks of an active device. What it held is lost.

@@ -120,7 +120,8 @@ func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, er
 	}
 	switch {
 	case c.live == LiveSkip:
-		return c, fmt.Errorf("it is in use as %s, and --live skip leaves that out: %w", c.user.Name, syscall.EBUSY)
+		c.why = "it is in use as " + c.user.Name + ", and --live skip leaves that out"
+		return c, fmt.Errorf("%s: %w", c.why, syscall.EBUSY)
 	case t.opts.Engine == EngineDirect:
 		c.why = "asked for"
 	case !kernelfs.Reads(fstype):

@@ -105,7 +105,7 @@ func TestEngineServesWhatItMay(t *testing.T) {
 		test.opts.Kernel = &kernel{users: test.users}
 		tree := &Tree{opts: test.opts}
 		got, err := tree.engine(t.Context(), someVolume(t, id), test.fstype)
-		if got.engine != test.engine || got.live != test.live || (got.orDirect != "") != test.direct || !errors.Is(err, test.err) || err == nil && got.why == "" {
+		if got.engine != test.engine || got.live != test.live || (got.orDirect != "") != test.direct || !errors.Is(err, test.err) || got.why == "" {
 			t.Errorf("%s: %s %q (%s), %v; want %s %q, %v", name, got.engine, got.live, got.why, err, test.engine, test.live, test.err)
 		}
 	}

@@ -34,3 +34,34 @@ func TestShownNamesCanAlwaysBePaths(t *testing.T) {
 		t.Errorf("by-id/pool/3 leads to device %d, want %d", id, zerosID)
 	}
 }
+
+// A folder keeps its name; a volume of the same name gets its id after it.
+func TestVolumesInFoldersOfOtherVolumesNames(t *testing.T) {
+	t.Parallel()
+	tree := newTree(t, &named{name: "pool:/m,/d", cat: meta.Catalog{
+		Pools: []meta.Pool{smallPool(t)},
+		Volumes: []meta.Volume{
+			volumeRecord("vg", linksID), volumeRecord("vg/root", partsID), volumeRecord("vg/root.img/deep", zerosID),
+		},
+	}})
+	for path, want := range map[string]uint32{
+		"volumes/vg@1": linksID, "volumes/vg/root": partsID, "volumes/vg/root.img/deep": zerosID,
+		"by-id/pool/1": linksID, "by-id/pool/2": partsID, "by-id/pool/3": zerosID,
+		"raw/vg@1.img": linksID, "raw/vg/root.img@2": partsID, "raw/vg/root.img/deep.img": zerosID,
+		"info/vg@1.json": linksID, "info/vg/root.json": partsID, "info/vg/root.img/deep.json": zerosID,
+	} {
+		if id := deviceAt(t, tree, path); id != want {
+			t.Errorf("%s is device %d, want %d", path, id, want)
+		}
+	}
+	for name, want := range map[string]string{"vg/root": "vg/root", "@2": "vg/root", "vg@1": "vg@1"} {
+		e, err := tree.Find(t.Context(), name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if info, err := tree.Volume(t.Context(), e.ID); err != nil || info.Name != want {
+			t.Errorf("%s is %q, %v, want %q", name, info.Name, err, want)
+		}
+	}
+}

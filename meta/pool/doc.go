@@ -5,5 +5,6 @@
 //	1 2097152 base
 //
 // Sectors have 512 bytes. Words are parted by blanks or tabs. Blank lines, and
-// what follows a word that begins with "#", mean nothing.
+// what follows a word that begins with "#", mean nothing. Slashes in a name, as in
+// vg/root, make folders. A name may not begin with "@", which stands for an id.
 package pool

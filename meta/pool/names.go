@@ -19,7 +19,11 @@ import (
 const (
 	sectorBytes  = 512
 	deviceIDBits = 24
-	maxNameBytes = 255
+
+	// maxFolderBytes is how long the name of a folder can be, and maxNameBytes the
+	// name of a volume, whose slashes make folders: NAME_MAX and PATH_MAX.
+	maxFolderBytes = 255
+	maxNameBytes   = 4095
 
 	// usualLineBytes is how long a line of names often is, and maxExpected for how
 	// many there is room at first.
@@ -100,12 +104,22 @@ func parseLine(words []string) (meta.Volume, error) {
 	}
 	name := words[2]
 	switch {
-	case name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || len(name) > maxNameBytes:
-		return meta.Volume{}, fmt.Errorf("the name %.80q cannot be that of a folder", name)
+	case !isPath(name):
+		return meta.Volume{}, fmt.Errorf("the name %.80q cannot be that of a folder, or of folders with slashes between them", name)
 	case name[0] == '@':
 		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which stands for an id", name)
 	}
 	return meta.Volume{
 		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * sectorBytes, Role: meta.RoleVolume,
 	}, nil
+}
+
+// isPath reports whether a name can be a path in a folder.
+func isPath(name string) bool {
+	for folder := range strings.SplitSeq(name, "/") {
+		if folder == "" || folder == "." || folder == ".." || len(folder) > maxFolderBytes {
+			return false
+		}
+	}
+	return len(name) <= maxNameBytes && !strings.Contains(name, "\x00")
 }

@@ -93,13 +93,26 @@ func TestPoolAndVolumesByCommands(t *testing.T) {
 		if now := hostState(t); now != before {
 			t.Errorf("the host was\n%s\nand is\n%s", before, now)
 		}
-		// thin_check wants O_DIRECT, which the guest's files have not.
-		metadata := strings.TrimSpace(sh(t, "losetup -r --find --show "+filepath.Join(dir, "store/devicemapper/metadata")))
-		sh(t, "thin_check "+metadata)
-		if got := tell(t, "pool", "check", metadata); got != metadata+": no damage\n" {
+		metadata := filepath.Join(dir, "store/devicemapper/metadata")
+		if got := tell(t, "pool", "check", store); got != metadata+": no damage\n" {
 			t.Errorf("pool check: %q", got)
 		}
-		sh(t, "losetup -d "+metadata)
+		// thin_check reads with O_DIRECT, which files in memory do not have.
+		memory := t.TempDir()
+		sh(t, "mount -t tmpfs none "+memory)
+		defer sh(t, "umount "+memory)
+		inMemory := filepath.Join(memory, "metadata")
+		sh(t, "cp --sparse=always "+metadata+" "+inMemory)
+		before = hostState(t)
+		if got := tell(t, "pool", "check", inMemory); got != inMemory+": no damage\n" {
+			t.Errorf("pool check: %q", got)
+		}
+		sh(t, "dd if=/dev/urandom bs=4096 count=1 conv=notrunc status=none of="+inMemory)
+		refused(t, 1, []string{inMemory, "finds it damaged", "superblock"}, "pool", "check", inMemory)
+		refused(t, 1, []string{"could not be checked", inMemory + "-none", "no such file"}, "pool", "check", inMemory+"-none")
+		if now := hostState(t); now != before {
+			t.Errorf("a check has left\n%s", now)
+		}
 	})
 }
 
@@ -170,6 +183,8 @@ func TestPoolThatIsNoStoresByCommands(t *testing.T) {
 		refused(t, 1, []string{"vault", "thintree pool activate"}, "pool", "status", "vault")
 
 		refused(t, 1, []string{metadata, "thin pool", "--yes"}, "pool", "create", "vault", metadata, data)
+		refused(t, 1, []string{metadata + " holds a thin pool's metadata (transaction id 0), which a new pool destroys"},
+			"pool", "create", "vault", metadata, data+"-new", "--data-size", "64M")
 		sh(t, "echo something >"+data)
 		sh(t, "truncate -s 64M "+data)
 		disk := newFile(t, dir, "disk", 16*mib)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,13 +81,22 @@ func dmLife(t *testing.T, c *dm.Client, ctx context.Context) {
 		t.Fatal(err)
 	}
 	dmWant(t, "public", "a", public.Number, true, true)
+	named, err := c.Activate(ctx, dm.Spec{Name: "named", Table: dmTable(t, "0 8 error"), Udev: dm.Named})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dmWant(t, "named", "named", named.Number, true, true)
+	if err := c.Link("hidden", hidden.Number); err != nil {
+		t.Error(err)
+	}
+	dmWant(t, "linked", "hidden", hidden.Number, true, true)
 	if err := c.Rename(ctx, "a", "b", dm.Public); err != nil {
 		t.Error(err)
 	}
 	dmWant(t, "renamed", "b", public.Number, true, true)
 	dmWant(t, "renamed", "a", public.Number, true, false)
-	for name, number := range map[string]uint64{"hidden": hidden.Number, "b": public.Number} {
-		if err := c.Deactivate(ctx, name, dm.Public); err != nil {
+	for name, number := range map[string]uint64{"hidden": hidden.Number, "named": named.Number, "b": public.Number} {
+		if err := c.Deactivate(ctx, name, dm.Hidden); err != nil {
 			t.Error(err)
 		}
 		dmWant(t, "deactivated", name, number, false, false)
@@ -184,16 +194,29 @@ func dmUdev(t *testing.T, c *dm.Client) {
 		}
 	}()
 	for i := range devices {
-		name := fmt.Sprint("a", i)
-		if _, err := c.Activate(t.Context(), dm.Spec{Name: name, Table: dmTable(t, "0 8 error"), Udev: dm.Public}); err != nil {
+		name, kind := fmt.Sprint("a", i), dm.Public
+		if i == 0 {
+			kind = dm.Named
+		}
+		if _, err := c.Activate(t.Context(), dm.Spec{Name: name, Table: dmTable(t, "0 8 error"), Udev: kind}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Deactivate(t.Context(), name, dm.Public); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := <-answered; len(got) != 2*devices {
-		t.Errorf("cookies: %q", got)
+	got := <-answered
+	if len(got) != 2*devices {
+		t.Fatalf("cookies: %q", got)
+	}
+	// The flags for udev's rules are in the upper half: only the first device, as it
+	// comes, is not to be looked into.
+	const rules = (0x02 | 0x04 | 0x08) << 16
+	for i, text := range got {
+		cookie, err := strconv.ParseUint(text, 10, 32)
+		if hidden := cookie&rules == rules; err != nil || hidden != (i == 0) {
+			t.Errorf("event %d has the cookie %s: hidden %v, %v", i, text, hidden, err)
+		}
 	}
 	if left := sh(t, "cat /proc/sysvipc/sem"); strings.Count(left, "\n") != 1 {
 		t.Errorf("semaphores are left:\n%s", left)

@@ -47,14 +47,14 @@ func (s *DeviceSet) KeepPool(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if isKept(info) || info.OpenCount > 0 {
-		return nil
+	if !isKept(info) && info.OpenCount == 0 {
+		// The mark is in the UUID, which a device has for life.
+		if err := s.deactivate(ctx, s.own.Name); err != nil {
+			return err
+		}
+		s.own.UUID = uuid(keptPrefix + s.own.Name)
 	}
-	// The mark is in the UUID, which a device has for life.
-	if err := s.deactivate(ctx, s.own.Name); err != nil {
-		return err
-	}
-	s.own.UUID = uuid(keptPrefix + s.own.Name)
+	s.own.Udev = dm.Named
 	s.pool, err = s.kernel.ActivatePool(context.WithoutCancel(ctx), *s.own)
 	return err
 }

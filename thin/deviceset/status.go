@@ -69,13 +69,15 @@ func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 
 // DeviceStatus is what a store tells of a device.
 type DeviceStatus struct {
-	Hash          string `json:"name"`
-	DeviceID      uint32 `json:"device_id"`
-	SizeBytes     int64  `json:"size_bytes"`
-	TransactionID uint64 `json:"transaction_id"`
-	Deleted       bool   `json:"deleted"`
-	Active        bool   `json:"active"`
-	Suspended     bool   `json:"suspended"`
+	Hash      string `json:"name"`
+	DeviceID  uint32 `json:"device_id"`
+	SizeBytes int64  `json:"size_bytes"`
+	// RecordTransactionID is what the pool's transaction id became when the device
+	// was made. The pool itself keeps the one before.
+	RecordTransactionID uint64 `json:"record_transaction_id"`
+	Deleted             bool   `json:"deleted"`
+	Active              bool   `json:"active"`
+	Suspended           bool   `json:"suspended"`
 	// Path is its block device while it is active.
 	Path string `json:"path,omitempty"`
 	// MappedBytes is how much of it has data. It is known while it is active.
@@ -90,7 +92,7 @@ func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus
 		return DeviceStatus{}, &NoDeviceError{hash}
 	}
 	st := DeviceStatus{
-		Hash: hash, DeviceID: rec.ID, SizeBytes: rec.SizeBytes, TransactionID: rec.TransactionID, Deleted: rec.Deleted,
+		Hash: hash, DeviceID: rec.ID, SizeBytes: rec.SizeBytes, RecordTransactionID: rec.TransactionID, Deleted: rec.Deleted,
 	}
 	info, targets, err := s.kernel.DM().Status(ctx, s.name(hash))
 	if errors.Is(err, dm.ErrNotFound) {

@@ -6,11 +6,10 @@ import (
 	"os"
 
 	"thintree/meta/record"
-	"thintree/thin"
 )
 
-// TrimDevice has a device's filesystem give back the blocks that it does not
-// use, and tells how many bytes it gave back.
+// TrimDevice makes a device's filesystem give back the blocks that it does not use,
+// and gives how many bytes of the device are mapped less than before.
 func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, err error) {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -23,7 +22,7 @@ func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, e
 			return err
 		}
 		defer f.Close()
-		bytes, err = thin.TrimFilesystem(f)
+		bytes, err = s.kernel.Trim(ctx, s.name(hash), f)
 		return err
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ type Spec struct {
 	UUID     string // "" for none
 	Table    []Target
 	ReadOnly bool
-	Udev     Udev // Hidden or Public
+	Udev     Udev // Hidden, Named or Public
 }
 
 // Activate makes a device with a table and lets it run. Where that fails
@@ -41,10 +41,19 @@ func (c *Client) start(ctx context.Context, s Spec) (Info, error) {
 	if err := makeNode(info.Number); err != nil {
 		return Info{}, err
 	}
-	if s.Udev == Public {
+	if s.Udev == Named || s.Udev == Public {
 		return info, makeLink(s.Name, info.Number)
 	}
 	return info, nil
+}
+
+// Link makes the link by name of a device that is active and may have been activated
+// without it.
+func (c *Client) Link(name string, number uint64) error {
+	if !c.host {
+		return nil
+	}
+	return makeLink(name, number)
 }
 
 // Deactivate removes a device, and waits as long as ctx says for those that have

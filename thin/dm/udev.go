@@ -19,6 +19,9 @@ const (
 	// Hidden keeps it from looking into the device, so that nobody else opens it,
 	// and from making links for what is in it.
 	Hidden
+	// Named is Hidden with a link by the device's name, as dmsetup makes one for each
+	// device: for what is no disk, and that people use by its name.
+	Named
 	// Public lets udev make its links, and waits until it has: afterwards it has
 	// the device open no more.
 	Public
@@ -75,10 +78,12 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 	defer r.free()
 	var cookie *cookie
 	switch u {
-	case Hidden:
+	case Hidden, Named:
 		r.header().Event_nr = (disableSubsystemRules | disableDiskRules | disableOtherRules | primarySource) << udevFlagsShift
 	case Public:
 		r.header().Event_nr = primarySource << udevFlagsShift
+	}
+	if u == Named || u == Public { // udev makes a link, which is waited for
 		if cookie = c.udev.cookie(); cookie != nil {
 			defer cookie.destroy()
 			r.header().Event_nr |= cookie.number()
