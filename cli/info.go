@@ -51,7 +51,7 @@ func info(c *cli.Context) error {
 	} else {
 		printVolume(v)
 	}
-	if err == nil && v.Problem != "" {
+	if err == nil && v.Damaged {
 		return errPartial
 	}
 	return err

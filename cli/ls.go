@@ -75,7 +75,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 			return false, err
 		}
 		list = append(list, v)
-		if v.Problem != "" {
+		if v.Damaged {
 			partial = true
 		}
 	}
@@ -86,7 +86,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 		return false, err
 	}
 	for _, v := range list {
-		if v.Problem != "" {
+		if v.Damaged {
 			fmt.Fprintln(os.Stderr, "thintree:", oneLine(v.Name+": "+v.Problem))
 		}
 	}
@@ -101,7 +101,7 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 		if v.Filesystem != nil {
 			holds = v.Filesystem.Type
 		}
-		if v.Problem != "" {
+		if v.Damaged {
 			holds += " (problem)"
 		}
 		role := string(v.Role)

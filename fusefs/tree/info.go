@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -52,6 +53,9 @@ type VolumeInfo struct {
 	Found probe.Result `json:"found"`
 	// Problem is why nothing, or not all, can be shown.
 	Problem string `json:"problem,omitempty"`
+	// Damaged says that the Problem is of what could not be read. Otherwise there is nothing
+	// to be read: a blank volume, or a filesystem that nothing here reads.
+	Damaged bool `json:"-"`
 }
 
 // FilesystemInfo is what is told of a filesystem.
@@ -159,6 +163,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 			i.Problem = err.Error()
 		}
 	}
+	i.Damaged = i.Problem != "" && (p.short != "" || !errors.Is(p.err, syscall.EMEDIUMTYPE))
 	return i, nil
 }
 
