@@ -5,7 +5,9 @@
 // next Lender.
 //
 // A pool that is active is used as it is; one that is not is activated so that
-// nothing in it can be changed, with its first device, and goes with its last.
+// nothing in it can be changed, with its first device, and goes with its last. Of a pool
+// that its owner has active, a device can be lent by its pieces ([Lender.LendPieces]): then
+// it stays inactive, and the owner can delete it.
 // The only thing that is ever written to a pool is the temporary snapshot that
 // [Lender.LendSnapshot] is asked for.
 //
