@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,13 +20,12 @@ func maySeeTrusted(thread uint32) bool {
 	if thread == 0 || !procIsOurs() {
 		return false
 	}
-	dir := fmt.Sprintf("/proc/%d", thread)
-	namespace, err := os.Readlink(dir + "/ns/user")
+	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", thread))
 	if namespace != firstUserNamespace && !(errors.Is(err, fs.ErrNotExist) && noUserNamespaces()) {
 		return false
 	}
-	caps, err := effectiveCaps(dir + "/status")
-	return err == nil && caps&(1<<unix.CAP_SYS_ADMIN) != 0
+	m, err := masksOf(thread)
+	return err == nil && m["CapEff"]&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 // firstUserNamespace has the number PROC_USER_INIT_INO of include/linux/proc_ns.h.
@@ -46,18 +44,37 @@ var noUserNamespaces = sync.OnceValue(func() bool {
 	return errors.Is(err, fs.ErrNotExist)
 })
 
-// effectiveCaps are the effective capabilities in a file status of /proc.
-func effectiveCaps(path string) (uint64, error) {
-	f, err := os.Open(path)
+// dying reports whether a thread is about to end by a signal, as far as the kernel shows. A
+// thread that is not there any more is.
+func dying(thread uint32) bool {
+	m, err := masksOf(thread)
 	if err != nil {
-		return 0, err
+		return thread != 0 && errors.Is(err, fs.ErrNotExist)
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if hex, ok := strings.CutPrefix(lines.Text(), "CapEff:"); ok {
-			return strconv.ParseUint(strings.TrimSpace(hex), 16, 64)
+	pending, handled := m["SigPnd"]|m["ShdPnd"], m["SigBlk"]|m["SigIgn"]|m["SigCgt"]
+	return pending&^handled&^harmless != 0
+}
+
+// harmless are the signals that end no process which does not handle them.
+const harmless = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGCONT-1) | 1<<(unix.SIGURG-1) | 1<<(unix.SIGWINCH-1) |
+	1<<(unix.SIGSTOP-1) | 1<<(unix.SIGTSTP-1) | 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
+
+// masksOf are the sets of signals and capabilities of a thread, by their names in
+// /proc/THREAD/status: proc(5).
+func masksOf(thread uint32) (map[string]uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
+	if err != nil {
+		return nil, err
+	}
+	masks := make(map[string]uint64)
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "CapEff":
+			if masks[name], err = strconv.ParseUint(strings.TrimSpace(value), 16, 64); err != nil {
+				return nil, fmt.Errorf("/proc/%d/status: %w", thread, err)
+			}
 		}
 	}
-	return 0, errors.Join(fmt.Errorf("%s: no line CapEff", path), lines.Err())
+	return masks, nil
 }
