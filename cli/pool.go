@@ -130,7 +130,7 @@ func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset
 	if err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(c.Context)))
 	}
-	for _, problem := range st.Problems {
+	for _, problem := range append(st.Ignored, st.Problems...) {
 		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(problem))
 	}
 	return s, nil

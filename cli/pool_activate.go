@@ -20,9 +20,9 @@ func poolActivateCommand() *cli.Command {
 		Usage:     "activate a pool that was made before",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
 		Description: `METADATA and DATA are the block devices or files that it was made on. A pool that
-is active already under that name, on these, is left as it is. The pool of a store
-is active while something in it is; activated by itself, it stays so until pool
-deactivate, which makes the commands on it faster.`,
+is active already under that name, on these, is left as it is, and must be so as the
+flags say. The pool of a store is active while something in it is; activated by
+itself, it stays so until pool deactivate, which makes the commands on it faster.`,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-only", Usage: "let nothing in the pool be changed"}, optFlag(),
 		}, featureFlags()...),

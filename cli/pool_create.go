@@ -21,11 +21,12 @@ func poolCreateCommand() *cli.Command {
 		Usage:     "make an empty pool, or a store with one, and activate it",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
 		Description: `METADATA and DATA are block devices or files. Files that are not there are made,
-sparse, as long as --metadata-size and --data-size say. Where one holds something
-that would be lost, it asks first.
+sparse, as long as --metadata-size and --data-size say. If one holds something that
+would be lost, it asks first.
 
 A store is a folder with a pool in two files and a base device, of which all its
-volumes are snapshots. Of a store that is there already what is missing is made.
+volumes are snapshots. Of a store that is there already what is missing is made; what
+is there must be as the options say.
 The pool of a store is active while something in it is. --opt takes what dockerd
 --storage-opt does: dm.basesize=10G, dm.fs=ext4, dm.mkfsarg=, dm.mountopt=,
 dm.loopdatasize=100G, dm.loopmetadatasize=2G, dm.datadev= and dm.metadatadev=,

@@ -9,8 +9,8 @@ import (
 
 const volumeHelp = poolHelp + `
 A store has volumes by NAME; base is its base device. In another pool a volume is
-an ID, 7 or @7, and a device that is active also the NAME that device-mapper has it
-by. A number is an ID: dm:7 is the device that is called 7.`
+its ID, 7 or @7, or the NAME of its device-mapper device while that is active. A
+number is an ID: dm:7 is the device that is called 7.`
 
 func volumeCommand() *cli.Command {
 	return group("volume", "make, snapshot, activate, mount and delete the volumes of a pool",

@@ -21,7 +21,7 @@ type NewPool struct {
 	PoolConfig
 	// MetadataBytes and DataBytes are how long the files are made, where there are
 	// none yet; they are sparse. MetadataBytes of 0 is what the data need. What is
-	// there keeps its length.
+	// there keeps its length, which must be the given one, if that is not 0.
 	MetadataBytes, DataBytes int64
 	// Destroy makes the pool also over what holds something already.
 	Destroy bool
@@ -119,14 +119,15 @@ func (n NewPool) makeFiles() (made []string, err error) {
 	if err != nil {
 		return made, err
 	}
-	if n.MetadataBytes == 0 {
+	metadataBytes := n.MetadataBytes
+	if _, err := os.Stat(n.Metadata); metadataBytes == 0 && errors.Is(err, fs.ErrNotExist) {
 		bytes, err := lengthOf(n.Data)
 		if err != nil {
 			return made, err
 		}
-		n.MetadataBytes = metadataFor(bytes, n.BlockSectors)
+		metadataBytes = metadataFor(bytes, n.BlockSectors)
 	}
-	ok, err = makeFile(n.Metadata, n.MetadataBytes)
+	ok, err = makeFile(n.Metadata, metadataBytes)
 	if ok {
 		made = append(made, n.Metadata)
 	}
@@ -139,9 +140,17 @@ func metadataFor(dataBytes int64, blockSectors uint32) int64 {
 	return min((need+pdata.BlockBytes-1)/pdata.BlockBytes*pdata.BlockBytes, maxMetadataBytes)
 }
 
-// makeFile makes a file where there is nothing at path.
+// makeFile makes a file where there is nothing at path. What is there must have the
+// length, unless that is 0.
 func makeFile(path string, length int64) (made bool, err error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil || length == 0 {
+			return false, err
+		}
+		bytes, err := lengthOf(path)
+		if err == nil && bytes != length {
+			err = fmt.Errorf("%s: it is there, with %d bytes and not %d: leave its size out, or make it so long", path, bytes, length)
+		}
 		return false, err
 	}
 	if length <= 0 {

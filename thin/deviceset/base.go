@@ -14,7 +14,10 @@ import (
 func (s *DeviceSet) openBase(ctx context.Context, doInit bool) error {
 	d := s.devices[""]
 	if d != nil && d.rec.Initialized {
-		return s.checkBase(ctx, d)
+		if err := s.checkBase(ctx, d); err != nil {
+			return err
+		}
+		return s.checkBaseOptions(ctx, d)
 	}
 	if !doInit {
 		return nil

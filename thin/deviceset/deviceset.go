@@ -43,6 +43,7 @@ type DeviceSet struct {
 	mu       sync.Mutex
 	devices  map[string]*device // guarded by mu
 	problems []error            // of the records, found when the store was opened
+	ignored  []string           // options that have no effect
 
 	marked chan struct{} // a device is to be deleted later
 	stop   func()        // ends what does that

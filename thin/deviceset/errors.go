@@ -59,6 +59,17 @@ func (e *SpaceError) Error() string {
 // Unwrap makes errors.Is(err, syscall.ENOSPC) true.
 func (e *SpaceError) Unwrap() error { return syscall.ENOSPC }
 
+// SettledError says that an option asks for something else than what is there, which
+// it cannot change.
+type SettledError struct {
+	Option string // as given
+	Is     string // what is there
+}
+
+func (e *SettledError) Error() string {
+	return fmt.Sprintf("option %q has no effect: %s", e.Option, e.Is)
+}
+
 // BaseError says that the base device is not the one that was recorded.
 type BaseError struct{ Recorded, Found string }
 

@@ -31,7 +31,10 @@ type fake struct {
 	fs   *fakeFilesystems
 }
 
-func newFake(t testing.TB) *fake {
+func newFake(t testing.TB) *fake { return newFakeWith(t, "7:100 7:101 128 0") }
+
+// newFakeWith is newFake with other parameters of the pool's table.
+func newFakeWith(t testing.TB, params string) *fake {
 	t.Helper()
 	k := dmtest.New()
 	c, err := dm.New(k.Control)
@@ -41,7 +44,7 @@ func newFake(t testing.TB) *fake {
 	const sectors = 1 << 22
 	k.SetDisk(fakeData, sectors)
 	_, err = c.Activate(t.Context(), dm.Spec{Name: fakePool, Udev: dm.Hidden, Table: []dm.Target{
-		{Length: sectors, Type: "thin-pool", Params: "7:100 7:101 128 0"},
+		{Length: sectors, Type: "thin-pool", Params: params},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +58,10 @@ func (f *fake) open(ctx context.Context, doInit bool, options ...string) (*Devic
 	if err != nil {
 		return nil, err
 	}
+	return f.openWith(ctx, doInit, o)
+}
+
+func (f *fake) openWith(ctx context.Context, doInit bool, o Options) (*DeviceSet, error) {
 	c, err := dm.New(f.Control)
 	if err != nil {
 		return nil, err

@@ -18,8 +18,10 @@ import (
 // because the pool is read-only or has failed, the store opens all the same, and
 // what would change it fails.
 //
-// Errors are [ErrLocked], an *[OptionError], a *[BaseError], and those of
-// thin.Kernel's CreatePool and ActivatePool. After an error all is as it was.
+// Options that say how something is made must say of what is there what it is:
+// otherwise the error is a *[SettledError]. Other errors are [ErrLocked], an
+// *[OptionError], a *[BaseError], and those of thin.Kernel's CreatePool and
+// ActivatePool. After an error all is as it was.
 func NewDeviceSet(ctx context.Context, root string, doInit bool, options []string) (*DeviceSet, error) {
 	o, err := ParseOptions(options)
 	if err != nil {

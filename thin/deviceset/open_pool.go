@@ -17,8 +17,10 @@ import (
 // devices or files of its own, which is activated or, with doInit, created.
 func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (err error) {
 	if s.opts.Pool != "" {
-		s.pool, err = s.kernel.OpenPool(ctx, s.opts.Pool)
-		return err
+		if s.pool, err = s.kernel.OpenPool(ctx, s.opts.Pool); err != nil {
+			return err
+		}
+		return s.checkPoolOptions(ctx, false)
 	}
 	name := s.poolName()
 	c := thin.PoolConfig{
@@ -43,9 +45,11 @@ func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (
 	}
 	if create {
 		c.BlockSectors = s.opts.BlockSectors
-		s.pool, err = s.kernel.CreatePool(ctx, thin.NewPool{
-			PoolConfig: c, MetadataBytes: s.opts.MetadataBytes, DataBytes: s.opts.DataBytes,
-		})
+		n := thin.NewPool{PoolConfig: c}
+		if inFiles {
+			n = s.opts.newFiles(c)
+		}
+		s.pool, err = s.kernel.CreatePool(ctx, n)
 		c.BlockSectors = 0
 	} else {
 		s.pool, err = s.kernel.ActivatePool(ctx, c)
@@ -63,7 +67,7 @@ func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (
 	if !active {
 		undo.add(func(ctx context.Context) error { return s.deactivate(ctx, c.Name) })
 	}
-	return nil
+	return s.checkPoolOptions(ctx, inFiles)
 }
 
 // wakePool tells whether the pool is active, and has it stay so and run, whatever

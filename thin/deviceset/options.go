@@ -39,6 +39,8 @@ type Options struct {
 	// MinFreePercent is how much of the pool's data and metadata has to be free
 	// for a new device.
 	MinFreePercent uint64
+
+	given map[string]string // the options that were given, by name
 }
 
 func defaultOptions() Options {
@@ -58,7 +60,7 @@ const (
 	xfs  = "xfs"
 )
 
-// OptionError is an option that is not understood.
+// OptionError is an option that is not understood, or that others contradict.
 type OptionError struct{ Option, Why string }
 
 func (e *OptionError) Error() string { return fmt.Sprintf("option %q: %s", e.Option, e.Why) }
@@ -67,7 +69,7 @@ func (e *OptionError) Error() string { return fmt.Sprintf("option %q: %s", e.Opt
 // have a unit, k, m, g or t, of 1024. The error is an *[OptionError].
 func ParseOptions(list []string) (Options, error) {
 	o := defaultOptions()
-	given := map[string]bool{}
+	o.given = map[string]string{}
 	for _, option := range list {
 		name, value, ok := strings.Cut(option, "=")
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -78,12 +80,21 @@ func ParseOptions(list []string) (Options, error) {
 		if !ok || strings.TrimSpace(value) == "" {
 			return Options{}, &OptionError{option, "it has no value: " + name + "=…"}
 		}
-		if err := set(&o, strings.TrimSpace(value)); err != nil {
+		value = strings.TrimSpace(value)
+		if before, twice := o.given[name]; twice && before != value && !adds[name] {
+			return Options{}, &OptionError{option, "it is given as " + before + " too"}
+		}
+		if err := set(&o, value); err != nil {
 			return Options{}, &OptionError{option, err.Error()}
 		}
-		given[name] = true
+		o.given[name] = value
 	}
-	if !given["dm.blkdiscard"] {
+	for _, name := range []string{"dm.loopdatasize", "dm.loopmetadatasize"} {
+		if value, ok := o.given[name]; ok && (o.Pool != "" || o.Data != "" || o.Metadata != "") {
+			return Options{}, &OptionError{name + "=" + value, "with dm.thinpooldev, dm.datadev and dm.metadatadev the pool is in no files of the store's"}
+		}
+	}
+	if _, given := o.given["dm.blkdiscard"]; !given {
 		o.Discard = o.Pool == "" && o.Data == "" // files get shorter by it
 	}
 	if o.DeferredDeletion && !o.DeferredRemoval {
@@ -97,6 +108,9 @@ func ParseOptions(list []string) (Options, error) {
 	}
 	return o, nil
 }
+
+// adds are the options of which each adds to those before it.
+var adds = map[string]bool{"dm.mkfsarg": true, "dm.mountopt": true}
 
 var settings = map[string]func(o *Options, value string) error{
 	"dm.basesize": func(o *Options, v string) error { return size(&o.BaseBytes, v) },

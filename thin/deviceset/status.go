@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"thintree/meta/record"
 	"thintree/thin"
@@ -27,6 +28,8 @@ type Status struct {
 	// Problems are records that could not be read, and what keeps the store from
 	// being changed.
 	Problems []string `json:"problems,omitempty"`
+	// Ignored are options that were given, and why each has no effect.
+	Ignored []string `json:"ignored,omitempty"`
 }
 
 // Status asks the kernel and the records.
@@ -43,6 +46,7 @@ func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 	for _, err := range s.problems {
 		st.Problems = append(st.Problems, err.Error())
 	}
+	st.Ignored = slices.Clone(s.ignored)
 	for _, hash := range s.List() {
 		rec, ok := s.recordOf(hash)
 		if !ok {
