@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/pdata"
 )
@@ -104,11 +106,11 @@ type half interface {
 // device always: what the page cache has of it may be from before somebody had
 // the pool active.
 func openHalf(path string, live bool) (half, error) {
-	st, err := os.Stat(path)
+	st, err := resolve.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := block.Open(path, block.Options{Direct: live || st.Mode()&os.ModeDevice != 0})
+	f, err := block.Open(path, block.Options{Direct: live || st.Mode&unix.S_IFMT == unix.S_IFBLK})
 	if err != nil {
 		return nil, err
 	}

@@ -3,10 +3,10 @@ package tree
 import (
 	"context"
 	"errors"
-	"os"
 	"sync/atomic"
 
 	"thintree/meta"
+	"thintree/resolve"
 	"thintree/thin"
 	"thintree/thin/pdata"
 )
@@ -71,8 +71,8 @@ func (p *pool) refresh(ctx context.Context, k Kernel) (changed bool, err error) 
 // list reads which devices the pool has.
 func (p *pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
-	if st, err := os.Stat(p.record.Metadata); err == nil {
-		l.when = st.ModTime().UnixNano()
+	if st, err := resolve.Stat(p.record.Metadata); err == nil {
+		l.when = st.Mtim.Nano()
 	}
 	for d, err := range p.reader.Devices(ctx) {
 		if errors.As(err, new(*pdata.DamageError)) || errors.As(err, new(*pdata.MismatchError)) {
