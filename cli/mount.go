@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -14,6 +15,8 @@ import (
 
 	"thintree/fusefs"
 	"thintree/fusefs/tree"
+	"thintree/meta"
+	"thintree/resolve"
 )
 
 func mountCommand() *cli.Command {
@@ -23,7 +26,8 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "SOURCE… MOUNTPOINT",
 		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
 and after some idle time it is closed. Nothing is ever changed. Unmount with
-thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
+thintree umount MOUNTPOINT, which cannot lie in or above what the tree is made of.
+In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
 ` + sourceHelp,
 		Flags: append([]cli.Flag{
@@ -67,6 +71,13 @@ func mount(c *cli.Context) error {
 	if !c.Bool("f") && !isDaemon() {
 		return startDaemon()
 	}
+	madeOf, err := openSources(c, sources)
+	if err != nil {
+		return err
+	}
+	if err := checkApart(c, mountpoint, madeOf); err != nil {
+		return err
+	}
 	log, err := openLog(c)
 	if err != nil {
 		return err
@@ -76,11 +87,11 @@ func mount(c *cli.Context) error {
 	}
 	t, err := openTreeWith(c, tree.Options{
 		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), OpenTimeout: c.Duration("open-timeout"), Log: log,
-	}, sources)
+	}, madeOf)
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer atMost(longestEnd, t.Close)
 	warn(t)
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
@@ -88,6 +99,8 @@ func mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	// A path that leads into the tree would have it wait for itself.
+	resolve.Seal()
 	m, err := fusefs.New(t, mountpoint, fusefs.Options{
 		Source: strings.Join(sources, " "), AllowOther: c.Bool("allow-other"), NoExec: noExec, Log: log,
 	})
@@ -109,11 +122,40 @@ func mount(c *cli.Context) error {
 		return nil
 	case <-stop.Done():
 		log.Info("stopping", "mountpoint", mountpoint)
-		err := m.Unmount()
+		err := atMost(longestEnd, m.Unmount)
 		if err != nil {
 			log.Error("unmounting", "error", err)
 		}
 		return err
+	}
+}
+
+// checkApart refuses a mountpoint at which the tree would hide what it is made of,
+// or its log.
+func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error {
+	var places []string
+	for _, s := range sources {
+		places = append(places, s.Places()...)
+	}
+	if path := c.String("log-file"); path != "" {
+		places = append(places, path)
+	}
+	return fusefs.CheckApart(mountpoint, places)
+}
+
+// longestEnd is how long it is waited for what ends a tree. What then is not done,
+// the watchdog does.
+const longestEnd = 5 * time.Second
+
+// atMost runs something, and waits so long for its end.
+func atMost(longest time.Duration, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(longest):
+		return fmt.Errorf("it has not ended within %v", longest)
 	}
 }
 

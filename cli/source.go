@@ -166,7 +166,11 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 
 // openTree opens the sources of a command that reads one and ends.
 func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
-	return openTreeWith(c, tree.Options{MaxActive: 16, Log: commandLog()}, args)
+	sources, err := openSources(c, args)
+	if err != nil {
+		return nil, err
+	}
+	return openTreeWith(c, tree.Options{MaxActive: 16, Log: commandLog()}, sources)
 }
 
 // commandLog tells of errors only, as a command does: without the time.
@@ -182,8 +186,8 @@ func commandLog() *slog.Logger {
 	}))
 }
 
-func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, error) {
-	var sources []meta.Source
+// openSources finds out what arguments mean.
+func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
 	for _, arg := range args {
 		s, err := openSource(c, arg)
 		if err != nil {
@@ -191,6 +195,10 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 		}
 		sources = append(sources, s)
 	}
+	return sources, nil
+}
+
+func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.Tree, error) {
 	o.HeldRoot = c.Bool("held-root")
 	if err := chooseEngine(c, &o); err != nil {
 		return nil, err

@@ -11,7 +11,9 @@ func umountCommand() *cli.Command {
 		Name:      "umount",
 		Usage:     "unmount a tree, or one volume of it",
 		ArgsUsage: "MOUNTPOINT",
-		Description: `Takes away a live tree, or what a killed thintree left mounted.
+		Description: `Takes away a live tree, or what a killed thintree left mounted. With --lazy files that
+are open in it stay open; who waits for a tree that does not answer is freed after
+five seconds (ECONNABORTED).
 
 With --volume the tree stays, and one of its volumes is closed now, not after the
 idle time: its whole name, @ID, container:NAME or image:NAME, or a path in the
