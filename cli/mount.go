@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -14,6 +15,8 @@ import (
 
 	"thintree/fusefs"
 	"thintree/fusefs/tree"
+	"thintree/meta"
+	"thintree/resolve"
 )
 
 func mountCommand() *cli.Command {
@@ -23,7 +26,7 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "SOURCE… MOUNTPOINT",
 		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
 and after some idle time it is closed. Nothing is ever changed. Unmount with
-thintree umount MOUNTPOINT. Owners of an active pool can delete volumes and deactivate the
+thintree umount MOUNTPOINT, which cannot lie in or above what the tree is made of. Owners of an active pool can delete volumes and deactivate the
 pool while it is read; only a file held open in a volume that they have mounted keeps that
 busy, and a volume in very many pieces may take them a second. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
@@ -74,6 +77,13 @@ func mount(c *cli.Context) error {
 	if !c.Bool("f") && !isDaemon() {
 		return startDaemon()
 	}
+	madeOf, err := openSources(c, sources)
+	if err != nil {
+		return err
+	}
+	if err := checkApart(c, mountpoint, madeOf); err != nil {
+		return err
+	}
 	log, seen, err := openLog(c)
 	if err != nil {
 		return err
@@ -83,11 +93,11 @@ func mount(c *cli.Context) error {
 	}
 	t, err := openTreeWith(c, tree.Options{
 		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), OpenTimeout: c.Duration("open-timeout"), Log: log,
-	}, sources)
+	}, madeOf)
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer atMost(longestEnd, t.Close)
 	if !seen {
 		warn(t)
 	}
@@ -101,6 +111,8 @@ func mount(c *cli.Context) error {
 	if options.Source == "" {
 		options.Source = strings.Join(sources, " ")
 	}
+	// A path that leads into the tree would have it wait for itself.
+	resolve.Seal()
 	m, err := fusefs.New(t, mountpoint, options)
 	if err != nil {
 		return err
@@ -120,10 +132,39 @@ func mount(c *cli.Context) error {
 		return nil
 	case <-stop.Done():
 		log.Info("stopping", "mountpoint", mountpoint)
-		err := m.Unmount()
+		err := atMost(longestEnd, m.Unmount)
 		if err != nil {
 			log.Error("unmounting", "error", err)
 		}
 		return err
+	}
+}
+
+// checkApart refuses a mountpoint at which the tree would hide what it is made of,
+// or its log.
+func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error {
+	var places []string
+	for _, s := range sources {
+		places = append(places, s.Places()...)
+	}
+	if path := c.String("log-file"); path != "" {
+		places = append(places, path)
+	}
+	return fusefs.CheckApart(mountpoint, places)
+}
+
+// longestEnd is how long the command waits for what ends a tree. What is not done then, the
+// watchdog does.
+const longestEnd = 5 * time.Second
+
+// atMost runs something, and waits so long for its end.
+func atMost(longest time.Duration, run func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- run() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(longest):
+		return fmt.Errorf("it has not ended within %v", longest)
 	}
 }

@@ -30,6 +30,8 @@ const sourceHelp = `SOURCE is one of
                      folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
    DIR               a folder, recognised by what lies there
+Links in a Docker root or store are followed within it, or within the system that
+has it at /var/lib: so it can be another machine's.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
 container:NAME or image:NAME, which begin at their root folder.`
 
@@ -169,7 +171,11 @@ const openTimeout = time.Minute
 
 // openTree opens the sources of a command that reads one and ends.
 func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
-	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, args)
+	sources, err := openSources(c, args)
+	if err != nil {
+		return nil, err
+	}
+	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, sources)
 }
 
 // commandLog tells of errors only, as a command does: without the time.
@@ -185,8 +191,8 @@ func commandLog() *slog.Logger {
 	}))
 }
 
-func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, error) {
-	var sources []meta.Source
+// openSources finds out what arguments mean.
+func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
 	for _, arg := range args {
 		s, err := openSource(c, arg)
 		if err != nil {
@@ -194,6 +200,10 @@ func openTreeWith(c *cli.Context, o tree.Options, args []string) (*tree.Tree, er
 		}
 		sources = append(sources, s)
 	}
+	return sources, nil
+}
+
+func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.Tree, error) {
 	o.HeldRoot = c.Bool("held-root")
 	if err := chooseEngine(c, &o); err != nil {
 		return nil, err

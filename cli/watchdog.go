@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -17,11 +17,18 @@ import (
 )
 
 // watchdogEnv is set in the process that looks after the daemon: it is the same
-// program, and waits for the end of a pipe that the daemon holds. Where the
-// daemon is killed its mount stays, dead; the watchdog takes it away, and with it
-// goes all that the kernel still has for it, but what the daemon was about to make:
-// that the watchdog removes too. The value is which process the daemon is, and where
-// it mounts.
+// program, and waits for the end of a pipe that the daemon holds. If the daemon is
+// killed its mount stays, dead; the watchdog takes it away, and with it goes all that
+// the kernel still has for it, but what the daemon was about to make: that the
+// watchdog removes too. The value is which process the daemon is, and where it
+// mounts.
+//
+// A daemon can fail to end: one of its threads waits in the kernel, for a disk or
+// another filesystem that does not answer. Then nor do those end who wait for the
+// tree, not even by SIGKILL, until the watchdog aborts the tree's connection. It does
+// so only if the daemon is to end: it was killed or ends by itself, of which the
+// watchdog gets a signal, or its tree was unmounted lazily, and a thread of it has not
+// run for some seconds.
 const watchdogEnv = "THINTREE_WATCHDOG"
 
 // watchdog is the one of this process.
@@ -45,15 +52,24 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 	cmd.Stdin = r
 	// What a terminal sends to the daemon is not for it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		// The signal comes when the thread ends that has started the watchdog. This one
+		// ends with the process, and never waits for a disk.
+		runtime.LockOSThread()
+		cmd.SysProcAttr.Pdeathsig = daemonEnds
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			// The pipe stays open until the process ends; so does the watchdog.
+			cmd.Wait()
+			w.Close()
+		}
+	}()
+	if err := <-started; err != nil {
 		w.Close()
 		return nil, fmt.Errorf("the watchdog: %w", err)
 	}
-	// The pipe stays open until the process ends; so does the watchdog.
-	go func() {
-		cmd.Wait()
-		w.Close()
-	}()
 	return &watchdog{w}, nil
 }
 
@@ -67,12 +83,14 @@ func (w *watchdog) mounted(m *fusefs.Mount) error {
 // watch is what the watchdog does.
 func watch(about string) int {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ends := make(chan os.Signal, 1)
+	signal.Notify(ends, daemonEnds)
 	owner, mountpoint, ok := strings.Cut(about, " ")
 	if !ok {
 		return statusUsage
 	}
-	told, _ := io.ReadAll(os.Stdin)
-	if err := errors.Join(clear(string(told), mountpoint), sweep(owner)); err != nil {
+	told := await(owner, ends)
+	if err := errors.Join(clear(told, mountpoint), sweep(owner)); err != nil {
 		return statusFailed // nobody is there to be told
 	}
 	return statusDone

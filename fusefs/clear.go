@@ -14,13 +14,38 @@ import (
 // Device is the device number of the mount, by which [Clear] knows it.
 func (m *Mount) Device() (major, minor int) { return m.major, m.minor }
 
+// AwaitUnmount waits until no tree of a device number is mounted.
+func AwaitUnmount(major, minor int) error {
+	const path = "/proc/self/mountinfo"
+	table, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(table)
+	for {
+		mounts, err := treesOf(major, minor)
+		if err != nil || len(mounts) == 0 {
+			return err
+		}
+		changes := []unix.PollFd{{Fd: int32(table), Events: unix.POLLPRI}}
+		if _, err := unix.Poll(changes, -1); err != nil && err != unix.EINTR {
+			return os.NewSyscallError("poll", err)
+		}
+	}
+}
+
+// treesOf are the mounts of trees that have a device number.
+func treesOf(major, minor int) ([]*mountinfo.Info, error) {
+	return mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !isTree(m) || m.Major != major || m.Minor != minor, false
+	})
+}
+
 // Clear takes away the dead mounts of a device number, wherever they are: those of
 // a tree whose process is gone. What else is mounted at the same paths by now
 // stays, and so does a tree that lives: it can have got the number since.
 func Clear(major, minor int) error {
-	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-		return !isTree(m) || m.Major != major || m.Minor != minor, false
-	})
+	mounts, err := treesOf(major, minor)
 	if err != nil {
 		return err
 	}

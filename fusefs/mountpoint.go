@@ -3,6 +3,7 @@ package fusefs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,16 +14,18 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
-)
 
-// fsType is what /proc/self/mountinfo calls a mounted tree.
-const fsType = "fuse.thintree"
+	"thintree/resolve"
+)
 
 // Prepare looks at a folder where a tree is to be mounted, and gives its path
 // without links. The mount that a killed thintree left there is taken away; a
 // live one is an error.
 func Prepare(mountpoint string) (string, error) {
 	where, on, err := find(mountpoint)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: make the folder first", err)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +44,7 @@ func Prepare(mountpoint string) (string, error) {
 	}
 	st, err := os.Stat(where)
 	if err != nil {
-		return "", fmt.Errorf("%w: make the folder first", err)
+		return "", err
 	}
 	if !st.IsDir() {
 		return "", fmt.Errorf("%s: not a folder, so nothing can be mounted on it", mountpoint)
@@ -51,16 +54,27 @@ func Prepare(mountpoint string) (string, error) {
 
 // Unmount unmounts the tree at a folder, a dead one too. It is an error when
 // none is mounted there. EBUSY means that files in it are open; a lazy unmount
-// takes it from the namespace all the same.
+// takes it from the namespace all the same, and frees who waits for a tree that does
+// not answer.
 func Unmount(mountpoint string, lazy bool) error {
-	where, err := mine(mountpoint)
+	where, on, err := mine(mountpoint)
 	if err != nil {
 		return err
 	}
+	if lazy {
+		if _, err := dead(where); err != nil {
+			if err := abort(on); err != nil {
+				return fmt.Errorf("%s: what serves it does not answer, and who waits for it cannot be freed: %w", mountpoint, err)
+			}
+		}
+	}
 	err = detach(where, lazy)
 	if errors.Is(err, syscall.EBUSY) {
-		if gone, _ := dead(where); gone {
+		gone, noAnswer := dead(where)
+		if gone {
 			err = detach(where, true)
+		} else if noAnswer != nil {
+			return noAnswer
 		}
 	}
 	if errors.Is(err, syscall.EBUSY) {
@@ -72,23 +86,37 @@ func Unmount(mountpoint string, lazy bool) error {
 	return nil
 }
 
-// mine gives the path, without links, of a tree that this user may unmount.
-func mine(mountpoint string) (where string, err error) {
-	where, on, err := find(mountpoint)
+// abort frees who waits for a mounted tree.
+func abort(on *mountinfo.Info) error {
+	c, err := OpenConnection(on.Major, on.Minor)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if !isTree(on) {
-		return "", fmt.Errorf("%s: no thintree is mounted here", mountpoint)
+	defer c.Close()
+	// If the mount is still there the connection is its own.
+	if _, now, err := find(on.Mountpoint); err != nil || now == nil || now.ID != on.ID || now.Minor != on.Minor {
+		return err
 	}
-	if user := mounter(on); os.Geteuid() != 0 && user != os.Geteuid() {
-		return "", fmt.Errorf("%s: mounted by user %d: only they and root can unmount it", mountpoint, user)
-	}
-	return where, nil
+	return c.Abort()
 }
 
-// find resolves the links in a path, but never asks a mounted tree itself, which
-// may be dead, and gives the topmost mount there, nil where there is none.
+// mine gives a tree that this user may unmount, and its path without links.
+func mine(mountpoint string) (where string, on *mountinfo.Info, err error) {
+	where, on, err = find(mountpoint)
+	if err != nil {
+		return "", nil, err
+	}
+	if !isTree(on) {
+		return "", nil, fmt.Errorf("%s: no thintree is mounted here", mountpoint)
+	}
+	if user := mounter(on); os.Geteuid() != 0 && user != os.Geteuid() {
+		return "", nil, fmt.Errorf("%s: mounted by user %d: only they and root can unmount it", mountpoint, user)
+	}
+	return where, on, nil
+}
+
+// find resolves the links in a path, but never asks the tree that is mounted there,
+// which may be dead, and gives the topmost mount there, nil if there is none.
 func find(mountpoint string) (where string, on *mountinfo.Info, err error) {
 	if where, err = filepath.Abs(mountpoint); err != nil {
 		return "", nil, err
@@ -108,31 +136,11 @@ func find(mountpoint string) (where string, on *mountinfo.Info, err error) {
 	if on := topmost(where); isTree(on) {
 		return where, on, nil
 	}
-	// The last link of a path can lead to a dead tree, which must not be asked, so
-	// links are followed by hand.
-	for range maxLinks {
-		up, err := filepath.EvalSymlinks(filepath.Dir(where))
-		if err != nil {
-			return "", nil, err
-		}
-		where = filepath.Join(up, filepath.Base(where))
-		if on := topmost(where); isTree(on) {
-			return where, on, nil
-		}
-		to, err := os.Readlink(where)
-		if err != nil {
-			return where, topmost(where), nil // no link
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(up, to)
-		}
-		where = to
+	if where, err = resolve.Real(where); err != nil {
+		return "", nil, err
 	}
-	return "", nil, fmt.Errorf("%s: %w", mountpoint, syscall.ELOOP)
+	return where, topmost(where), nil
 }
-
-// maxLinks is how many links a path may lead through, as the kernel has it.
-const maxLinks = 40
 
 // mounter is the user who mounted a tree.
 func mounter(on *mountinfo.Info) int {
@@ -145,7 +153,7 @@ func mounter(on *mountinfo.Info) int {
 	return 0
 }
 
-func isTree(on *mountinfo.Info) bool { return on != nil && on.FSType == fsType }
+func isTree(on *mountinfo.Info) bool { return on != nil && on.FSType == resolve.TreeType }
 
 // answer is how long a live thintree takes at most to tell that it lives.
 const answer = 5 * time.Second

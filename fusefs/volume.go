@@ -43,7 +43,7 @@ func (o *order) get() (flag byte, text string) {
 // by its name, as [tree.Tree.Evict] does, or by a path below the folder. A lazy
 // unmount has files that are open, and that the kernel reads itself, read errors.
 func UnmountVolume(mountpoint, name string, lazy bool) error {
-	where, err := mine(mountpoint)
+	where, _, err := mine(mountpoint)
 	if err != nil {
 		return err
 	}

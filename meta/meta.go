@@ -8,6 +8,10 @@ type Source interface {
 	// String is the source as a person writes it: "docker:/var/lib/docker".
 	String() string
 
+	// Places are the paths of the files and folders that Load reads, and the pools
+	// it names.
+	Places() []string
+
 	// Load reads the records as they are now. A record that is missing or
 	// damaged loses what it names and becomes one of the catalog's Warnings; only
 	// where nothing at all can be told is there an error.

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/loop"
 )
@@ -115,9 +115,9 @@ func unused(path string, own uint64) error {
 
 // user is who has a file or block device active, "" where nobody has.
 func user(path string, own uint64) (by string, err error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return "", &os.PathError{Op: "stat", Path: path, Err: err}
+	st, err := resolve.Stat(path)
+	if err != nil {
+		return "", err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		return loopUser(path, own)
@@ -125,14 +125,14 @@ func user(path string, own uint64) (by string, err error) {
 	if by, err := block.InUse(path); by != "" || err != nil {
 		return by, err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_EXCL, 0)
+	fd, err := resolve.Open(path, unix.O_RDONLY|unix.O_EXCL)
 	if errors.Is(err, unix.EBUSY) {
 		return "a mount, or another program,", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	f.Close()
+	unix.Close(fd)
 	if unix.Major(st.Rdev) != loopMajor {
 		return "", nil
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/resolve"
 	"thintree/thin/dm"
 )
 
@@ -49,9 +49,9 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 	}
 	t := deviceTable{sectors: uint64(a.SizeBytes) / sectorBytes, pool: p.number, id: a.ID}
 	if a.Origin != "" {
-		var st unix.Stat_t
-		if err := unix.Stat(a.Origin, &st); err != nil {
-			return Device{}, &os.PathError{Op: "stat", Path: a.Origin, Err: err}
+		st, err := resolve.Stat(a.Origin)
+		if err != nil {
+			return Device{}, err
 		}
 		if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 			return Device{}, fmt.Errorf("%s: an origin must be a block device", a.Origin)

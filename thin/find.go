@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/resolve"
 	"thintree/thin/loop"
 )
 
@@ -45,9 +46,9 @@ func (k *Kernel) FindPool(ctx context.Context, metadata string) (*Pool, error) {
 
 // blockDevices are the block device at path, or the loop devices over a file.
 func blockDevices(path string) ([]uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	st, err := resolve.Stat(path)
+	if err != nil {
+		return nil, err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 		return []uint64{st.Rdev}, nil

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
@@ -129,9 +129,9 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 // isOver tells whether a device is the block device at path, or a loop device over
 // the file there.
 func isOver(number uint64, path string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return &os.PathError{Op: "stat", Path: path, Err: err}
+	st, err := resolve.Stat(path)
+	if err != nil {
+		return err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 		if st.Rdev == number {

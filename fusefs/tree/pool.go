@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 
 	"thintree/meta"
+	"thintree/resolve"
 	"thintree/thin"
 	"thintree/thin/pdata"
 )
@@ -96,8 +96,8 @@ func (p *pool) tell(log *slog.Logger) {
 func (p *pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
 	metadata, _ := p.reader.Paths()
-	if st, err := os.Stat(metadata); err == nil {
-		l.when = st.ModTime().UnixNano()
+	if st, err := resolve.Stat(metadata); err == nil {
+		l.when = st.Mtim.Nano()
 	}
 	damage := make(map[pdata.Tree]*pdata.DamageError) // of each tree, the last
 	for d, err := range p.reader.Devices(ctx) {

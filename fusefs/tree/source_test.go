@@ -31,6 +31,8 @@ type named struct {
 
 func (s *named) String() string { return s.name }
 
+func (s *named) Places() []string { return nil }
+
 func (s *named) Load(context.Context) (*meta.Catalog, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

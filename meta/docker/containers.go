@@ -23,9 +23,10 @@ type container struct {
 // addContainers adds the containers: those that have a record, and without a name
 // those of which only the layer is known.
 func (s source) addContainers(ctx context.Context, c *catalog, db layerDB) error {
-	ids := c.list(s.path(containersDir), &c.ContainersLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	dir, ids := s.list(c, containersDir, &c.ContainersLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	defer dir.Close()
 	records, damaged, err := record.Each(ctx, ids, func(id string) (container, error) {
-		r, err := s.readContainer(id)
+		r, err := readContainer(dir, id)
 		if _, mounted := db.mounts[id]; mounted && errors.Is(err, fs.ErrNotExist) {
 			err = errors.New(err.Error()) // no vanished one
 		}
@@ -56,10 +57,11 @@ func (s source) addContainers(ctx context.Context, c *catalog, db layerDB) error
 	return nil
 }
 
-func (s source) readContainer(id string) (container, error) {
+func readContainer(dir *record.Folder, id string) (container, error) {
 	var r container
-	path := s.path(containersDir, id, configFile)
-	if err := record.ReadJSON(path, maxConfig, &r); err != nil {
+	name := id + "/" + configFile
+	path := dir.Path(name)
+	if err := dir.ReadJSON(name, maxConfig, &r); err != nil {
 		return container{}, err
 	}
 	switch {

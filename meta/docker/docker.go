@@ -3,11 +3,14 @@ package docker
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/meta"
+	"thintree/meta/record"
 	"thintree/meta/store"
+	"thintree/resolve"
 )
 
 // Options say what a Docker root does not tell: where the pool is.
@@ -28,7 +31,7 @@ func New(path string, o Options) meta.Source {
 		path = up
 	}
 	return source{path, store.Records{
-		Source: "docker:" + path, Root: path, Dir: driver, What: "a Docker root with the devicemapper driver", Options: o,
+		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: driver, What: "a Docker root with the devicemapper driver", Options: o,
 	}}
 }
 
@@ -40,12 +43,14 @@ func Recognise(path string) bool {
 }
 
 func isRoot(path string) bool {
-	st, err := os.Stat(filepath.Join(path, recordsDir))
+	err := store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, recordsDir))
 	if errors.Is(err, fs.ErrPermission) {
-		st, err = os.Stat(filepath.Join(path, driver))
+		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, driver))
 	}
-	return err == nil && st.IsDir()
+	return err == nil
 }
+
+func topOf(root string) string { return store.Top(root, "/var/lib/docker") }
 
 // Where things are in a root.
 const (
@@ -63,6 +68,32 @@ const (
 // String is the source as a person writes it.
 func (s source) String() string { return s.devices.Source }
 
+// Places are what is read, by their paths: the root, and what is in it, which links
+// can have elsewhere.
+func (s source) Places() []string {
+	places := s.devices.Places()
+	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
+		if real, err := s.real(path); err == nil {
+			places = append(places, real)
+		}
+	}
+	return places
+}
+
 func (s source) path(parts ...string) string {
 	return filepath.Join(append([]string{s.root}, parts...)...)
+}
+
+// real is the path of something in the root, without the links on it.
+func (s source) real(path string) (string, error) {
+	return resolve.Within(topOf(s.root), s.path(path))
+}
+
+// folder opens a folder of the root.
+func (s source) folder(path string) (*record.Folder, error) {
+	real, err := s.real(path)
+	if err != nil {
+		return nil, err
+	}
+	return record.OpenFolder(real)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,8 +25,9 @@ type image struct {
 
 // addImages adds the images that have layers.
 func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
-	ids := c.list(s.path(imagesDir), &c.ImagesLost, func(e fs.DirEntry) bool { return isID(e.Name()) })
-	chains, damaged, err := record.Each(ctx, ids, s.readImage)
+	dir, ids := s.list(c, imagesDir, &c.ImagesLost, func(e fs.DirEntry) bool { return isID(e.Name()) })
+	defer dir.Close()
+	chains, damaged, err := record.Each(ctx, ids, func(id string) (string, error) { return readImage(dir, id) })
 	c.warn(damaged...)
 	if err != nil {
 		return err
@@ -48,10 +50,10 @@ func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
 }
 
 // readImage reads the chain id of an image's topmost layer, "" where it has none.
-func (s source) readImage(id string) (string, error) {
-	path := s.path(imagesDir, id)
+func readImage(dir *record.Folder, id string) (string, error) {
+	path := dir.Path(id)
 	var r image
-	if err := record.ReadJSON(path, maxConfig, &r); err != nil {
+	if err := dir.ReadJSON(id, maxConfig, &r); err != nil {
 		return "", err
 	}
 	if r.RootFS == nil {
@@ -94,7 +96,11 @@ func (s source) readNames(c *catalog, images []string) map[string][]string {
 	var r struct {
 		Repositories map[string]map[string]string // name, reference, image
 	}
-	err := record.ReadJSON(path, maxConfig, &r)
+	dir, err := s.folder(filepath.Dir(namesFile))
+	if err == nil {
+		defer dir.Close()
+		err = dir.ReadJSON(filepath.Base(namesFile), maxConfig, &r)
+	}
 	if err != nil {
 		// Docker makes the file when it starts first.
 		if len(images) > 0 || !errors.Is(err, fs.ErrNotExist) {

@@ -39,23 +39,25 @@ type below struct {
 func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err error) {
 	var damaged []error
 	// Others are layers that are being removed.
-	chains := c.list(s.path(layersDir), &c.ImagesLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	layers, chains := s.list(c, layersDir, &c.ImagesLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
+	defer layers.Close()
 	db.layers, damaged, err = record.Each(ctx, chains, func(chain string) (layer, error) {
-		volume, err := readVolume(s.path(layersDir, chain, "cache-id"))
-		return layer{volume, readBelow(s.path(layersDir, chain, "parent"))}, err
+		volume, err := readVolume(layers, chain+"/cache-id")
+		return layer{volume, readBelow(layers, chain+"/parent")}, err
 	})
 	c.warn(damaged...)
 	if err != nil {
 		return layerDB{}, err
 	}
-	ids := c.list(s.path(mountsDir), &c.ContainersLost, fs.DirEntry.IsDir)
+	mounts, ids := s.list(c, mountsDir, &c.ContainersLost, fs.DirEntry.IsDir)
+	defer mounts.Close()
 	db.mounts, damaged, err = record.Each(ctx, ids, func(id string) (mount, error) {
-		volume, err := readVolume(s.path(mountsDir, id, "mount-id"))
+		volume, err := readVolume(mounts, id+"/mount-id")
 		if err != nil {
 			return mount{}, err
 		}
-		m := mount{volume: volume, below: readBelow(s.path(mountsDir, id, "parent"))}
-		m.init, err = readVolume(s.path(mountsDir, id, "init-id"))
+		m := mount{volume: volume, below: readBelow(mounts, id+"/parent")}
+		m.init, err = readVolume(mounts, id+"/init-id")
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			m.lost = err
 		}
@@ -66,20 +68,20 @@ func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err err
 }
 
 // readVolume reads a file that holds the name of a volume.
-func readVolume(path string) (string, error) {
-	text, err := readWord(path)
+func readVolume(dir *record.Folder, name string) (string, error) {
+	text, err := readWord(dir, name)
 	if err != nil {
 		return "", err
 	}
 	if !isVolume(text) {
-		return "", fmt.Errorf("%s: %.40q is not the name of a volume", path, text)
+		return "", fmt.Errorf("%s: %.40q is not the name of a volume", dir.Path(name), text)
 	}
 	return text, nil
 }
 
 // readBelow reads a layer's file "parent".
-func readBelow(path string) below {
-	text, err := readWord(path)
+func readBelow(dir *record.Folder, name string) below {
+	text, err := readWord(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return below{}
 	}
@@ -88,13 +90,13 @@ func readBelow(path string) below {
 	}
 	chain, ok := fromDigest(text)
 	if !ok {
-		return below{lost: fmt.Errorf("%s: %.80q is not the digest of a layer", path, text)}
+		return below{lost: fmt.Errorf("%s: %.80q is not the digest of a layer", dir.Path(name), text)}
 	}
 	return below{chain: chain}
 }
 
-func readWord(path string) (string, error) {
+func readWord(dir *record.Folder, name string) (string, error) {
 	const maxWord = 4096 // bytes
-	text, err := record.ReadFile(path, maxWord)
+	text, err := dir.ReadFile(name, maxWord)
 	return strings.TrimSpace(string(text)), err
 }

@@ -7,6 +7,7 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/resolve"
 )
 
 // maxConfig is how long the record of a container or an image, or the file with
@@ -40,6 +41,12 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	if err := s.addImages(ctx, c, db); err != nil {
 		return nil, err
 	}
+	// What is only hidden now is not gone.
+	for _, err := range c.Warnings {
+		if errors.As(err, new(*resolve.TreeError)) {
+			return nil, err
+		}
+	}
 	return c.Catalog, nil
 }
 
@@ -59,19 +66,23 @@ func newCatalog(c *meta.Catalog) *catalog {
 
 func (c *catalog) warn(errs ...error) { c.Warnings = append(c.Warnings, errs...) }
 
-// list is the names in a folder of which keep is true: none where it is missing,
-// and a warning where it cannot be listed, which is why some of the catalog are lost.
-func (c *catalog) list(dir string, lost *error, keep func(fs.DirEntry) bool) []string {
-	entries, err := record.List(dir)
+// list opens a folder of the root and lists the names in it of which keep is true:
+// none if it is missing, and a warning if it cannot be listed, which is why some of the
+// catalog are lost then. The folder is nil if there are none.
+func (s source) list(c *catalog, path string, lost *error, keep func(fs.DirEntry) bool) (f *record.Folder, names []string) {
+	f, err := s.folder(path)
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = f.List()
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.warn(err)
 		*lost = errors.Join(*lost, err)
 	}
-	var names []string
 	for _, e := range entries {
 		if keep(e) {
 			names = append(names, e.Name())
 		}
 	}
-	return names
+	return f, names
 }

@@ -3,8 +3,6 @@ package docker
 import (
 	"context"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/meta/record"
 )
 
@@ -26,7 +24,7 @@ func (s source) Stamp(ctx context.Context) (string, error) {
 func (s source) look(ctx context.Context) (*record.Look, error) {
 	l := record.NewLook()
 	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
-		l.Add(unix.AT_FDCWD, s.path(path))
+		l.Add(s.real(path))
 	}
 	if err := s.lookAtContainers(ctx, l); err != nil {
 		return nil, err
@@ -35,21 +33,20 @@ func (s source) look(ctx context.Context) (*record.Look, error) {
 }
 
 func (s source) lookAtContainers(ctx context.Context, l *record.Look) error {
-	dir := s.path(containersDir)
-	entries, err := record.List(dir)
+	dir, err := s.folder(containersDir)
 	if err != nil {
 		return nil // it is missing, or Load says what is wrong with it
 	}
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	defer dir.Close()
+	entries, err := dir.List()
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l.Add(fd, e.Name()+"/"+configFile)
+		l.AddIn(dir, e.Name()+"/"+configFile)
 	}
 	return nil
 }

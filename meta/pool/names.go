@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
+	"thintree/resolve"
 )
 
 const (
@@ -42,10 +43,11 @@ func namesError(path string, err error) error {
 // have: each names another of its 1<<24 devices.
 func readNames(path string) ([]meta.Volume, error) {
 	// It is read again when it has changed, which a pipe cannot be.
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := resolve.Open(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, namesError(path, err)
 	}
+	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	st, err := f.Stat()
 	switch {

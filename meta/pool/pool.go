@@ -7,9 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/meta"
+	"thintree/resolve"
 )
 
 const poolName = "pool"
@@ -48,13 +47,22 @@ func exists(path string) bool {
 // String is the source as a person writes it.
 func (s source) String() string { return "pool:" + s.metadata + "," + s.data }
 
+// Places are the paths of the pool's halves, and of the file of names.
+func (s source) Places() []string {
+	places := []string{s.metadata, s.data}
+	if s.names != "" {
+		places = append(places, s.names)
+	}
+	return places
+}
+
 // Stamp changes with the file of names. It is an error where that is missing.
 func (s source) Stamp(context.Context) (string, error) {
 	if s.names == "" {
 		return "", nil
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(s.names, &st); err != nil {
+	st, err := resolve.Stat(s.names)
+	if err != nil {
 		return "", namesError(s.names, err)
 	}
 	return fmt.Sprint(st.Ino, st.Size, st.Ctim.Nano()), nil

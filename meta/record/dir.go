@@ -33,7 +33,12 @@ func File(hash string) string {
 // meanwhile is left out. It is an error where the folder cannot be listed, and
 // where ctx is done.
 func ReadDir(ctx context.Context, dir string) (devices map[string]Device, damaged []error, err error) {
-	entries, err := List(dir)
+	f, err := OpenFolder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	entries, err := f.List()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +52,7 @@ func ReadDir(ctx context.Context, dir string) (devices map[string]Device, damage
 		}
 	}
 	return Each(ctx, hashes, func(hash string) (Device, error) {
-		return readDevice(filepath.Join(dir, File(hash)))
+		return f.readDevice(File(hash))
 	})
 }
 
@@ -55,7 +60,8 @@ func isDevice(name string) bool {
 	return name != transactionFile && name != DeviceSetFile && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".migrated")
 }
 
-func readDevice(path string) (Device, error) {
+func (f *Folder) readDevice(name string) (Device, error) {
+	path := f.Path(name)
 	// What has no id or size is no record: the fields here take the place of
 	// those in Device, and stay nil where they are missing.
 	var r struct {
@@ -63,7 +69,7 @@ func readDevice(path string) (Device, error) {
 		ID        *uint32 `json:"device_id"`
 		SizeBytes *int64  `json:"size"`
 	}
-	if err := ReadJSON(path, maxBytes, &r); err != nil {
+	if err := f.ReadJSON(name, maxBytes, &r); err != nil {
 		return Device{}, err
 	}
 	if r.ID == nil {
@@ -83,13 +89,12 @@ func readDevice(path string) (Device, error) {
 // ReadTransaction reads transaction-metadata in a folder of records. Its error is
 // [fs.ErrNotExist] where there is none: then no transaction was begun.
 func ReadTransaction(dir string) (Transaction, error) {
-	path := filepath.Join(dir, transactionFile)
 	var t Transaction
-	if err := ReadJSON(path, maxBytes, &t); err != nil {
+	if err := readIn(dir, transactionFile, &t); err != nil {
 		return Transaction{}, err
 	}
 	if err := checkDeviceID("device_id", t.DeviceID); err != nil {
-		return Transaction{}, fmt.Errorf("%s: %w", path, err)
+		return Transaction{}, fmt.Errorf("%s: %w", filepath.Join(dir, transactionFile), err)
 	}
 	return t, nil
 }
@@ -97,13 +102,22 @@ func ReadTransaction(dir string) (Transaction, error) {
 // ReadDeviceSet reads deviceset-metadata in a folder of records. Its error is
 // [fs.ErrNotExist] where there is none.
 func ReadDeviceSet(dir string) (DeviceSet, error) {
-	path := filepath.Join(dir, DeviceSetFile)
 	var s DeviceSet
-	if err := ReadJSON(path, maxBytes, &s); err != nil {
+	if err := readIn(dir, DeviceSetFile, &s); err != nil {
 		return DeviceSet{}, err
 	}
 	if err := checkDeviceID("next_device_id", s.NextDeviceID); err != nil {
-		return DeviceSet{}, fmt.Errorf("%s: %w", path, err)
+		return DeviceSet{}, fmt.Errorf("%s: %w", filepath.Join(dir, DeviceSetFile), err)
 	}
 	return s, nil
+}
+
+// readIn reads one record of a folder.
+func readIn(dir, name string, into any) error {
+	f, err := OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.ReadJSON(name, maxBytes, into)
 }

@@ -183,12 +183,13 @@ func FuzzDevice(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	dir := f.TempDir()
+	records := openFolder(f, dir)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		path := filepath.Join(dir, "record")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		d, err := readDevice(path)
+		d, err := records.readDevice("record")
 		if err != nil {
 			if len(err.Error()) > len(path)+500 {
 				t.Errorf("an error of %d bytes", len(err.Error()))

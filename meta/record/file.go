@@ -7,17 +7,65 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
-// ReadFile reads a regular file of at most maxBytes. It follows no symbolic link
-// at the end of path, and waits for no pipe. Errors say the path.
+// Folder is an open folder of records. Its methods may be called concurrently, but
+// for Close.
+type Folder struct {
+	fd   int
+	path string
+}
+
+// OpenFolder opens a folder by its path, along which links are followed.
+func OpenFolder(path string) (*Folder, error) {
+	fd, err := open(path, unix.O_DIRECTORY, resolve.Open)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{fd, path}, nil
+}
+
+// Close closes the folder. A nil one is none.
+func (f *Folder) Close() error {
+	if f == nil {
+		return nil
+	}
+	return unix.Close(f.fd)
+}
+
+// Path is the path of something in the folder, by its name, or of the folder: "".
+func (f *Folder) Path(name string) string { return filepath.Join(f.path, name) }
+
+// List lists the folder by name. It is called once.
+func (f *Folder) List() ([]fs.DirEntry, error) {
+	fd, err := unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: f.path, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), f.path)
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+// ReadFile reads a regular file of at most maxBytes, by its name or its path below
+// the folder. It follows no symbolic link, and waits for no pipe. Errors say the
+// path.
 //
 // It does without [os.File]: for small files that is most of the time.
-func ReadFile(path string, maxBytes int64) ([]byte, error) {
-	fd, err := open(path, unix.O_NOFOLLOW|unix.O_NONBLOCK)
+func (f *Folder) ReadFile(name string, maxBytes int64) ([]byte, error) {
+	path := f.Path(name)
+	fd, err := open(path, unix.O_NONBLOCK, func(_ string, flags int) (int, error) { return resolve.At(f.fd, name, flags) })
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s: a symbolic link in place of a regular file: %w", path, err)
 	}
@@ -62,9 +110,9 @@ func readAll(fd int, maxBytes int64) ([]byte, error) {
 	}
 }
 
-// ReadJSON reads a file, as [ReadFile] does, that holds one JSON value.
-func ReadJSON(path string, maxBytes int64, into any) error {
-	text, err := ReadFile(path, maxBytes)
+// ReadJSON reads a file, as [Folder.ReadFile] does, that holds one JSON value.
+func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
+	text, err := f.ReadFile(name, maxBytes)
 	if err != nil {
 		return err
 	}
@@ -73,41 +121,21 @@ func ReadJSON(path string, maxBytes int64, into any) error {
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && len(t.Value) > enough {
 			t.Value = t.Value[:enough] + "…"
 		}
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", f.Path(name), err)
 	}
 	return nil
 }
 
-// List lists a folder by name. It follows a symbolic link to it.
-func List(dir string) ([]fs.DirEntry, error) {
-	fd, err := open(dir, unix.O_DIRECTORY)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), dir)
-	defer f.Close()
-	entries, err := f.ReadDir(-1)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
-	return entries, nil
-}
-
-// open opens for reading, without a new access time where that is allowed: to the
+// open opens for reading, without a new access time if that is allowed: to the
 // owner, and to root.
-func open(path string, flags int) (fd int, err error) {
-	flags |= unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOATIME
-	for {
-		fd, err := unix.Open(path, flags, 0)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EPERM && flags&unix.O_NOATIME != 0:
-			flags &^= unix.O_NOATIME
-		case err != nil:
-			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
-		default:
-			return fd, nil
-		}
+func open(path string, flags int, call func(path string, flags int) (int, error)) (fd int, err error) {
+	flags |= unix.O_RDONLY | unix.O_NOATIME
+	fd, err = call(path, flags)
+	if errors.Is(err, unix.EPERM) {
+		fd, err = call(path, flags&^unix.O_NOATIME)
 	}
+	if errno, ok := err.(unix.Errno); ok {
+		err = &fs.PathError{Op: "open", Path: path, Err: errno}
+	}
+	return fd, err
 }

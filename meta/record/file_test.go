@@ -15,15 +15,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func openFolder(t testing.TB, dir string) *Folder {
+	t.Helper()
+	f, err := OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 func TestFilesAreReadUpToTheirBound(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"empty": "", "eight": "12345678", "nine": "123456789"})
+	f := openFolder(t, dir)
 	for name, want := range map[string]string{"empty": "", "eight": "12345678"} {
-		if text, err := ReadFile(filepath.Join(dir, name), 8); err != nil || string(text) != want {
+		if text, err := f.ReadFile(name, 8); err != nil || string(text) != want {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := ReadFile(filepath.Join(dir, "nine"), 8); !errors.Is(err, unix.EFBIG) {
+	if _, err := f.ReadFile("nine", 8); !errors.Is(err, unix.EFBIG) {
 		t.Errorf("nine: %v", err)
 	}
 }
@@ -31,11 +42,11 @@ func TestFilesAreReadUpToTheirBound(t *testing.T) {
 // Files in /proc are longer than their size says.
 func TestFilesThatGrowAreRead(t *testing.T) {
 	t.Parallel()
-	const path = "/proc/self/status"
-	if text, err := ReadFile(path, 1<<20); err != nil || !strings.HasPrefix(string(text), "Name:") || !strings.HasSuffix(string(text), "\n") {
+	f := openFolder(t, "/proc/self")
+	if text, err := f.ReadFile("status", 1<<20); err != nil || !strings.HasPrefix(string(text), "Name:") || !strings.HasSuffix(string(text), "\n") {
 		t.Errorf("%d bytes, %v", len(text), err)
 	}
-	if _, err := ReadFile(path, 100); !errors.Is(err, unix.EFBIG) {
+	if _, err := f.ReadFile("status", 100); !errors.Is(err, unix.EFBIG) {
 		t.Errorf("%v", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Tick is longer than what the clock of a filesystem counts in: two changes
@@ -25,13 +27,30 @@ type Look struct {
 // NewLook is a look at nothing yet.
 func NewLook() *Look { return &Look{hash: fnv.New64a()} }
 
-// Add adds a file or folder, by its path below a folder that is open, or
-// unix.AT_FDCWD. A change of any kind sets its ctime, which nobody can set back; of
-// a folder also where a record in it is replaced by renaming. What is missing is
-// part of the look too.
-func (l *Look) Add(dir int, path string) {
+// Add adds a file or folder by its path, or that it has none. A change of any kind sets its ctime, which
+// nobody can set back; of a folder also if a record in it is replaced by renaming.
+// What is missing is part of the look too.
+func (l *Look) Add(path string, err error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(dir, path, &st, 0); err != nil {
+	if err == nil {
+		st, err = resolve.Stat(path)
+	}
+	l.add(st, err)
+}
+
+// AddIn adds what lies below a folder.
+func (l *Look) AddIn(f *Folder, name string) {
+	var st unix.Stat_t
+	fd, err := resolve.At(f.fd, name, unix.O_PATH)
+	if err == nil {
+		err = unix.Fstat(fd, &st)
+		unix.Close(fd)
+	}
+	l.add(st, err)
+}
+
+func (l *Look) add(st unix.Stat_t, err error) {
+	if err != nil {
 		st = unix.Stat_t{}
 	}
 	changed := st.Ctim.Nano()

@@ -121,7 +121,12 @@ const tick = 100 * time.Millisecond
 // wrote one: files that were to become records, older than this process. Nobody
 // else may write to the folder meanwhile.
 func Sweep(dir string) error {
-	entries, err := List(dir)
+	f, err := OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	entries, err := f.List()
 	if err != nil {
 		return err
 	}

@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/pdata"
 )
@@ -28,12 +29,45 @@ type Records struct {
 	Source string // the source as a person writes it, with which errors begin
 	Root   string // the folder that Source names
 	Dir    string // where in Root the store is, "" where it is Root itself
+	Top    string // the root folder of the system that Root is of, as [Top] tells
 	What   string // what Root should be, for errors: "a Docker root"
 	Options
 }
 
+// Top is the root folder of the system that a store or Docker root is of: the folder
+// in which it lies where such a system has it, otherwise itself. Links in it lead
+// nowhere out of that.
+func Top(root string, usual ...string) string {
+	for _, place := range usual {
+		if top, ok := strings.CutSuffix(root, place); ok {
+			return cmp.Or(top, "/")
+		}
+	}
+	return root
+}
+
 func (r Records) path(parts ...string) string {
 	return filepath.Join(append([]string{r.Root, r.Dir}, parts...)...)
+}
+
+// real is a path without the links on it.
+func (r Records) real(parts ...string) (string, error) {
+	return resolve.Within(r.Top, r.path(parts...))
+}
+
+// Places are what is read, by their paths: the root, and the records and the pool,
+// which links can have elsewhere.
+func (r Records) Places() []string {
+	places := []string{r.Root}
+	records, err := r.real(RecordsDir)
+	if err == nil {
+		places = append(places, records)
+	}
+	pool, err := r.pool()
+	if err == nil {
+		places = append(places, pool.Metadata, pool.Data)
+	}
+	return places
 }
 
 // Read reads the records once: what they tell is the pool and the volumes, by name,
@@ -41,7 +75,11 @@ func (r Records) path(parts ...string) string {
 // records or they cannot be listed, and where the loop files are missing and
 // Options do not say where the pool is. Both wrap the error of the filesystem.
 func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
-	devices, warnings, err := record.ReadDir(ctx, r.path(RecordsDir))
+	records, err := r.real(RecordsDir)
+	if err != nil {
+		return nil, r.noRecords(err)
+	}
+	devices, warnings, err := record.ReadDir(ctx, records)
 	if err != nil {
 		return nil, r.noRecords(err)
 	}
@@ -80,7 +118,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 
 // Look adds to a look what the volumes depend on. The error is that of ctx.
 func (r Records) Look(ctx context.Context, l *record.Look) error {
-	l.Add(unix.AT_FDCWD, r.path(RecordsDir))
+	l.Add(r.real(RecordsDir))
 	// The end of a transaction shows in the pool only.
 	if t, _ := r.openTransaction(ctx); t != nil {
 		l.AddNumber(t.OpenID)
@@ -103,8 +141,10 @@ func (r Records) half(name, given string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
-	loop := r.path(PoolDir, name)
-	switch _, err := os.Stat(loop); {
+	loop, err := r.real(PoolDir, name)
+	switch {
+	case errors.As(err, new(*resolve.LinkError)):
+		return "", fmt.Errorf("%s: %w: name the pool's halves with --pool META,DATA", r.Source, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%s: %s: %w: the pool is on devices of its own (dm.thinpooldev): name them with --pool META,DATA",
 			r.Source, path.Join(r.Dir, PoolDir, name), bare(err))
@@ -118,14 +158,22 @@ func (r Records) half(name, given string) (string, error) {
 // the pool knows nothing of; nil where there is none. It is nil as well where the
 // pool cannot be read, which whoever opens it says. The error is of the record.
 func (r Records) openTransaction(ctx context.Context) (*record.Transaction, error) {
-	t, err := record.ReadTransaction(r.path(RecordsDir))
+	records, err := r.real(RecordsDir)
+	if err != nil {
+		return nil, nil // it is missing, which Read says
+	}
+	t, err := record.ReadTransaction(records)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	id, err := poolTransaction(ctx, cmp.Or(r.Metadata, r.path(PoolDir, "metadata")))
+	metadata, err := r.half("metadata", r.Metadata)
+	if err != nil {
+		return nil, nil
+	}
+	id, err := poolTransaction(ctx, metadata)
 	if err != nil || t.OpenID <= id {
 		return nil, nil
 	}
@@ -151,8 +199,10 @@ func poolTransaction(ctx context.Context, metadata string) (uint64, error) {
 func (r Records) noRecords(err error) error {
 	dir := path.Join(r.Dir, RecordsDir)
 	switch {
+	case errors.As(err, new(*resolve.LinkError)):
+		return fmt.Errorf("%s: %w", r.Source, err)
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
-		if _, err := os.Stat(r.Root); errors.Is(err, fs.ErrNotExist) {
+		if _, err := resolve.Stat(r.Root); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", r.Source, noFolder{err})
 		}
 		return fmt.Errorf("%s: %s: %w: is this %s?", r.Source, dir, noFolder{err}, r.What)

@@ -3,13 +3,16 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/resolve"
 )
 
 // Options say what a store does not tell.
@@ -31,8 +34,10 @@ var _ meta.Source = source{}
 
 // New is the source of a store in a folder. What is wrong with it, Load says.
 func New(dir string, o Options) meta.Source {
-	return source{Records{Source: "store:" + dir, Root: dir, What: "a store", Options: o}}
+	return source{Records{Source: "store:" + dir, Root: dir, Top: topOf(dir), What: "a store", Options: o}}
 }
+
+func topOf(dir string) string { return Top(dir, "/var/lib/thintree", "/var/lib/docker/devicemapper") }
 
 // Recognise tells whether a folder is one that [New] takes: with the record of a
 // base device or of a set of devices. It is true as well where the caller may not
@@ -42,16 +47,29 @@ func New(dir string, o Options) meta.Source {
 // for them first.
 func Recognise(dir string) bool {
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
-		st, err := os.Stat(filepath.Join(dir, RecordsDir, name))
-		if err == nil && st.Mode().IsRegular() {
+		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, RecordsDir, name))
+		if err == nil {
 			return true
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			st, err := os.Stat(filepath.Join(dir, PoolDir))
-			return err == nil && st.IsDir()
+			return Is(unix.S_IFDIR, topOf(dir), filepath.Join(dir, PoolDir)) == nil
 		}
 	}
 	return false
+}
+
+// Is looks whether something is of a kind of file, S_IFDIR or the like, with links
+// on its path followed within the folder top.
+func Is(kind uint32, top, path string) error {
+	real, err := resolve.Within(top, path)
+	if err != nil {
+		return err
+	}
+	st, err := resolve.Stat(real)
+	if err == nil && st.Mode&unix.S_IFMT != kind {
+		err = fmt.Errorf("%s: %w", path, unix.EINVAL)
+	}
+	return err
 }
 
 // String is the source as a person writes it.

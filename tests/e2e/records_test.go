@@ -12,14 +12,6 @@ import (
 	"thintree/tests/pools"
 )
 
-// dockerCopy is a copy of Docker's root, for a test to change.
-func dockerCopy(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "docker")
-	sh(t, "/", "cp -a --sparse=always "+pools.Docker(t)+" "+dir)
-	return dir
-}
-
 // cutMetadata keeps so many blocks of the metadata of a Docker root's pool.
 func cutMetadata(t *testing.T, root string, blocks int64) {
 	t.Helper()
@@ -30,7 +22,7 @@ func cutMetadata(t *testing.T, root string, blocks int64) {
 
 func TestPoolWhoseMetadataAreCutOffIsAnError(t *testing.T) {
 	t.Parallel()
-	root := dockerCopy(t)
+	_, root := dockerCopy(t, "docker")
 	cutMetadata(t, root, 7)
 	mnt := t.TempDir()
 	for _, args := range [][]string{
@@ -53,7 +45,7 @@ func TestPoolWhoseMetadataAreCutOffIsAnError(t *testing.T) {
 
 func TestMountWarnsOnce(t *testing.T) {
 	t.Parallel()
-	root := dockerCopy(t)
+	_, root := dockerCopy(t, "docker")
 	if err := os.Truncate(filepath.Join(root, "devicemapper/devicemapper/data"), 900<<16); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +121,7 @@ func TestPoolOfOtherRecordsIsRefused(t *testing.T) {
 // made for another, and the other one that the pool has not.
 func TestRecordOfAnotherDeviceIsToldOf(t *testing.T) {
 	t.Parallel()
-	root := dockerCopy(t)
+	_, root := dockerCopy(t, "docker")
 	editRecord(t, root, ranVolume, `"device_id":14`, `"device_id":12`)
 	editRecord(t, root, ranVolume+"-init", `"device_id":13`, `"device_id":99`)
 	source := "docker:" + root
@@ -170,7 +162,7 @@ func TestRecordOfAnotherDeviceIsToldOf(t *testing.T) {
 
 func TestDeletedVolumeIsLeftOut(t *testing.T) {
 	t.Parallel()
-	root := dockerCopy(t)
+	_, root := dockerCopy(t, "docker")
 	editRecord(t, root, ranVolume, `"deleted":false`, `"deleted":true`)
 	source := "docker:" + root
 	if names := thintree(t, "ls", source).must(t); strings.Contains(names, ranVolume+"\n") || !strings.Contains(names, webVolume) {

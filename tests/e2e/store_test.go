@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -20,12 +18,7 @@ func TestStoreHasTheVolumesOfItsDockerRoot(t *testing.T) {
 	inRoot := filepath.Join(docker, "devicemapper")
 	// Elsewhere a store is known by what lies in it.
 	alone := t.TempDir()
-	if err := errors.Join(
-		os.Symlink(filepath.Join(inRoot, "metadata"), filepath.Join(alone, "metadata")),
-		os.Symlink(filepath.Join(inRoot, "devicemapper"), filepath.Join(alone, "devicemapper")),
-	); err != nil {
-		t.Fatal(err)
-	}
+	sh(t, alone, "cp -a --sparse=always "+inRoot+"/* .")
 	want := thintree(t, "ls", "docker:"+docker).must(t)
 	for _, source := range []string{"store:" + inRoot, "store:" + alone, alone} {
 		if diff := cmp.Diff(want, thintree(t, "ls", source).must(t)); diff != "" {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Options says how to open a file.
@@ -37,11 +37,11 @@ var _ Reader = (*File)(nil)
 // opened. The access time stays as it is where the caller may ask for that (its
 // owner, root).
 func Open(path string, opts Options) (*File, error) {
-	st, err := os.Stat(path)
+	st, err := resolve.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(path, st.Mode()); err != nil {
+	if err := checkKind(path, st.Mode); err != nil {
 		return nil, err
 	}
 	f, direct, err := open(path, opts.Direct)
@@ -57,7 +57,7 @@ func Open(path string, opts Options) (*File, error) {
 }
 
 func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
-	flags := os.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOATIME
+	flags := unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOATIME
 	if direct {
 		f, err = openNoAtime(path, flags|unix.O_DIRECT)
 		if !errors.Is(err, unix.EINVAL) {
@@ -70,22 +70,27 @@ func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
 
 // openNoAtime opens without O_NOATIME where that is not allowed.
 func openNoAtime(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags, 0)
+	fd, err := resolve.Open(path, flags)
 	if errors.Is(err, unix.EPERM) {
-		f, err = os.OpenFile(path, flags&^unix.O_NOATIME, 0)
+		fd, err = resolve.Open(path, flags&^unix.O_NOATIME)
 	}
-	return f, err
-}
-
-func newFile(f *os.File, isDirect bool) (*File, error) {
-	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(f.Name(), st.Mode()); err != nil {
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func newFile(f *os.File, isDirect bool) (*File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	if err := checkKind(f.Name(), st.Mode); err != nil {
 		return nil, err
 	}
-	file := &File{f: f, id: identify(st), size: st.Size(), all: st.Mode()&fs.ModeDevice != 0}
+	id := identify(st)
+	file := &File{f: f, id: id, size: st.Size, all: id.Rdev != 0}
+	var err error
 	if file.all {
 		if file.size, err = f.Seek(0, io.SeekEnd); err != nil {
 			return nil, err
@@ -99,18 +104,18 @@ func newFile(f *os.File, isDirect bool) (*File, error) {
 	return file, nil
 }
 
-func checkKind(path string, mode fs.FileMode) error {
+func checkKind(path string, mode uint32) error {
 	what, errno := "", unix.ENOTBLK
-	switch mode.Type() {
-	case 0, fs.ModeDevice:
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFBLK:
 		return nil
-	case fs.ModeDir:
+	case unix.S_IFDIR:
 		what, errno = "a folder", unix.EISDIR
-	case fs.ModeDevice | fs.ModeCharDevice:
+	case unix.S_IFCHR:
 		what = "a character device"
-	case fs.ModeNamedPipe:
+	case unix.S_IFIFO:
 		what = "a named pipe"
-	case fs.ModeSocket:
+	case unix.S_IFSOCK:
 		what = "a socket"
 	default:
 		what = "of an unknown kind"
@@ -172,9 +177,8 @@ type Identity struct {
 	Rdev uint64
 }
 
-func identify(info fs.FileInfo) Identity {
-	st := info.Sys().(*syscall.Stat_t)
-	if info.Mode()&fs.ModeDevice != 0 {
+func identify(st unix.Stat_t) Identity {
+	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 		return Identity{Rdev: uint64(st.Rdev)}
 	}
 	return Identity{Dev: uint64(st.Dev), Ino: st.Ino}

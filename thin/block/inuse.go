@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // InUse tells which device of this host has the file or block device at path
@@ -21,11 +23,11 @@ import (
 // it is over a file that was renamed or deleted since, or is not visible to
 // this user at the path where it was attached.
 func InUse(path string) (string, error) {
-	st, err := os.Stat(path)
+	st, err := resolve.Stat(path)
 	if err != nil {
 		return "", err
 	}
-	if err := checkKind(path, st.Mode()); err != nil {
+	if err := checkKind(path, st.Mode); err != nil {
 		return "", err
 	}
 	return host{sys: "/sys", dev: "/dev"}.inUse(identify(st))
@@ -80,6 +82,10 @@ func (h host) loop(id Identity) (string, error) {
 		if _, err := os.Lstat(file); err != nil {
 			continue // nothing is attached to it
 		}
+		// A tree that the file is not in is not asked: it may wait for this process.
+		if resolve.InOtherTree(backingPath(file), id.Dev) {
+			continue
+		}
 		if h.loopIs(name, file, id) && !h.readOnly(name) {
 			return h.describe(name), nil
 		}
@@ -98,12 +104,15 @@ func (h host) loopIs(name, backingFile string, id Identity) bool {
 			return info.Device == id.Dev && info.Inode == id.Ino
 		}
 	}
-	text, err := os.ReadFile(backingFile)
-	if err != nil {
-		return false // detached meanwhile
-	}
-	st, err := os.Stat(strings.TrimSuffix(string(text), "\n"))
-	return err == nil && st.Mode().IsRegular() && identify(st) == id
+	st, err := resolve.Stat(backingPath(backingFile))
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && identify(st) == id
+}
+
+// backingPath is the path that sysfs shows of the file that a loop device is over, ""
+// if it was detached meanwhile.
+func backingPath(backingFile string) string {
+	text, _ := os.ReadFile(backingFile)
+	return strings.TrimSuffix(string(text), "\n")
 }
 
 func (h host) readOnly(name string) bool {

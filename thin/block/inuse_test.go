@@ -157,8 +157,8 @@ func TestBackingFileIsFoundWithoutTheLoopDevice(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		st, err := os.Stat(path)
-		if err != nil {
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
 			t.Fatal(err)
 		}
 		return identify(st)

@@ -3,12 +3,12 @@ package block
 import (
 	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Look is what a file or block device looks like from outside.
@@ -28,16 +28,16 @@ type Look struct {
 // LookAt looks at what lies at path, and opens nothing. It has the errors of [Open] for
 // what is neither a regular file nor a block device.
 func LookAt(path string) (Look, error) {
-	st, err := os.Stat(path)
+	st, err := resolve.Stat(path)
 	if err != nil {
 		return Look{}, err
 	}
-	if err := checkKind(path, st.Mode()); err != nil {
+	if err := checkKind(path, st.Mode); err != nil {
 		return Look{}, err
 	}
 	l := Look{Identity: identify(st)}
-	if st.Mode()&fs.ModeDevice == 0 {
-		l.SizeBytes, l.Changed = st.Size(), st.Sys().(*syscall.Stat_t).Ctim.Nano()
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		l.SizeBytes, l.Changed = st.Size, st.Ctim.Nano()
 	} else {
 		l.DM = dmOf(filepath.Join("/sys/dev/block", fmt.Sprintf("%d:%d", unix.Major(l.Rdev), unix.Minor(l.Rdev))))
 	}

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 	"thintree/thin"
 )
 
@@ -89,13 +92,13 @@ func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id
 	}
 	release, err := p.CreateTemporarySnapDevice(ctx, id, origin)
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(record))
+		return nil, errors.Join(err, removeRecord(record))
 	}
 	return func() error {
 		err := deleteUnused(p, id)
 		if err == nil {
 			release()
-			err = os.Remove(record)
+			err = removeRecord(record)
 		}
 		return err
 	}, nil
@@ -117,7 +120,22 @@ func deleteUnused(p *thin.Pool, id uint32) error {
 	}
 }
 
-func (l *Lender) writeRecord(t temporary) (path string, err error) {
+// inRecords runs something with a path of the folder of records that holds for that
+// long: the folder is open.
+func inRecords(run func(dir string) error) error {
+	fd, err := resolve.Open(recordsDir, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return run(fmt.Sprintf("/proc/self/fd/%d", fd))
+}
+
+func removeRecord(name string) error {
+	return inRecords(func(dir string) error { return os.Remove(filepath.Join(dir, name)) })
+}
+
+func (l *Lender) writeRecord(t temporary) (name string, err error) {
 	if t.Owner, err = l.owner(); err != nil {
 		return "", err
 	}
@@ -125,24 +143,40 @@ func (l *Lender) writeRecord(t temporary) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(recordsDir, 0o700); err != nil {
-		return "", err
+	write := func(dir string) error {
+		f, err := os.CreateTemp(dir, "*.json")
+		if err != nil {
+			return err
+		}
+		name = filepath.Base(f.Name())
+		_, err = f.Write(text)
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return errors.Join(err, os.Remove(f.Name()))
+		}
+		return nil
 	}
-	f, err := os.CreateTemp(recordsDir, "*.json")
-	if err != nil {
-		return "", err
+	err = inRecords(write)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(recordsDir, 0o700); err != nil {
+			return "", err
+		}
+		err = inRecords(write)
 	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
+	return name, err
 }
 
 // sweepSnapshots deletes the temporary snapshots of processes that are gone. One
 // whose pool is not active stays until it is.
 func (l *Lender) sweepSnapshots(ctx context.Context, dead func(owner string) bool) error {
-	records, err := filepath.Glob(filepath.Join(recordsDir, "*.json"))
+	err := inRecords(func(dir string) error { return l.sweepRecords(ctx, dir, dead) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // none was ever written
+	}
+	return err
+}
+
+func (l *Lender) sweepRecords(ctx context.Context, dir string, dead func(owner string) bool) error {
+	records, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	for _, record := range records {
 		var t temporary
 		text, e := os.ReadFile(record)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Options say how to attach a device.
@@ -80,18 +82,20 @@ func (h host) attach(ctx context.Context, path string, o Options) (*Device, erro
 // openBacking opens the file for a device.
 func openBacking(path string, o Options) (*os.File, error) {
 	// What is no file is not even opened: that can have effects.
-	st, err := os.Stat(path)
+	st, err := resolve.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	file, err := os.OpenFile(path, o.openFlag()|unix.O_NONBLOCK, 0)
+	fd, err := resolve.Open(path, o.openFlag()|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
-	if now, err := file.Stat(); err != nil || !os.SameFile(st, now) {
+	file := os.NewFile(uintptr(fd), path)
+	var now unix.Stat_t
+	if err := unix.Fstat(fd, &now); err != nil || st.Dev != now.Dev || st.Ino != now.Ino {
 		return nil, errors.Join(fmt.Errorf("%s: another file took its place", path), err, file.Close())
 	}
 	return file, nil

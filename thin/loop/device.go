@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Device is an open loop device that is attached to a file. Its methods may be
@@ -95,8 +97,7 @@ func (d *Device) Backing() (Backing, error) {
 		return b, nil // sysfs is not mounted here
 	}
 	path := strings.TrimSuffix(string(text), "\n")
-	var st unix.Stat_t
-	if unix.Stat(path, &st) == nil && uint64(st.Dev) == b.Dev && st.Ino == b.Ino {
+	if st, err := resolve.Stat(path); err == nil && uint64(st.Dev) == b.Dev && st.Ino == b.Ino {
 		b.Path = path
 	}
 	return b, nil

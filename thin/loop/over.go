@@ -4,8 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/resolve"
 )
 
 // Found is a loop device that is attached.
@@ -23,9 +26,9 @@ type Found struct {
 func Over(path string) ([]Found, error) { return system.over(path) }
 
 func (h host) over(path string) ([]Found, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	st, err := resolve.Stat(path)
+	if err != nil {
+		return nil, err
 	}
 	loops, err := filepath.Glob(filepath.Join(h.sys, "block/loop*"))
 	if err != nil {
@@ -36,6 +39,10 @@ func (h host) over(path string) ([]Found, error) {
 	for _, dir := range loops {
 		if _, err := os.Lstat(filepath.Join(dir, "loop")); err != nil {
 			continue // nothing is attached to it
+		}
+		// A tree that the file is not in is not asked: it may wait for this process.
+		if text, err := os.ReadFile(filepath.Join(dir, "loop/backing_file")); err == nil && resolve.InOtherTree(strings.TrimSuffix(string(text), "\n"), uint64(st.Dev)) {
+			continue
 		}
 		found, ok, err := h.ask(filepath.Base(dir), uint64(st.Dev), st.Ino)
 		switch {

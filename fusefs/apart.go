@@ -1,0 +1,36 @@
+package fusefs
+
+import (
+	"fmt"
+	"slices"
+
+	"thintree/resolve"
+)
+
+// always are what a process that serves a tree uses whatever the tree is made of.
+var always = []string{
+	"/dev", "/dev/mapper", "/dev/log", "/proc", "/sys", "/etc", "/usr", "/lib", "/lib64", "/var/lib/thintree",
+}
+
+// CheckApart returns an error that says what to do if a tree that is mounted at a
+// folder would lie over what it is made of, or in it: by the paths of that, along all
+// their links, and of whatever is bound there.
+func CheckApart(mountpoint string, madeOf []string) error {
+	way, err := resolve.Trail(mountpoint)
+	if err != nil {
+		return err
+	}
+	here := way[len(way)-1]
+	for _, path := range slices.Concat(madeOf, always) {
+		// What of the way is there counts, where something is missing.
+		if trail, _ := resolve.Trail(path); slices.Contains(trail, here) {
+			return fmt.Errorf("%s: a tree here would hide %s, which it needs: mount it on a folder elsewhere", mountpoint, path)
+		}
+	}
+	for _, path := range madeOf {
+		if trail, err := resolve.Trail(path); err == nil && slices.Contains(way, trail[len(trail)-1]) {
+			return fmt.Errorf("%s: it lies in %s, of which the tree is made: mount it on a folder elsewhere", mountpoint, path)
+		}
+	}
+	return nil
+}

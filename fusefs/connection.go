@@ -1,0 +1,72 @@
+package fusefs
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Connection is the kernel's end of a mounted tree, by which all who wait for the
+// tree can be freed although the process that serves it does not answer.
+type Connection struct{ abort *os.File }
+
+// connections is where the kernel's fusectl is usually mounted.
+const connections = "/sys/fs/fuse/connections"
+
+// OpenConnection opens the connection of a mount, by its device number. It is that
+// of this mount for ever: a later mount that gets the same number has another one.
+// Root needs nothing mounted for it; the user who mounted the tree can open it where
+// fusectl is mounted.
+func OpenConnection(major, minor int) (*Connection, error) {
+	dir, err := fusectl()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	name := strconv.Itoa(minor) + "/abort"
+	if major != 0 {
+		return nil, fmt.Errorf("device %d:%d is no FUSE mount: %w", major, minor, unix.EINVAL)
+	}
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: connections + "/" + name, Err: err}
+	}
+	return &Connection{os.NewFile(uintptr(fd), connections+"/"+name)}, nil
+}
+
+// fusectl opens the folder of all connections: of a mount that is attached nowhere,
+// or of the usual one.
+func fusectl() (fd int, err error) {
+	if fd, err = mountFusectl(); err == nil {
+		return fd, nil
+	}
+	fd, err = unix.Open(connections, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: connections, Err: err}
+	}
+	return fd, nil
+}
+
+func mountFusectl() (fd int, err error) {
+	fs, err := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, err
+	}
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+}
+
+// Abort frees all who wait for the tree: they get ECONNABORTED, and who comes later
+// ENOTCONN. It does nothing if the connection has ended.
+func (c *Connection) Abort() error {
+	_, err := c.abort.WriteString("1")
+	return err
+}
+
+// Close lets go of the connection, which stays as it is.
+func (c *Connection) Close() error { return c.abort.Close() }
