@@ -16,7 +16,7 @@ import (
 	"thintree/fusefs"
 	"thintree/fusefs/tree"
 	"thintree/meta"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 func mountCommand() *cli.Command {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // always are what a process that serves a tree uses whatever the tree is made of.

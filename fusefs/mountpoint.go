@@ -15,7 +15,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Prepare looks at a folder where a tree is to be mounted, and gives its path

@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/loop"
+	"thintree/thin/resolve"
 )
 
 // backing is a block device that a pool lies on: a given one, or a loop device

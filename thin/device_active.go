@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
 	"thintree/thin/dm"
+	"thintree/thin/resolve"
 )
 
 // Device is a thin device that is active in the kernel.

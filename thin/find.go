@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
 	"thintree/thin/loop"
+	"thintree/thin/resolve"
 )
 
 // ErrNotActive says that a pool is not active in the kernel.

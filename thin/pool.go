@@ -9,11 +9,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
+	"thintree/thin/resolve"
 )
 
 // Pool is a pool that is active in the kernel. Its methods may be called

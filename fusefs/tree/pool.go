@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 
 	"thintree/meta"
-	"thintree/resolve"
 	"thintree/thin"
 	"thintree/thin/pdata"
+	"thintree/thin/resolve"
 )
 
 // pool is a pool that a source has, opened for reading.

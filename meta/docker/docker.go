@@ -10,7 +10,7 @@ import (
 	"thintree/meta"
 	"thintree/meta/record"
 	"thintree/meta/store"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Options say what a Docker root does not tell: where the pool is.

@@ -7,7 +7,7 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // maxConfig is how long the record of a container or an image, or the file with

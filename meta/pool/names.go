@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 const (

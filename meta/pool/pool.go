@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"thintree/meta"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 const poolName = "pool"

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Folder is an open folder of records. Its methods may be called concurrently, but

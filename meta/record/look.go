@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Tick is longer than what the clock of a filesystem counts in: two changes

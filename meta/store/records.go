@@ -16,9 +16,9 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
-	"thintree/resolve"
 	"thintree/thin/block"
 	"thintree/thin/pdata"
+	"thintree/thin/resolve"
 )
 
 // poolName is how the pool is called: a store has one, without a name.

@@ -12,7 +12,7 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Options say what a store does not tell.

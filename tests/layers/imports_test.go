@@ -18,29 +18,29 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/tree", "fusefs/extract", "meta/...", "resolve", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "volfs/..."}},
-	{"fusefs", []string{"fusefs/tree", "resolve", "volfs"}},
+	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
+	{"fusefs", []string{"fusefs/tree", "thin/resolve", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
-	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "resolve", "thin", "thin/block", "thin/lend", "thin/pdata", "volfs/..."}},
+	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
 
 	{"fusefs/bytejson", nil},
 
 	{"meta", nil},
-	{"meta/record", []string{"resolve"}},
-	{"meta/docker", []string{"meta", "meta/record", "meta/store", "resolve"}},
-	{"meta/...", []string{"meta", "meta/record", "resolve", "thin/pdata", "thin/block"}},
+	{"meta/record", []string{"thin/resolve"}},
+	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
+	{"meta/...", []string{"meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 
-	{"thin", []string{"resolve", "thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata"}},
+	{"thin", []string{"thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata", "thin/resolve"}},
 	{"thin/deviceset", []string{"meta/record", "thin", "thin/block", "thin/dm", "volfs/probe"}},
 	{"thin/guard", []string{"thin/dm"}},
-	{"thin/lend", []string{"resolve", "thin", "thin/block", "thin/dm", "thin/loop"}},
+	{"thin/lend", []string{"thin", "thin/block", "thin/dm", "thin/loop", "thin/resolve"}},
 	{"thin/pdata", []string{"thin/block"}},
-	{"thin/block", []string{"resolve"}},
+	{"thin/block", []string{"thin/resolve"}},
 	{"thin/dm", nil},
 	{"thin/dm/dmtest", []string{"thin/dm"}},
-	{"thin/loop", []string{"resolve"}},
+	{"thin/loop", []string{"thin/resolve"}},
 
-	{"resolve", nil},
+	{"thin/resolve", nil},
 
 	{"volfs", nil},
 	{"volfs/probe", []string{"volfs"}},
@@ -53,7 +53,7 @@ var arrows = []struct {
 var reserved = map[string][]string{
 	"encoding/json":                  {"fusefs/bytejson", "meta/record", "thin/lend", "tests/..."},
 	"github.com/hanwen/go-fuse":      {"fusefs"},
-	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "resolve", "thin/deviceset", "tests/..."},
+	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "thin/resolve", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
 	"github.com/urfave/cli":          {"cli"},
 	"github.com/schollz/progressbar": {"cli"},

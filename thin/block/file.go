@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Options says how to open a file.

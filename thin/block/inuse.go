@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // InUse tells which device of this host has the file or block device at path

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
 	"thintree/thin"
+	"thintree/thin/resolve"
 )
 
 // recordsDir is where it is written down which temporary snapshots there are, for

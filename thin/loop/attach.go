@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Options say how to attach a device.

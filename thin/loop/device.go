@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Device is an open loop device that is attached to a file. Its methods may be

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/resolve"
+	"thintree/thin/resolve"
 )
 
 // Found is a loop device that is attached.
