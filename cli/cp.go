@@ -18,7 +18,8 @@ func cpCommand() *cli.Command {
 		Usage:     "copy a file or folder out of a volume",
 		ArgsUsage: "SOURCE VOLUME:/PATH DEST",
 		Description: `Like cp -a: modes, times, links, extended attributes and holes are kept, owners
-and devices where they may be. Needs no mount and no root.
+and devices if they are permitted to the user. What the destination cannot hold is
+left out and told; then the exit status is 3. Needs no mount and no root.
 
 ` + sourceHelp,
 		Flags:        sourceFlags(),
@@ -60,10 +61,13 @@ func cp(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", arg, err)
 	}
-	if text := res.NotPermitted(); text != "" {
+	if text := res.NotPermitted.String(); text != "" {
 		fmt.Fprintf(os.Stderr, "thintree: %s: not permitted to this user, so left out: %s\n", dest, text)
 	}
-	if res.Unreadable > 0 {
+	if text := res.NotHeld.String(); text != "" {
+		fmt.Fprintf(os.Stderr, "thintree: %s: the destination cannot hold it, so left out: %s\n", dest, text)
+	}
+	if res.Unreadable > 0 || res.NotHeld != (extract.Losses{}) {
 		return errPartial
 	}
 	return nil

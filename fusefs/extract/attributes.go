@@ -3,9 +3,15 @@ package extract
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
+	"thintree/volfs"
 )
 
 // The ACLs' extended attributes.
@@ -16,63 +22,86 @@ const (
 
 // attributes gives a copy its attributes, in the order that the package's comment
 // gives reasons for. inherits says that the copy may have ACLs of its own already.
-// What is not permitted is counted, and so are extended attributes that cannot be
-// read.
+// What cannot be kept is counted, and so are extended attributes that cannot be read.
 func (c *copier) attributes(n node, where *place, e tree.Entry, inherits bool) error {
-	mode, err := c.owner(n, e)
+	mode, err := c.owner(n, where, e)
 	if err != nil {
 		return err
 	}
-	xattrs, err := c.xattrs(e)
+	all, err := c.xattrs(e)
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
 	if err != nil {
 		c.done(where, unreadable(fmt.Errorf("its extended attributes are left out: %w", err)))
 	}
-	for name, value := range xattrs {
-		if name != accessACL && name != defaultACL && n.setxattr(name, value) != nil {
-			c.count(&c.result.Xattrs)
+	set := func(name string, value []byte) {
+		if err := n.setxattr(name, value); err != nil {
+			c.lose(attribute(where, name, value), err)
 		}
 	}
-	if err := c.permit(&c.result.Modes, n.chmod(mode)); err != nil {
+	for name, value := range all {
+		if name != accessACL && name != defaultACL {
+			set(name, value)
+		}
+	}
+	if err := c.permit(loss{where, fmt.Sprintf("mode %04o", mode), modes, unix.CAP_FOWNER}, n.chmod(mode)); err != nil {
 		return err
 	}
 	for _, name := range []string{accessACL, defaultACL} {
-		if value, ok := xattrs[name]; ok && n.setxattr(name, value) != nil {
-			c.count(&c.result.Xattrs)
-		} else if !ok && inherits {
+		if value, ok := all[name]; ok {
+			set(name, value)
+		} else if inherits {
 			removeACL(n, name)
 		}
 	}
-	return c.permit(&c.result.Times, n.setTimes(e.Attr.Atime, e.Attr.Mtime))
+	return c.times(n, where, e)
 }
 
-// permit counts an error that says that something is not permitted.
-func (c *copier) permit(left *int, err error) error {
-	if err == nil || !denied(err) {
+// times gives a copy its times. A filesystem that cannot hold one takes the nearest
+// that it can, without an error.
+func (c *copier) times(n node, where *place, e tree.Entry) error {
+	l := loss{where, fmt.Sprintf("time of modification %s", moment(e.Attr.Mtime)), times, unix.CAP_FOWNER}
+	err := n.setTimes(e.Attr.Atime, e.Attr.Mtime)
+	if err != nil || heldByAll(e.Attr.Mtime) {
+		return c.permit(l, err)
+	}
+	now, err := n.modified()
+	if err != nil {
 		return err
 	}
-	c.count(left)
+	const coarsest = 2 // seconds, of FAT
+	if diff := now - e.Attr.Mtime.Sec; diff < -coarsest || diff > coarsest {
+		c.lose(l, fmt.Errorf("it became %s: %w", moment(volfs.Time{Sec: now}), syscall.ERANGE))
+	}
 	return nil
 }
 
+// heldByAll reports whether every filesystem can hold a time: it is between 1980,
+// with which FAT begins, and 2038, with which ext3 ends.
+func heldByAll(t volfs.Time) bool {
+	const begin, end = 315532800, 1<<31 - 1
+	return t.Sec > begin && t.Sec < end
+}
+
+func moment(t volfs.Time) string { return time.Unix(t.Sec, 0).UTC().Format(time.RFC3339) }
+
 // owner gives a copy its owner and tells which mode it may have then: never that
 // of another owner's set-user-ID or set-group-ID file.
-func (c *copier) owner(n node, e tree.Entry) (mode uint32, err error) {
+func (c *copier) owner(n node, where *place, e tree.Entry) (mode uint32, err error) {
 	mode = e.Attr.Mode & 0o7777
 	uid, gid := int(e.Attr.UID), int(e.Attr.GID)
 	err = n.chown(uid, gid)
 	if err == nil || !denied(err) {
 		return mode, err
 	}
-	c.count(&c.result.Owners)
+	c.lose(loss{where, fmt.Sprintf("owner %d:%d", uid, gid), owners, unix.CAP_CHOWN}, err)
 	lost := uint32(syscall.S_ISUID)
 	if err := n.chown(-1, gid); err != nil {
 		lost |= syscall.S_ISGID
 	}
 	if mode&lost != 0 {
-		c.count(&c.result.SetIDs)
+		c.lose(loss{where, "set-user-ID or set-group-ID bit", setIDs, unix.CAP_CHOWN}, err)
 	}
 	return mode &^ lost, nil
 }
@@ -102,3 +131,7 @@ func (c *copier) xattrs(e tree.Entry) (map[string][]byte, error) {
 // removeACL takes away an ACL that was inherited from the folder that the copy is
 // made in. That there is none, or can be none, is fine.
 func removeACL(n node, name string) { _ = n.removexattr(name) }
+
+func hasPrefix(name string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/fusefs/tree"
 )
 
@@ -143,11 +145,12 @@ func (c *copier) done(where *place, err error) {
 	}
 }
 
-// count adds one to a number of the result.
-func (c *copier) count(n *int) {
+// count adds one to a number of the result, and tells it.
+func (c *copier) count(n *int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*n++
+	return *n
 }
 
 // advance tells of bytes that are done.
@@ -169,7 +172,7 @@ func (c *copier) file(f *folder, where *place, e entry) (id inode, err error) {
 		return inode{}, err
 	}
 	tmp := temporaryName()
-	n, err := c.create(f, tmp, e)
+	n, err := c.create(f, where, tmp, e)
 	if err != nil || n == nil {
 		return inode{}, err
 	}
@@ -192,9 +195,9 @@ func (c *copier) file(f *folder, where *place, e entry) (id inode, err error) {
 }
 
 // create makes what is no folder, empty and under a temporary name. It gives nil
-// where that is not permitted.
-func (c *copier) create(f *folder, tmp string, e entry) (n node, err error) {
-	var left *int
+// if that cannot be.
+func (c *copier) create(f *folder, where *place, tmp string, e entry) (n node, err error) {
+	var l loss
 	switch e.Attr.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
 		return createRegular(f.fd, tmp)
@@ -206,13 +209,16 @@ func (c *copier) create(f *folder, tmp string, e entry) (n node, err error) {
 		if err != nil {
 			return nil, unreadable(err)
 		}
-		left = &c.result.Symlinks
+		l = loss{where, "symbolic link", symlinks, none}
 		n, err = createSymlink(target, f.fd, tmp)
 		if err == nil || !denied(err) {
 			return n, err
 		}
 	case syscall.S_IFCHR, syscall.S_IFBLK, syscall.S_IFIFO, syscall.S_IFSOCK:
-		left = &c.result.Nodes
+		l = loss{where, "fifo or socket", nodes, none}
+		if kind := e.Attr.Mode & syscall.S_IFMT; kind == syscall.S_IFCHR || kind == syscall.S_IFBLK {
+			l.what, l.by = "device", unix.CAP_MKNOD
+		}
 		n, err = createNode(f.fd, tmp, e.Attr)
 		if err == nil || !denied(err) {
 			return n, err
@@ -220,6 +226,6 @@ func (c *copier) create(f *folder, tmp string, e entry) (n node, err error) {
 	default:
 		return nil, unreadable(fmt.Errorf("mode %#o is of no kind of file: %w", e.Attr.Mode, syscall.EIO))
 	}
-	c.count(left)
+	c.lose(l, err)
 	return nil, nil
 }

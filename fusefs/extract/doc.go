@@ -1,6 +1,7 @@
 // Package extract copies files and folders out of a tree (fusefs/tree), as
 // cp -a does: holes, links, modes, owners, times, extended attributes and ACLs
-// are kept, what the user may not keep is counted.
+// are kept; what the user may not keep, or DEST's filesystem cannot hold, is counted,
+// and the latter is logged.
 //
 // # A tree may be hostile
 //

@@ -34,8 +34,8 @@ func (c *copier) linked(f *folder, where *place, e entry) error {
 		return err
 	}
 	tmp := temporaryName()
-	if c.linkAgain(l, f, tmp) != nil {
-		c.count(&c.result.HardLinks)
+	if err := c.linkAgain(l, f, tmp); err != nil {
+		c.lose(loss{where, "hard link to " + l.where.String(), hardLinks, unix.CAP_FOWNER}, err)
 		_, err := c.file(f, where, e)
 		return err
 	}

@@ -18,6 +18,7 @@ type node interface {
 	setxattr(name string, value []byte) error
 	removexattr(name string) error
 	setTimes(atime, mtime volfs.Time) error
+	modified() (sec int64, err error)
 	close() error
 }
 
@@ -51,6 +52,12 @@ func (n *openNode) setTimes(atime, mtime volfs.Time) error {
 		return errno
 	}
 	return nil
+}
+
+func (n *openNode) modified() (int64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(n.fd, &st)
+	return int64(st.Mtim.Sec), err
 }
 
 // namedNode is what cannot be opened: a link, a device, a fifo, a socket. It is
@@ -102,6 +109,12 @@ func (n *namedNode) path() string { return fmt.Sprintf("/proc/self/fd/%d/%s", n.
 func (n *namedNode) setTimes(atime, mtime volfs.Time) error {
 	ts := []unix.Timespec{timespec(atime), timespec(mtime)}
 	return unix.UtimesNanoAt(n.dir, n.name, ts, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (n *namedNode) modified() (int64, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(n.dir, n.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return int64(st.Mtim.Sec), err
 }
 
 func (n *namedNode) close() error { return nil }

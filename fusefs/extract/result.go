@@ -11,9 +11,15 @@ type Result struct {
 	// tree, or that no file at DEST can be: a file, a folder or the rest of one,
 	// a file's extended attributes. Each was logged with its path.
 	Unreadable int
+	// NotPermitted is what was not kept because it is not permitted to this user.
+	NotPermitted Losses
+	// NotHeld is what was not kept because DEST's filesystem cannot hold it. The first
+	// of each kind were logged, with their paths.
+	NotHeld Losses
+}
 
-	// What was not kept because it is not permitted to this user, or because
-	// DEST's filesystem has none.
+// Losses are how often something was not kept.
+type Losses struct {
 	Owners    int // of files that belong to another user or group than in the tree
 	SetIDs    int // of these, those that lost their set-user-ID or set-group-ID bit
 	Modes     int // permissions
@@ -24,22 +30,22 @@ type Result struct {
 	Nodes     int // devices, fifos and sockets that were left out
 }
 
-// NotPermitted says for people what was not kept: "12 owners, 3 devices"; ""
-// where everything was.
-func (r Result) NotPermitted() string {
+// String says for people what was not kept: "12 owners, 3 devices"; "" if everything
+// was.
+func (l Losses) String() string {
 	var parts []string
 	for _, p := range []struct {
 		n         int
 		one, many string
 	}{
-		{r.Owners, "owner", "owners"},
-		{r.SetIDs, "set-user-ID or set-group-ID bit", "set-user-ID or set-group-ID bits"},
-		{r.Modes, "mode", "modes"},
-		{r.Times, "file's times", "files' times"},
-		{r.Xattrs, "extended attribute", "extended attributes"},
-		{r.HardLinks, "hard link", "hard links"},
-		{r.Symlinks, "symbolic link", "symbolic links"},
-		{r.Nodes, "device, fifo or socket", "devices, fifos and sockets"},
+		{l.Owners, "owner", "owners"},
+		{l.SetIDs, "set-user-ID or set-group-ID bit", "set-user-ID or set-group-ID bits"},
+		{l.Modes, "mode", "modes"},
+		{l.Times, "file's times", "files' times"},
+		{l.Xattrs, "extended attribute", "extended attributes"},
+		{l.HardLinks, "hard link", "hard links"},
+		{l.Symlinks, "symbolic link", "symbolic links"},
+		{l.Nodes, "device, fifo or socket", "devices, fifos and sockets"},
 	} {
 		switch {
 		case p.n == 1:

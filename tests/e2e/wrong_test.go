@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"thintree/tests/pools"
@@ -145,4 +146,42 @@ func TestVolumeWithoutAFilesystemSaysSo(t *testing.T) {
 	if text := sh(t, mnt, "cat info/xfsvol.json"); !strings.Contains(text, "xfs") {
 		t.Errorf("info says nothing of xfs: %s", text)
 	}
+}
+
+// TestCopyTellsWhatItsDestinationCannotHold copies a file with an attribute to a
+// filesystem whose blocks are too small for it.
+func TestCopyTellsWhatItsDestinationCannotHold(t *testing.T) {
+	t.Parallel()
+	needs(t, root, tool("mke2fs"), tool("debugfs"), tool("thin_restore"))
+	dir := t.TempDir()
+	sh(t, dir, `mkdir d mnt && echo hi >d/f && truncate -s 64M data && mke2fs -q -F -t ext4 -b 4096 -d d data &&
+		head -c 1024 /dev/zero | tr '\0' x >value && debugfs -w -R 'ea_set -f value /f user.big' data 2>&1 | tail -n +2
+		cat >pool.xml <<-END
+		<superblock uuid="" time="0" transaction="1" version="2" data_block_size="128" nr_data_blocks="1024">
+		<device dev_id="1" mapped_blocks="1024" transaction="0" creation_time="0" snap_time="0">
+		<range_mapping origin_begin="0" data_begin="0" length="1024" time="0"/></device></superblock>
+		END
+		truncate -s 4M meta && thin_restore -i pool.xml -o meta >/dev/null && echo 1 131072 v >names
+		truncate -s 8M small && mke2fs -q -F -t ext4 -I 128 -b 1024 small 2>&1 && mount -o loop small mnt`)
+	t.Cleanup(func() {
+		if err := syscall.Unmount(filepath.Join(dir, "mnt"), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	cp := func(dest string) result {
+		return thintree(t, "cp", "--engine", "direct", "--names", filepath.Join(dir, "names"), "pool:"+dir+"/meta,"+dir+"/data", "v:/f", dest)
+	}
+	r := cp(dir + "/mnt/f")
+	if r.status != 3 {
+		t.Errorf("exit status %d", r.status)
+	}
+	for _, says := range []string{"user.big of 1024 bytes", "mnt/f", "no space left", "the destination cannot hold it", "1 extended attribute"} {
+		if !strings.Contains(r.stderr, says) {
+			t.Errorf("it does not say %q: %s", says, r.stderr)
+		}
+	}
+	if got := sh(t, dir, "cat mnt/f"); got != "hi\n" {
+		t.Errorf("the copy holds %q", got)
+	}
+	cp(dir + "/whole").must(t)
 }
