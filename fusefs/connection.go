@@ -61,7 +61,7 @@ func mountFusectl() (fd int, err error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
 }
 
-// Abort frees all who wait for the tree: they get ECONNABORTED, and who comes later
+// Abort frees all processes that wait for the tree: they get ECONNABORTED, and later callers
 // ENOTCONN. It does nothing if the connection has ended.
 func (c *Connection) Abort() error {
 	_, err := c.abort.WriteString("1")

@@ -71,7 +71,7 @@ func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o Reader
 	return p, nil
 }
 
-// inUse tells who has a pool active.
+// inUse is the device that has a pool active, "" if there is none.
 func inUse(paths [2]string) (by string, err error) {
 	for _, path := range paths {
 		if by, err = block.InUse(path); err != nil || by != "" {
@@ -191,7 +191,7 @@ type found struct {
 	replaced bool
 }
 
-// find looks where the halves are, and who has them active. It opens nothing.
+// find looks where the halves are, and which device has them active. It opens nothing.
 func (p *PoolReader) find() (f found, err error) {
 	s := p.current()
 	var looks [2]block.Look
@@ -219,8 +219,8 @@ func (p *PoolReader) Paths() (metadata, data string) {
 }
 
 // Yield lets go of the pool's halves as soon as no read is under way, and leaves device-mapper
-// devices among them alone for a while: their owner wants to deactivate them. Who reads
-// meanwhile waits.
+// devices among them alone for a while: their owner wants to deactivate them. Readers
+// who come meanwhile wait.
 func (p *PoolReader) Yield(pause time.Duration) {
 	s := p.use()
 	defer s.users.Done()

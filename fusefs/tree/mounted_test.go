@@ -12,7 +12,7 @@ import (
 	"thintree/volfs"
 )
 
-// turnFS is a filesystem of one file that tells whether it, and its files, are closed.
+// turnFS is a filesystem of one file that counts which of them are open.
 type turnFS struct {
 	volfs.FS
 	attr   *volfs.Attr

@@ -76,8 +76,8 @@ func (u *usage) changed(id uint32) {
 	u.moved.Store(true)
 }
 
-// see takes note of who has devices active now. Of the first look nobody knows what was
-// before it.
+// see takes note of the devices that others have active now. What was before the first look
+// is not known.
 func (u *usage) see(users map[uint32]lend.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -99,8 +99,8 @@ func (u *usage) see(users map[uint32]lend.User) {
 	}
 }
 
-// lose takes note that nobody can tell who has devices active: mostly because the pool
-// is not.
+// lose takes note that the active devices cannot be told: mostly because the pool is not
+// active.
 func (u *usage) lose() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -132,7 +132,7 @@ func (u *usage) seeUnseen() {
 	u.moved.Store(true)
 }
 
-// observe looks who has devices of the pool active. If the owner has just deactivated
+// observe looks which devices of the pool others have active. If the owner has just deactivated
 // the pool, it lets go of the devices that the pool lies on: the owner wants to deactivate
 // these next.
 func (p *pool) observe(ctx context.Context, k Kernel) {

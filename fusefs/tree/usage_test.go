@@ -9,7 +9,7 @@ import (
 	"thintree/thin/pdata"
 )
 
-// usersOf is who has device 7 active, if anybody has.
+// usersOf are the users of device 7, if there is one.
 func usersOf(u ...lend.User) map[uint32]lend.User {
 	all := map[uint32]lend.User{}
 	for _, u := range u {
