@@ -91,7 +91,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 	if err != nil {
 		warnings = append(warnings, err)
 	}
-	set, err := record.ReadDeviceSet(r.path(RecordsDir))
+	set, err := record.ReadDeviceSet(records)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		warnings = append(warnings, err)
 	}
