@@ -11,13 +11,15 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"thintree/fusefs"
 	"thintree/thin"
 	"thintree/thin/lend"
 )
 
 // watchdogEnv is set in the process that looks after the daemon: it is the same
-// program, and waits for the end of a pipe that the daemon holds. If the daemon is
+// program, and waits for the end of a socket that the daemon holds. If the daemon is
 // killed its mount stays, dead; the watchdog takes it away, and with it goes all that
 // the kernel still has for it, but what the daemon was about to make: that the
 // watchdog removes too. The value is which process the daemon is, and where it
@@ -32,14 +34,15 @@ import (
 const watchdogEnv = "THINTREE_WATCHDOG"
 
 // watchdog is the one of this process.
-type watchdog struct{ pipe *os.File }
+type watchdog struct{ socket *os.File }
 
 // startWatchdog starts it, before anything is mounted.
 func startWatchdog(mountpoint string) (*watchdog, error) {
-	r, w, err := os.Pipe()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("socketpair", err)
 	}
+	r, w := os.NewFile(uintptr(pair[0]), "watchdog"), os.NewFile(uintptr(pair[1]), "watchdog")
 	defer r.Close()
 	owner, err := lend.Owner()
 	if err != nil {
@@ -61,7 +64,7 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			// The pipe stays open until the process ends; so does the watchdog.
+			// The socket stays open until the process ends; so does the watchdog.
 			cmd.Wait()
 			w.Close()
 		}
@@ -73,11 +76,16 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 	return &watchdog{w}, nil
 }
 
-// mounted tells it the mount's device number, by which it knows it from then on.
+// mounted tells it the mount's device number, by which it knows it from then on, and
+// gives it the mount's connection, if that can be opened.
 func (w *watchdog) mounted(m *fusefs.Mount) error {
+	var rights []byte
+	if c, err := m.Connection(); err == nil {
+		defer c.Close()
+		rights = unix.UnixRights(int(c.File().Fd()))
+	}
 	major, minor := m.Device()
-	_, err := fmt.Fprintf(w.pipe, "%d:%d\n", major, minor)
-	return err
+	return os.NewSyscallError("sendmsg", unix.Sendmsg(int(w.socket.Fd()), fmt.Appendf(nil, "%d:%d\n", major, minor), rights, nil, 0))
 }
 
 // watch is what the watchdog does.

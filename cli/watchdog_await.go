@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"maps"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"thintree/fusefs"
 )
@@ -30,26 +31,23 @@ const (
 
 // await waits until the daemon has ended, or cannot, and frees all who wait for its
 // tree. It gives what the daemon has told: the device number of its mount.
-func await(owner string, ends <-chan os.Signal) (told string) {
-	numbers, ended := make(chan string, 1), make(chan struct{})
+func await(owner string, ends <-chan os.Signal) (device string) {
+	mounted, ended := make(chan message, 1), make(chan struct{})
 	go func() {
 		defer close(ended)
-		in := bufio.NewReader(os.Stdin)
-		number, _ := in.ReadString('\n')
-		numbers <- number
-		io.Copy(io.Discard, in)
+		mounted <- receive()
+		io.Copy(io.Discard, os.Stdin)
 	}()
 	stuck := make(chan struct{}, 1)
-	var tree *fusefs.Connection // nil before it is known, or where it cannot be opened
+	var m message
 	var limit <-chan time.Time
 	for {
 		select {
-		case told = <-numbers:
+		case m = <-mounted:
 			var major, minor int
-			if _, err := fmt.Sscanf(told, "%d:%d\n", &major, &minor); err != nil {
+			if _, err := fmt.Sscanf(m.device, "%d:%d\n", &major, &minor); err != nil {
 				continue // it ends before it has mounted
 			}
-			tree, _ = fusefs.OpenConnection(major, minor)
 			go func() {
 				if fusefs.AwaitUnmount(major, minor) == nil {
 					awaitStuck(owner)
@@ -67,18 +65,41 @@ func await(owner string, ends <-chan os.Signal) (told string) {
 		break
 	}
 	select {
-	case told = <-numbers: // it has ended at once
+	case m = <-mounted: // it has ended at once
 	default:
 	}
-	if tree != nil {
-		tree.Abort()
-		tree.Close()
+	if m.tree != nil {
+		m.tree.Abort()
+		m.tree.Close()
 	}
 	select {
 	case <-ended:
 	case <-time.After(longestFreed):
 	}
-	return told
+	return m.device
+}
+
+// message is what the daemon tells once it has mounted its tree.
+type message struct {
+	device string             // its number, "" if it ended before
+	tree   *fusefs.Connection // nil if it cannot be opened
+}
+
+func receive() (m message) {
+	text, rights := make([]byte, 64), make([]byte, unix.CmsgSpace(4))
+	n, given, _, _, err := unix.Recvmsg(int(os.Stdin.Fd()), text, rights, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return message{}
+	}
+	m.device = string(text[:n])
+	all, err := unix.ParseSocketControlMessage(rights[:given])
+	if err != nil || len(all) == 0 {
+		return m
+	}
+	if fds, err := unix.ParseUnixRights(&all[0]); err == nil && len(fds) == 1 {
+		m.tree = fusefs.ConnectionOf(os.NewFile(uintptr(fds[0]), "abort"))
+	}
+	return m
 }
 
 // awaitStuck waits until a thread of the daemon has been waiting for a disk or a

@@ -1,10 +1,12 @@
 package fusefs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,20 +17,40 @@ type Connection struct{ abort *os.File }
 // connections is where the kernel's fusectl is usually mounted.
 const connections = "/sys/fs/fuse/connections"
 
-// OpenConnection opens the connection of a mount, by its device number. It is that
-// of this mount for ever: a later mount that gets the same number has another one.
-// Root needs nothing mounted for it; the user who mounted the tree can open it where
-// fusectl is mounted.
-func OpenConnection(major, minor int) (*Connection, error) {
+// ConnectionOf takes a connection over by what was [Connection.File] in another
+// process.
+func ConnectionOf(file *os.File) *Connection { return &Connection{file} }
+
+// openConnection opens the connection of a mounted tree. Once open it is that of this
+// mount for ever: a later mount that gets the same number has another one. Root needs
+// nothing mounted for it; the user who mounted the tree can open it if fusectl is
+// mounted.
+func openConnection(on *mountinfo.Info) (*Connection, error) {
+	c, err := connectionOf(on.Minor)
+	if err != nil {
+		return nil, err
+	}
+	// If the mount is still there the connection is its own.
+	_, now, err := find(on.Mountpoint)
+	if err == nil && (now == nil || now.ID != on.ID || now.Major != on.Major || now.Minor != on.Minor) {
+		err = fmt.Errorf("%s: %w", on.Mountpoint, errGone)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+var errGone = errors.New("the tree has been unmounted meanwhile")
+
+// connectionOf opens the connection that has a minor device number now.
+func connectionOf(minor int) (*Connection, error) {
 	dir, err := fusectl()
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(dir)
 	name := strconv.Itoa(minor) + "/abort"
-	if major != 0 {
-		return nil, fmt.Errorf("device %d:%d is no FUSE mount: %w", major, minor, unix.EINVAL)
-	}
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: connections + "/" + name, Err: err}
@@ -67,6 +89,9 @@ func (c *Connection) Abort() error {
 	_, err := c.abort.WriteString("1")
 	return err
 }
+
+// File is the open file that the connection is aborted by.
+func (c *Connection) File() *os.File { return c.abort }
 
 // Close lets go of the connection, which stays as it is.
 func (c *Connection) Close() error { return c.abort.Close() }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
@@ -63,8 +64,9 @@ const maxRequest = 1 << 20
 // Mount is a mounted tree.
 type Mount struct {
 	mountpoint   string
-	major, minor int           // its device number, by which it is told from other mounts there
-	done         chan struct{} // closed once the kernel has let go of it
+	major, minor int             // its device number, by which it is told from other mounts there
+	on           *mountinfo.Info // nil if it was unmounted at once
+	done         chan struct{}   // closed once the kernel has let go of it
 }
 
 // New mounts a tree at a folder, read only, and serves it. Root mounts by itself,
@@ -124,7 +126,7 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 		return nil, errors.Join(err, detach(where, true))
 	}
 	if isTree(on) {
-		m.major, m.minor = on.Major, on.Minor
+		m.major, m.minor, m.on = on.Major, on.Minor, on
 		for _, name := range names {
 			if !slices.Contains(strings.Split(on.Options, ","), name) {
 				return nil, errors.Join(fmt.Errorf("%s: mounting: this kernel cannot mount %s", mountpoint, name), m.Unmount())
@@ -157,6 +159,14 @@ func keepFromChildren() error {
 		syscall.CloseOnExec(fd)
 	}
 	return nil
+}
+
+// Connection opens the kernel's end of the tree.
+func (m *Mount) Connection() (*Connection, error) {
+	if m.on == nil {
+		return nil, errGone
+	}
+	return openConnection(m.on)
 }
 
 // Done is closed once the tree is unmounted, by whomever.

@@ -88,15 +88,14 @@ func Unmount(mountpoint string, lazy bool) error {
 
 // abort frees who waits for a mounted tree.
 func abort(on *mountinfo.Info) error {
-	c, err := OpenConnection(on.Major, on.Minor)
+	c, err := openConnection(on)
+	if errors.Is(err, errGone) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	// If the mount is still there the connection is its own.
-	if _, now, err := find(on.Mountpoint); err != nil || now == nil || now.ID != on.ID || now.Minor != on.Minor {
-		return err
-	}
 	return c.Abort()
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	ofUser  = "only root has the kernel engine"
 	ofLoop  = "loop devices stand in for device-mapper, in a kernel that passes files through"
+	ofNone  = "it is of the mount, whatever reads the volumes"
 	ofGuest = "TestEnginesShowRealPoolsAlike of tests/guest holds it, of an active pool too"
 )
 
@@ -28,6 +29,13 @@ var notOverTheKernel = map[string]string{
 	"TestOrdinaryUserUnmountsAVolumeOfTheirTree":            ofUser,
 	"TestUserIsHeldToModesIfTheyWant":                       ofUser,
 	"TestWrongInputIsOneLineThatSaysWhatToDo":               "it fails before an engine is chosen",
+	"TestTreeIsNotMountedOverWhatItIsMadeOf":                ofNone,
+	"TestTreeDoesNotWaitForItself":                          ofNone,
+	"TestTwoTreesOverEachOthersSources":                     ofNone,
+	"TestSourceInAnOlderTree":                               ofNone,
+	"TestLoopDeviceOverAnImageInTheTree":                    ofNone,
+	"TestWhoWaitsForAHungTreeIsFreed":                       ofNone,
+	"TestStoppedDaemonIsLeftAlone":                          ofNone,
 	"TestShortDataFileMountsWithAWarning":                   "the kernel activates no pool whose data are too short",
 	"TestVolumesEqualWhatTheKernelShowed$/^docker-ext4":     ofGuest,
 	"TestVolumesEqualWhatTheKernelShowed$/^containerd-ext4": ofGuest,
