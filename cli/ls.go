@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -71,6 +72,12 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 	list := make([]tree.VolumeInfo, 0, len(refs))
 	for _, r := range refs {
 		v, err := t.Volume(c.Context, r.ID)
+		if errors.Is(err, syscall.ESTALE) { // it has changed hands since its name was listed
+			v, err = volumeNow(c.Context, t, r.Name)
+		}
+		if errors.Is(err, syscall.ENOENT) {
+			continue // it was deleted since
+		}
 		if err != nil {
 			return false, err
 		}
@@ -91,6 +98,15 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 		}
 	}
 	return partial, nil
+}
+
+// volumeNow tells of the volume that has a name now.
+func volumeNow(ctx context.Context, t *tree.Tree, name string) (tree.VolumeInfo, error) {
+	e, err := t.Find(ctx, name)
+	if err != nil {
+		return tree.VolumeInfo{}, err
+	}
+	return t.Volume(ctx, e.ID)
 }
 
 func printVolumeTable(list []tree.VolumeInfo) error {

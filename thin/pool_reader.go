@@ -316,6 +316,13 @@ func (p *PoolReader) Epoch() int {
 // Live tells whether somebody has the pool active, so that it moves.
 func (p *PoolReader) Live() bool { return p.current().liveBy != "" }
 
+// ShowsWrites reports whether every write to the pool shows at the next Refresh: nobody has
+// it active, and its halves are files, which keep the time of their last change.
+func (p *PoolReader) ShowsWrites() bool {
+	s := p.current()
+	return s.liveBy == "" && s.looks[0].Rdev == 0 && s.looks[1].Rdev == 0
+}
+
 // LiveBy is the device of this host that has the pool active, "" where none has.
 func (p *PoolReader) LiveBy() string { return p.current().liveBy }
 

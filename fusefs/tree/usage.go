@@ -170,7 +170,7 @@ func (t *Tree) watch(ctx context.Context) {
 		moved := false
 		for _, s := range t.view.Load().parts {
 			for _, p := range s.pools {
-				if unseen {
+				if unseen && !p.reader.ShowsWrites() {
 					p.usage.seeUnseen()
 				}
 				p.observe(ctx, t.opts.Kernel)
