@@ -26,9 +26,13 @@ func mountCommand() *cli.Command {
 		ArgsUsage: "SOURCE… MOUNTPOINT",
 		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
 and after some idle time it is closed. Nothing is ever changed. Unmount with
-thintree umount MOUNTPOINT, which cannot lie in or above what the tree is made of. Owners of an active pool can delete volumes and deactivate the
-pool while it is read; only a file held open in a volume that they have mounted keeps that
-busy, and a volume in very many pieces may take them a second. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
+thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
+
+MOUNTPOINT cannot lie in what the tree is made of, or above it.
+
+Owners of an active pool can delete volumes and deactivate the pool while it is read.
+Only a file held open in a volume that they have mounted keeps that busy. A volume in
+very many pieces may take them a second.
 
 A tree is always ro,nosuid,nodev. Of mount(8)'s options -o also takes noexec,
 nosymfollow, user and users (which mean noexec); of FUSE's default_permissions (the
@@ -111,7 +115,7 @@ func mount(c *cli.Context) error {
 	if options.Source == "" {
 		options.Source = strings.Join(sources, " ")
 	}
-	// A path that leads into the tree would have it wait for itself.
+	// If a path led into the tree, the tree would wait for itself.
 	resolve.Seal()
 	m, err := fusefs.New(t, mountpoint, options)
 	if err != nil {

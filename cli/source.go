@@ -30,8 +30,9 @@ const sourceHelp = `SOURCE is one of
                      folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
    DIR               a folder, recognised by what lies there
-Links in a Docker root or store are followed within it, or within the system that
-has it at /var/lib: so it can be another machine's.
+Links in a Docker root or store lead nowhere out of it. If it lies in a var/lib, as
+in /mnt/var/lib/docker, they lead nowhere out of the system there, /mnt. So it can be
+another machine's.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
 container:NAME or image:NAME, which begin at their root folder.`
 

@@ -17,7 +17,7 @@ import (
 func checker(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "thin_check")
-	syscall.ForkLock.RLock() // a child that has it open to write keeps it from being run
+	syscall.ForkLock.RLock() // while a forked child holds it open to write, execve gives ETXTBSY
 	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)

@@ -191,7 +191,8 @@ type found struct {
 	replaced bool
 }
 
-// find looks where the halves are, and which device has them active. It opens nothing.
+// find finds the paths of the halves, and the device that has the pool active. It opens
+// nothing.
 func (p *PoolReader) find() (f found, err error) {
 	s := p.current()
 	var looks [2]block.Look

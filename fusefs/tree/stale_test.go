@@ -112,12 +112,11 @@ func livePool(t *testing.T) (pool meta.Pool, at int64) {
 	return pool, at
 }
 
-// TestNothingOldIsKeptWheneverSomebodyLooks has an owner activate a volume, write to it in
-// place, and deactivate it, and a reader look at it between any of these steps.
-func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
-	t.Parallel()
-	pool, at := livePool(t)
-	k := &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
+// watchedTree is a tree of a pool with the volume v, and what tells it that device-mapper's
+// devices have changed.
+func watchedTree(t *testing.T, pool meta.Pool) (tree *Tree, k *watchedKernel, changed func(unseen bool)) {
+	t.Helper()
+	k = &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
 	tree, err := New(t.Context(), []meta.Source{&named{name: "named", cat: meta.Catalog{
 		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)},
 	}}}, Options{MaxActive: 4, OpenTimeout: time.Minute, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)})
@@ -125,7 +124,15 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { tree.Close() })
-	changed := <-k.changed
+	return tree, k, <-k.changed
+}
+
+// TestNothingOldIsKeptWheneverSomebodyLooks is of an owner that activates a volume, writes
+// to it in place, and deactivates it, and of a reader that looks between any of these steps.
+func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	pool, at := livePool(t)
+	tree, k, changed := watchedTree(t, pool)
 	data, err := os.OpenFile(pool.Data, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -189,15 +196,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 func TestFileOfAVolumeThatChangedIsStale(t *testing.T) {
 	t.Parallel()
 	pool, _ := livePool(t)
-	k := &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
-	tree, err := New(t.Context(), []meta.Source{&named{name: "named", cat: meta.Catalog{
-		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)},
-	}}}, Options{MaxActive: 4, OpenTimeout: time.Minute, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tree.Close() })
-	changed := <-k.changed
+	tree, k, changed := watchedTree(t, pool)
 	e, err := tree.Walk(t.Context(), RootID, "volumes/v/etc/hostname", true)
 	if err != nil {
 		t.Fatal(err)

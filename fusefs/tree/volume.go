@@ -71,7 +71,7 @@ type fsRoot struct {
 	peeks   peeker
 	listing atomic.Pointer[rootListing] // set once
 
-	toldShort atomic.Bool // the log has it that the volume is too short
+	toldShort atomic.Bool // the log says already that the volume is too short
 }
 
 func (r *fsRoot) String() string {

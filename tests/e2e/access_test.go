@@ -155,7 +155,7 @@ var openFuse = need{"/dev/fuse that all may open", func() bool {
 	return err == nil && st.Mode().Perm()&0o006 == 0o006
 }}
 
-// user runs a command of an ordinary user, of whom fusermount3 wants a name.
+// user runs a command as an ordinary user. It is one with a name: fusermount3 asks for it.
 func user(t *testing.T, args ...string) result {
 	t.Helper()
 	return runCommand(t, asUser(nobody, nogroup, nil, args...))

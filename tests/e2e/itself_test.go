@@ -306,7 +306,7 @@ func TestLoopDeviceOverAnImageInTheTree(t *testing.T) {
 	}
 	t.Cleanup(detach)
 	look(t, mnt)
-	// A daemon that is stopped answers nobody: who asks the loop device would wait for it.
+	// A stopped daemon answers nobody. A process that asks the loop device would wait for it.
 	pid := daemonOf(t, mnt)
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

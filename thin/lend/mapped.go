@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
 	"thintree/thin/dm"
+	"thintree/thin/resolve"
 )
 
 // MaxPieces is how many pieces a device may be in that is lent by its pieces.
@@ -35,9 +35,9 @@ func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(layout.Data, &st); err != nil {
-		return nil, nil, nil, &os.PathError{Op: "stat", Path: layout.Data, Err: err}
+	st, err := resolve.Stat(layout.Data)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	under, err := l.beneath(ctx, st.Rdev)
 	if err != nil {
@@ -94,11 +94,11 @@ func (s segment) at(sector uint64) string {
 // linear device of device-mapper.
 func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) {
 	whole := []segment{{sectors: ^uint64(0), device: number}}
-	name, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(number), unix.Minor(number)))
+	name, err := nameOf(number)
 	if err != nil {
 		return whole, nil // not device-mapper's
 	}
-	_, table, err := l.kernel.DM().Table(ctx, strings.TrimSuffix(string(name), "\n"))
+	_, table, err := l.kernel.DM().Table(ctx, name)
 	if errors.Is(err, dm.ErrNotFound) {
 		return nil, fmt.Errorf("the pool's data: %w", thin.ErrNotActive)
 	}

@@ -38,8 +38,15 @@ func (u User) Same(other User) bool {
 // Still tells whether the device of that number is still the one of that name:
 // numbers are given to new devices at once.
 func (u User) Still() bool {
-	name, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(u.Number), unix.Minor(u.Number)))
-	return err == nil && strings.TrimSuffix(string(name), "\n") == u.Name
+	name, err := nameOf(u.Number)
+	return err == nil && name == u.Name
+}
+
+// nameOf is what device-mapper calls the block device that has a number now. It is an
+// error if the device is not device-mapper's.
+func nameOf(number uint64) (string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(number), unix.Minor(number)))
+	return strings.TrimSuffix(string(text), "\n"), err
 }
 
 // fresh is how long what was seen of a pool is taken for true.

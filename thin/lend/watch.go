@@ -10,8 +10,9 @@ import (
 )
 
 // Watch calls changed when it begins to watch, and whenever a device-mapper device has come
-// or gone that was not lent, until ctx is done: what [Lender.Users] tells may be another thing then. unseen says that
-// one has come, and has gone again before it could be seen which it was.
+// or gone that was not lent, until ctx is done: what [Lender.Users] tells may be another
+// thing then. unseen says that one has come, and has gone again before it could be seen
+// which it was.
 func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

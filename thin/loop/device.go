@@ -91,16 +91,21 @@ func (d *Device) Backing() (Backing, error) {
 		return Backing{}, err
 	}
 	b := Backing{Dev: status.Device, Ino: status.Inode}
-	file := filepath.Join(system.sys, "dev/block", numberText(d.number), "loop/backing_file")
-	text, err := os.ReadFile(file)
+	path, err := backingPath(filepath.Join(system.sys, "dev/block", numberText(d.number)))
 	if err != nil {
 		return b, nil // sysfs is not mounted here
 	}
-	path := strings.TrimSuffix(string(text), "\n")
 	if st, err := resolve.Stat(path); err == nil && uint64(st.Dev) == b.Dev && st.Ino == b.Ino {
 		b.Path = path
 	}
 	return b, nil
+}
+
+// backingPath is the path of the file that a loop device is over, as the kernel shows it
+// in the device's folder in sysfs.
+func backingPath(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "loop/backing_file"))
+	return strings.TrimSuffix(string(text), "\n"), err
 }
 
 // Refresh gives the device the length that its file has now. Devices stacked on

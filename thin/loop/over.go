@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -41,7 +40,7 @@ func (h host) over(path string) ([]Found, error) {
 			continue // nothing is attached to it
 		}
 		// A tree that the file is not in is not asked: it may wait for this process.
-		if text, err := os.ReadFile(filepath.Join(dir, "loop/backing_file")); err == nil && resolve.InOtherTree(strings.TrimSuffix(string(text), "\n"), uint64(st.Dev)) {
+		if backing, err := backingPath(dir); err == nil && resolve.InOtherTree(backing, uint64(st.Dev)) {
 			continue
 		}
 		found, ok, err := h.ask(filepath.Base(dir), uint64(st.Dev), st.Ino)

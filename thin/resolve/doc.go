@@ -15,8 +15,8 @@
 // before anything in it is looked up, whenever it was mounted.
 //
 // Links are followed by hand too. They lead where they do on this host
-// ([Open], [Stat], [Real]), or within a folder, as for a process that has it as its
-// root ([Within]), or are refused ([At]).
+// ([Open], [Stat], [Real]), or nowhere out of a folder, as if the process had called
+// chroot(2) on it ([Within]), or are refused ([At]).
 //
 // The sources are path_resolution(7), openat2(2), statx(2) and
 // proc_pid_mountinfo(5).

@@ -57,8 +57,8 @@ func Stat(path string) (st unix.Stat_t, err error) {
 func Real(path string) (string, error) { return Within("/", path) }
 
 // Within is [Real] for a path that begins with that of a folder. Links in the rest of
-// it are followed within that folder, as for a process that has it as its root: one
-// that is absolute begins there, and ".." leads nowhere out of it. The error is a
+// it are followed as if the process had called chroot(2) on the folder: an absolute
+// one begins there, and ".." leads nowhere out of it. The error is a
 // [LinkError] where a link leads to what is not there.
 func Within(folder, path string) (real string, err error) {
 	w, err := alongWithin(folder, path)
