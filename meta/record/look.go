@@ -27,9 +27,9 @@ type Look struct {
 // NewLook is a look at nothing yet.
 func NewLook() *Look { return &Look{hash: fnv.New64a()} }
 
-// Add adds a file or folder by its path, or that it has none. A change of any kind sets its ctime, which
-// nobody can set back; of a folder also if a record in it is replaced by renaming.
-// What is missing is part of the look too.
+// Add adds a file or folder by its path, or the error that it has none. A change of any
+// kind sets its ctime, which nobody can set back; of a folder also if a record in it is
+// replaced by renaming. What is missing is part of the look too.
 func (l *Look) Add(path string, err error) {
 	var st unix.Stat_t
 	if err == nil {

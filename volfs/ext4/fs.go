@@ -31,9 +31,9 @@ type FS struct {
 
 var _ volfs.FS = (*FS)(nil)
 
-// Open reads the superblock and the group descriptors in v. The errors are a [volfs.DamageError], a
-// [volfs.UnsupportedError] where the filesystem uses what this package does not
-// know, and those of v. The volume may be shorter than the filesystem: what
+// Open reads the superblock and the group descriptors in v. The errors are a
+// [volfs.DamageError], a [volfs.UnsupportedError] if the filesystem uses what this
+// package does not know, and those of v. The volume may be shorter than the filesystem: what
 // lies beyond its end is then EIO.
 func Open(ctx context.Context, v volfs.Volume) (*FS, error) {
 	if err := ctx.Err(); err != nil {
