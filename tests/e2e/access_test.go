@@ -54,11 +54,13 @@ func filledVolume(t *testing.T, name, fill string) (source []string, kernel stri
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs && mount -o loop data fs", mib))
+	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs", mib))
+	mountLoop(t, dir, "loop", "data", "fs")
 	fs := filepath.Join(dir, "fs")
 	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
 	sh(t, fs, fill)
-	sh(t, dir, "umount fs && mount -o loop,ro,noload data fs")
+	sh(t, dir, "umount fs")
+	mountLoop(t, dir, "loop,ro,noload", "data", "fs")
 	return wholePool(t, dir, mib, name), fs
 }
 

@@ -147,7 +147,7 @@ func TestFilesPassedThroughAreAsOnTheKernelsOwnMount(t *testing.T) {
 	p := mountPassed(t, time.Minute)
 	for _, v := range passedVolumes {
 		native := t.TempDir()
-		sh(t, "/", "mount -o loop,ro "+p.images[v.name]+" "+native)
+		mountLoop(t, "/", "loop,ro", p.images[v.name], native)
 		want, err := manifestOf(native)
 		sh(t, "/", "umount "+native)
 		if err != nil {

@@ -162,7 +162,8 @@ func TestCopyTellsWhatItsDestinationCannotHold(t *testing.T) {
 		<range_mapping origin_begin="0" data_begin="0" length="1024" time="0"/></device></superblock>
 		END
 		truncate -s 4M meta && thin_restore -i pool.xml -o meta >/dev/null && echo 1 131072 v >names
-		truncate -s 8M small && mke2fs -q -F -t ext4 -I 128 -b 1024 small 2>&1 && mount -o loop small mnt`)
+		truncate -s 8M small && mke2fs -q -F -t ext4 -I 128 -b 1024 small 2>&1`)
+	mountLoop(t, dir, "loop", "small", "mnt")
 	t.Cleanup(func() {
 		if err := syscall.Unmount(filepath.Join(dir, "mnt"), 0); err != nil {
 			t.Error(err)
