@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"syscall"
+	"thintree/volfs"
 
 	"github.com/urfave/cli/v2"
 )
@@ -39,7 +40,7 @@ func catCommand() *cli.Command {
 				return err
 			}
 			defer f.Close()
-			if _, err := io.CopyBuffer(stdout, io.NewSectionReader(f, 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {
+			if _, err := io.CopyBuffer(stdout, io.NewSectionReader(volfs.ReaderAt(c.Context, f), 0, math.MaxInt64), make([]byte, 1<<20)); err != nil {
 				return fmt.Errorf("%s: %w", arg, err)
 			}
 			return nil

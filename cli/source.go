@@ -160,7 +160,7 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if err := block.CheckRaw(path, f); err != nil {
+	if err := block.CheckRaw(c.Context, path, f); err != nil {
 		return nil, err
 	}
 	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)

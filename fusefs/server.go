@@ -174,7 +174,7 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 		return nil, fuse.EBADF
 	}
 	if !s.tree.MayStall(tree.NodeID(in.NodeId)) {
-		n, err := f.ReadAt(buf, int64(in.Offset))
+		n, err := f.ReadAt(request{cancel}, buf, int64(in.Offset))
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, s.status("read", err)
 		}
@@ -182,7 +182,7 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	}
 	// The request's own buffer is used again when it is answered.
 	own, off := s.buffer(len(buf)), int64(in.Offset)
-	n, err := await(s, &in.InHeader, cancel, func(context.Context) (int, error) { return f.ReadAt(own.bytes, off) })
+	n, err := await(s, &in.InHeader, cancel, func(ctx context.Context) (int, error) { return f.ReadAt(ctx, own.bytes, off) })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, s.status("read", err)
 	}
@@ -203,7 +203,7 @@ func (s *server) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.Lseek
 	default:
 		return fuse.EINVAL
 	}
-	off, err := await(s, &in.InHeader, cancel, func(context.Context) (int64, error) { return next(from) })
+	off, err := await(s, &in.InHeader, cancel, func(ctx context.Context) (int64, error) { return next(ctx, from) })
 	if errors.Is(err, io.EOF) {
 		return fuse.Status(syscall.ENXIO)
 	}

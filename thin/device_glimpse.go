@@ -23,7 +23,9 @@ func (p *PoolReader) Glimpse(ctx context.Context, id uint32, f func(open func(si
 		o := openDevice{state: s, block: s.blockBytes()}
 		err := s.md.Glimpse(ctx, id, func(run func(virtualBlock, maxLength uint64) (pdata.Run, error)) error {
 			return f(func(sizeBytes int64) block.Reader {
-				return glimpsed{&DeviceReader{id: id, size: sizeBytes}, o, run}
+				return glimpsed{&DeviceReader{id: id, size: sizeBytes}, o, func(_ context.Context, first, most uint64) (pdata.Run, error) {
+					return run(first, most)
+				}}
 			})
 		})
 		switch {
@@ -51,22 +53,26 @@ type glimpsed struct {
 
 func (g glimpsed) Size() int64 { return g.device.size }
 
-func (g glimpsed) ReadAt(p []byte, off int64) (int, error) {
+func (g glimpsed) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return g.device.readRuns(p, off, func(p []byte, off int64) (int, error) {
-		run, length, err := g.o.run(g.find, off, int64(len(p)))
+		run, length, err := g.o.run(ctx, g.find, off, int64(len(p)))
 		if err != nil {
 			return 0, err
 		}
-		return g.device.readMapped(g.o, p[:length], off, run)
+		return g.device.readMapped(ctx, g.o, p[:length], off, run)
 	})
 }
 
-func (g glimpsed) NextData(off int64) (int64, error) { return g.next(off, true) }
-func (g glimpsed) NextHole(off int64) (int64, error) { return g.next(off, false) }
+func (g glimpsed) NextData(ctx context.Context, off int64) (int64, error) {
+	return g.next(ctx, off, true)
+}
+func (g glimpsed) NextHole(ctx context.Context, off int64) (int64, error) {
+	return g.next(ctx, off, false)
+}
 
-func (g glimpsed) next(off int64, data bool) (int64, error) {
+func (g glimpsed) next(ctx context.Context, off int64, data bool) (int64, error) {
 	if err := g.device.checkSeek(off); err != nil {
 		return 0, err
 	}
-	return g.device.nextBy(g.o, g.find, off, data)
+	return g.device.nextBy(ctx, g.o, g.find, off, data)
 }

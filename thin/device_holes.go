@@ -1,6 +1,7 @@
 package thin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,22 +14,26 @@ import (
 // NextData is the lowest offset ≥ off in a mapped block, or in data of the
 // external origin: io.EOF where there is none. What is damaged, so that nobody
 // knows, counts as data: reading it fails.
-func (d *DeviceReader) NextData(off int64) (int64, error) { return d.next(off, true) }
+func (d *DeviceReader) NextData(ctx context.Context, off int64) (int64, error) {
+	return d.next(ctx, off, true)
+}
 
 // NextHole is the lowest offset ≥ off that is not mapped, and a hole of the
 // external origin too. The end of the device counts as a hole.
-func (d *DeviceReader) NextHole(off int64) (int64, error) { return d.next(off, false) }
+func (d *DeviceReader) NextHole(ctx context.Context, off int64) (int64, error) {
+	return d.next(ctx, off, false)
+}
 
-func (d *DeviceReader) next(off int64, data bool) (int64, error) {
+func (d *DeviceReader) next(ctx context.Context, off int64, data bool) (int64, error) {
 	if err := d.checkSeek(off); err != nil {
 		return 0, err
 	}
-	o, released, err := d.use()
+	o, released, err := d.use(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer released()
-	return d.nextBy(o, o.find, off, data)
+	return d.nextBy(ctx, o, o.find, off, data)
 }
 
 func (d *DeviceReader) checkSeek(off int64) error {
@@ -42,15 +47,15 @@ func (d *DeviceReader) checkSeek(off int64) error {
 }
 
 // nextBy is next by what finds runs.
-func (d *DeviceReader) nextBy(o openDevice, find findRun, off int64, data bool) (int64, error) {
+func (d *DeviceReader) nextBy(ctx context.Context, o openDevice, find findRun, off int64, data bool) (int64, error) {
 	// The first block alone, which often is the answer: a run can be long to read.
 	want := o.block - off%o.block
 	for off < d.size {
-		mapped, length, err := o.extent(find, off, min(want, d.size-off))
+		mapped, length, err := o.extent(ctx, find, off, min(want, d.size-off))
 		if err != nil {
 			return 0, wrap(d.id, err)
 		}
-		at, err := d.nextIn(off, mapped, data)
+		at, err := d.nextIn(ctx, off, mapped, data)
 		if err != nil {
 			return 0, wrap(d.id, err)
 		}
@@ -68,8 +73,8 @@ func (d *DeviceReader) nextBy(o openDevice, find findRun, off int64, data bool) 
 
 // extent tells whether the block that off lies in is mapped, or damaged, and how
 // many bytes from off on, at most want, are like it.
-func (o openDevice) extent(find findRun, off, want int64) (mapped bool, length int64, err error) {
-	run, length, err := o.run(find, off, want)
+func (o openDevice) extent(ctx context.Context, find findRun, off, want int64) (mapped bool, length int64, err error) {
+	run, length, err := o.run(ctx, find, off, want)
 	var damage *pdata.DamageError
 	if errors.As(err, &damage) && damage.Tree == pdata.TreeMappings {
 		return true, min(want, int64(damage.KeyEnd)*o.block-off), nil
@@ -79,10 +84,10 @@ func (o openDevice) extent(find findRun, off, want int64) (mapped bool, length i
 
 // nextIn is the next data or hole from off on, if all that follows were like what
 // lies at off: math.MaxInt64 where there is none.
-func (d *DeviceReader) nextIn(off int64, mapped, data bool) (int64, error) {
+func (d *DeviceReader) nextIn(ctx context.Context, off int64, mapped, data bool) (int64, error) {
 	switch {
 	case !mapped && d.origin != nil:
-		return d.nextInOrigin(off, data)
+		return d.nextInOrigin(ctx, off, data)
 	case mapped == data:
 		return off, nil
 	}
@@ -91,12 +96,12 @@ func (d *DeviceReader) nextIn(off int64, mapped, data bool) (int64, error) {
 
 // nextInOrigin is the next data or hole of the external origin, beyond the end of
 // which there is only a hole.
-func (d *DeviceReader) nextInOrigin(off int64, data bool) (int64, error) {
+func (d *DeviceReader) nextInOrigin(ctx context.Context, off int64, data bool) (int64, error) {
 	seek := d.origin.NextHole
 	if data {
 		seek = d.origin.NextData
 	}
-	at, err := seek(off)
+	at, err := seek(ctx, off)
 	switch {
 	case err == nil:
 		return at, nil

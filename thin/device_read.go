@@ -12,13 +12,13 @@ import (
 
 // ReadAt reads as io.ReaderAt does. What is not mapped is zeros, or the external
 // origin's. Data blocks that follow each other are read as one.
-func (d *DeviceReader) ReadAt(p []byte, off int64) (int, error) {
-	o, released, err := d.use()
+func (d *DeviceReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	o, released, err := d.use(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer released()
-	return d.readRuns(p, off, func(p []byte, off int64) (int, error) { return d.readRun(o, p, off) })
+	return d.readRuns(p, off, func(p []byte, off int64) (int, error) { return d.readRun(ctx, o, p, off) })
 }
 
 // readRuns reads run by run, each as far as readRun does.
@@ -49,18 +49,18 @@ const rereads = 64
 
 // readRun reads from the one run of blocks that off lies in, which need not fill
 // p.
-func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
+func (d *DeviceReader) readRun(ctx context.Context, o openDevice, p []byte, off int64) (int, error) {
 	for range rereads {
-		run, length, err := o.run(o.find, off, int64(len(p)))
+		run, length, err := o.run(ctx, o.find, off, int64(len(p)))
 		if err != nil {
 			return 0, err
 		}
-		n, err := d.readMapped(o, p[:length], off, run)
+		n, err := d.readMapped(ctx, o, p[:length], off, run)
 		if o.state.liveBy == "" {
 			return n, err
 		}
 		// The mapping may have led to blocks that are somebody else's by now.
-		same, sameErr := o.tree.Current(context.Background(), run)
+		same, sameErr := o.tree.Current(ctx, run)
 		if sameErr != nil {
 			return 0, sameErr
 		}
@@ -72,18 +72,18 @@ func (d *DeviceReader) readRun(o openDevice, p []byte, off int64) (int, error) {
 }
 
 // findRun is [pdata.Mappings.Run], or as good.
-type findRun func(virtualBlock, maxLength uint64) (pdata.Run, error)
+type findRun func(ctx context.Context, virtualBlock, maxLength uint64) (pdata.Run, error)
 
-func (o openDevice) find(virtualBlock, maxLength uint64) (pdata.Run, error) {
-	return o.tree.Run(context.Background(), virtualBlock, maxLength)
+func (o openDevice) find(ctx context.Context, virtualBlock, maxLength uint64) (pdata.Run, error) {
+	return o.tree.Run(ctx, virtualBlock, maxLength)
 }
 
 // run is the run that off lies in, by what finds it, and how many bytes of it follow
 // off, at most want.
-func (o openDevice) run(find findRun, off, want int64) (pdata.Run, int64, error) {
+func (o openDevice) run(ctx context.Context, find findRun, off, want int64) (pdata.Run, int64, error) {
 	first, last := off/o.block, (off+want-1)/o.block
 	blocks := uint64(last - first + 1)
-	run, err := find(uint64(first), blocks)
+	run, err := find(ctx, uint64(first), blocks)
 	if err != nil || run.Length >= blocks {
 		return run, want, err
 	}
@@ -91,16 +91,16 @@ func (o openDevice) run(find findRun, off, want int64) (pdata.Run, int64, error)
 }
 
 // readMapped reads what lies in one run.
-func (d *DeviceReader) readMapped(o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
+func (d *DeviceReader) readMapped(ctx context.Context, o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
 	if !run.Mapped {
-		return d.readUnmapped(p, off)
+		return d.readUnmapped(ctx, p, off)
 	}
 	at := int64(run.Data)*o.block + off%o.block
 	size := o.state.data.Size()
 	if at >= size {
 		return 0, &BeyondDataError{Offset: at, Size: size}
 	}
-	n, err := o.state.data.ReadAt(p[:min(int64(len(p)), size-at)], at)
+	n, err := o.state.data.ReadAt(ctx, p[:min(int64(len(p)), size-at)], at)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -110,11 +110,11 @@ func (d *DeviceReader) readMapped(o openDevice, p []byte, off int64, run pdata.R
 	return n, err
 }
 
-func (d *DeviceReader) readUnmapped(p []byte, off int64) (int, error) {
+func (d *DeviceReader) readUnmapped(ctx context.Context, p []byte, off int64) (int, error) {
 	n := 0
 	if d.origin != nil && off < d.origin.Size() {
 		var err error
-		if n, err = d.origin.ReadAt(p, off); err != nil && !errors.Is(err, io.EOF) {
+		if n, err = d.origin.ReadAt(ctx, p, off); err != nil && !errors.Is(err, io.EOF) {
 			return n, fmt.Errorf("external origin: %w", err)
 		}
 	}

@@ -65,7 +65,7 @@ func (o openDevice) sameAs(old openDevice) bool {
 
 // use is the device in the pool's state of now. Whoever calls it is one of the
 // state's users until its done is called.
-func (d *DeviceReader) use() (o openDevice, done func(), err error) {
+func (d *DeviceReader) use(ctx context.Context) (o openDevice, done func(), err error) {
 	s := d.pool.use()
 	d.mu.Lock()
 	o = d.opened
@@ -73,7 +73,7 @@ func (d *DeviceReader) use() (o openDevice, done func(), err error) {
 	if o.state == s {
 		return o, s.users.Done, nil
 	}
-	now, err := s.device(context.Background(), d.id)
+	now, err := s.device(ctx, d.id)
 	if err == nil && !now.sameAs(o) {
 		err = &NoDeviceError{ID: d.id}
 	}

@@ -189,10 +189,10 @@ func contents(ctx context.Context, path string) (string, error) {
 	}
 	head := make([]byte, min(headBytes, f.Size()))
 	tail := make([]byte, min(tailBytes, f.Size()))
-	if _, err := f.ReadAt(head, 0); err != nil {
+	if _, err := f.ReadAt(ctx, head, 0); err != nil {
 		return "", err
 	}
-	if _, err := f.ReadAt(tail, f.Size()-int64(len(tail))); err != nil {
+	if _, err := f.ReadAt(ctx, tail, f.Size()-int64(len(tail))); err != nil {
 		return "", err
 	}
 	if zero(head) && zero(tail) {

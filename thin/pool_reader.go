@@ -88,10 +88,10 @@ func (p *PoolReader) open(ctx context.Context, paths [2]string, liveBy string) (
 			s.close()
 		}
 	}()
-	if s.metadata, s.looks[0], err = openHalf(paths[0], liveBy != ""); err != nil {
+	if s.metadata, s.looks[0], err = openHalf(ctx, paths[0], liveBy != ""); err != nil {
 		return nil, err
 	}
-	if s.data, s.looks[1], err = openHalf(paths[1], liveBy != ""); err != nil {
+	if s.data, s.looks[1], err = openHalf(ctx, paths[1], liveBy != ""); err != nil {
 		return nil, err
 	}
 	s.md, err = pdata.Open(ctx, s.metadata, s.metadata.Size(), pdata.Options{HeldRoot: p.opts.HeldRoot, Live: liveBy != ""})
@@ -112,7 +112,7 @@ type half interface {
 // openHalf opens a half past the page cache where the pool is live, and a block
 // device always: what the page cache has of it may be from before somebody had
 // the pool active.
-func openHalf(path string, live bool) (half, block.Look, error) {
+func openHalf(ctx context.Context, path string, live bool) (half, block.Look, error) {
 	look, err := block.LookAt(path)
 	if err != nil {
 		return nil, look, err
@@ -121,7 +121,7 @@ func openHalf(path string, live bool) (half, block.Look, error) {
 	if err != nil {
 		return nil, look, err
 	}
-	if err := block.CheckRaw(path, f); err != nil {
+	if err := block.CheckRaw(ctx, path, f); err != nil {
 		f.Close()
 		return nil, look, err
 	}

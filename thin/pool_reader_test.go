@@ -2,6 +2,7 @@ package thin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -30,7 +31,7 @@ func poolOf(dataBlocks int64, devices ...deviceSpec) poolSpec {
 func readAll(t *testing.T, d *DeviceReader) []byte {
 	t.Helper()
 	p := make([]byte, d.Size())
-	if n, err := d.ReadAt(p, 0); n < len(p) || err != nil && err != io.EOF {
+	if n, err := d.ReadAt(t.Context(), p, 0); n < len(p) || err != nil && err != io.EOF {
 		t.Fatalf("%d of %d bytes: %v", n, len(p), err)
 	}
 	return p
@@ -74,16 +75,16 @@ func TestEndOfDevice(t *testing.T) {
 		{math.MaxInt64, 1, 0, io.EOF},
 		{-1, 1, 0, syscall.EINVAL},
 	} {
-		n, err := d.ReadAt(make([]byte, c.length), c.off)
+		n, err := d.ReadAt(t.Context(), make([]byte, c.length), c.off)
 		if n != c.n || !errors.Is(err, c.err) {
 			t.Errorf("%d bytes at %d: %d, %v, want %d, %v", c.length, c.off, n, err, c.n, c.err)
 		}
 	}
-	for _, seek := range []func(int64) (int64, error){d.NextData, d.NextHole} {
-		if at, err := seek(size); err != io.EOF {
+	for _, seek := range []func(context.Context, int64) (int64, error){d.NextData, d.NextHole} {
+		if at, err := seek(t.Context(), size); err != io.EOF {
 			t.Error(at, err)
 		}
-		if at, err := seek(-1); !errors.Is(err, syscall.EINVAL) {
+		if at, err := seek(t.Context(), -1); !errors.Is(err, syscall.EINVAL) {
 			t.Error(at, err)
 		}
 	}
@@ -93,13 +94,13 @@ func TestDeviceOfAnyLengthIsSearched(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, poolOf(4, blocks(1, 0, 2))).open(t, ReaderOptions{})
 	d := openDeviceOf(t, p, 1, math.MaxInt64)
-	if at, err := d.NextHole(0); at != 128*kib || err != nil {
+	if at, err := d.NextHole(t.Context(), 0); at != 128*kib || err != nil {
 		t.Error(at, err)
 	}
-	if at, err := d.NextData(128 * kib); err != io.EOF {
+	if at, err := d.NextData(t.Context(), 128*kib); err != io.EOF {
 		t.Error(at, err)
 	}
-	if n, err := d.ReadAt(make([]byte, 100), math.MaxInt64-50); n != 50 || err != io.EOF {
+	if n, err := d.ReadAt(t.Context(), make([]byte, 100), math.MaxInt64-50); n != 50 || err != io.EOF {
 		t.Error(n, err)
 	}
 	if n, err := p.MappedBytes(t.Context(), 1); n != 128*kib || err != nil {
@@ -113,9 +114,9 @@ type countedHalf struct {
 	reads int
 }
 
-func (c *countedHalf) ReadAt(p []byte, off int64) (int, error) {
+func (c *countedHalf) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c.reads++
-	return c.half.ReadAt(p, off)
+	return c.half.ReadAt(ctx, p, off)
 }
 
 func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
@@ -141,18 +142,18 @@ func TestExternalOriginThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := d.ReadAt(make([]byte, 128*kib), 0); n < 64*kib || !errors.Is(err, syscall.EIO) {
+	if n, err := d.ReadAt(t.Context(), make([]byte, 128*kib), 0); n < 64*kib || !errors.Is(err, syscall.EIO) {
 		t.Error(n, err)
 	}
-	if at, err := d.NextHole(0); !errors.Is(err, syscall.EIO) {
+	if at, err := d.NextHole(t.Context(), 0); !errors.Is(err, syscall.EIO) {
 		t.Error(at, err)
 	}
 }
 
 type brokenOrigin struct{ *sparse }
 
-func (brokenOrigin) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
-func (brokenOrigin) NextHole(int64) (int64, error)     { return 0, syscall.EIO }
+func (brokenOrigin) ReadAt(context.Context, []byte, int64) (int, error) { return 0, syscall.EIO }
+func (brokenOrigin) NextHole(context.Context, int64) (int64, error)     { return 0, syscall.EIO }
 
 func TestDataShorterThanThePool(t *testing.T) {
 	t.Parallel()
@@ -166,15 +167,15 @@ func TestDataShorterThanThePool(t *testing.T) {
 		t.Errorf("%v", w)
 	}
 	d := openDeviceOf(t, p, 1, size)
-	n, err := d.ReadAt(make([]byte, size), 0)
+	n, err := d.ReadAt(t.Context(), make([]byte, size), 0)
 	var beyond *BeyondDataError
 	if !errors.As(err, &beyond) || !errors.Is(err, syscall.EIO) || n != 5*64*kib+1000 || beyond.Offset != int64(n) || beyond.Size != int64(n) {
 		t.Errorf("%d, %v", n, err)
 	}
-	if n, err := d.ReadAt(make([]byte, 1), size-1); n != 0 || !errors.Is(err, syscall.EIO) {
+	if n, err := d.ReadAt(t.Context(), make([]byte, 1), size-1); n != 0 || !errors.Is(err, syscall.EIO) {
 		t.Error(n, err)
 	}
-	if at, err := d.NextHole(0); at != size || err != nil {
+	if at, err := d.NextHole(t.Context(), 0); at != size || err != nil {
 		t.Error("what cannot be read counts as data: ", at, err)
 	}
 }
@@ -206,18 +207,18 @@ func TestDamagedLeafTakesItsRangeOnly(t *testing.T) {
 		off int64
 		ok  bool
 	}{{0, true}, {begin - 1, true}, {begin, false}, {end - 1, false}, {end, true}, {3 * begin, true}} {
-		_, err := d.ReadAt(make([]byte, 1), c.off)
+		_, err := d.ReadAt(t.Context(), make([]byte, 1), c.off)
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, syscall.EIO) {
 			t.Errorf("at %d: %v", c.off, err)
 		}
 	}
-	if n, err := d.ReadAt(make([]byte, size), 0); n != begin || !errors.Is(err, syscall.EIO) {
+	if n, err := d.ReadAt(t.Context(), make([]byte, size), 0); n != begin || !errors.Is(err, syscall.EIO) {
 		t.Errorf("%d bytes, want %d: %v", n, begin, err)
 	}
-	if at, err := d.NextHole(0); at != 3*begin || err != nil {
+	if at, err := d.NextHole(t.Context(), 0); at != 3*begin || err != nil {
 		t.Error("damage counts as data: ", at, err)
 	}
-	if at, err := d.NextData(begin + 5); at != begin+5 || err != nil {
+	if at, err := d.NextData(t.Context(), begin+5); at != begin+5 || err != nil {
 		t.Error("damage counts as data: ", at, err)
 	}
 	readAll(t, openDeviceOf(t, p, 2, 4*64*kib))
@@ -280,7 +281,7 @@ func TestRefreshOfAPoolThatWasChangedOffline(t *testing.T) {
 		t.Error("read as it was mapped before")
 	}
 	for _, d := range []*DeviceReader{again, gone} {
-		if n, err := d.ReadAt(make([]byte, 1), 0); !errors.Is(err, syscall.ENXIO) {
+		if n, err := d.ReadAt(t.Context(), make([]byte, 1), 0); !errors.Is(err, syscall.ENXIO) {
 			t.Errorf("device %d: %d, %v", d.id, n, err)
 		}
 	}
@@ -418,7 +419,7 @@ func TestOpenDeviceOutlivesReplacedStates(t *testing.T) {
 	if !bytes.Equal(readAll(t, d), files.dataAt(t, 8*64*kib, 4*64*kib)) {
 		t.Error("read as it was mapped before")
 	}
-	if n, err := other.ReadAt(make([]byte, 1), 0); !errors.Is(err, syscall.ENXIO) {
+	if n, err := other.ReadAt(t.Context(), make([]byte, 1), 0); !errors.Is(err, syscall.ENXIO) {
 		t.Error("another device has its id: ", n, err)
 	}
 }
@@ -436,7 +437,7 @@ func TestReplacedStateIsClosedAfterItsUsers(t *testing.T) {
 		}
 	}
 	for range 100 {
-		if _, err := old.data.ReadAt(make([]byte, 1), 0); errors.Is(err, os.ErrClosed) {
+		if _, err := old.data.ReadAt(t.Context(), make([]byte, 1), 0); errors.Is(err, os.ErrClosed) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -461,10 +462,10 @@ func TestConcurrentReadersWhileThePoolIsReplaced(t *testing.T) {
 				default:
 				}
 				got := make([]byte, 64*kib)
-				if _, err := d.ReadAt(got, off); err != nil || !bytes.Equal(got, want[off:][:64*kib]) {
+				if _, err := d.ReadAt(t.Context(), got, off); err != nil || !bytes.Equal(got, want[off:][:64*kib]) {
 					t.Errorf("at %d: %v", off, err)
 				}
-				if at, err := d.NextHole(off); at != d.Size() || err != nil {
+				if at, err := d.NextHole(t.Context(), off); at != d.Size() || err != nil {
 					t.Error(at, err)
 				}
 				for _, err := range p.Devices(t.Context()) {

@@ -2,10 +2,10 @@ package thin
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,7 +18,7 @@ type model struct {
 	block, size int64
 	mapped      map[int64]int64
 	origin      *sparse // nil: none
-	data        io.ReaderAt
+	data        block.Reader
 }
 
 // sparse is bytes of which some units are holes. It is a block.Reader.
@@ -42,9 +42,11 @@ func newSparse(length int64, hole func(unit int) bool) *sparse {
 
 func (s *sparse) Size() int64 { return int64(len(s.p)) }
 
-func (s *sparse) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(s.p).ReadAt(p, off) }
+func (s *sparse) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return bytes.NewReader(s.p).ReadAt(p, off)
+}
 
-func (s *sparse) NextData(off int64) (int64, error) {
+func (s *sparse) NextData(_ context.Context, off int64) (int64, error) {
 	for ; off < s.Size(); off += unit - off%unit {
 		if !s.hole[off/unit] {
 			return off, nil
@@ -53,7 +55,7 @@ func (s *sparse) NextData(off int64) (int64, error) {
 	return 0, io.EOF
 }
 
-func (s *sparse) NextHole(off int64) (int64, error) {
+func (s *sparse) NextHole(_ context.Context, off int64) (int64, error) {
 	if off >= s.Size() {
 		return 0, io.EOF
 	}
@@ -73,7 +75,7 @@ func (m *model) read(p []byte, off int64) error {
 		var err error
 		switch {
 		case ok:
-			_, err = m.data.ReadAt(part, data*m.block+off%m.block)
+			_, err = m.data.ReadAt(context.Background(), part, data*m.block+off%m.block)
 		case m.origin != nil && off < m.origin.Size():
 			copy(part, m.origin.p[off:])
 		}
@@ -121,7 +123,7 @@ func TestReadsAsAPlainModelDoes(t *testing.T) {
 			t.Parallel()
 			const dataBlocks = 12
 			files := newPool(t, poolSpec{blockBytes: blockBytes, dataBlocks: dataBlocks})
-			data, err := os.Open(files.data)
+			data, err := block.Open(files.data, block.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,7 +196,7 @@ func compareDevice(r *rapid.T, d block.Reader, m *model) {
 	for range 8 {
 		off := drawOffset(r, m)
 		got := bytes.Repeat([]byte{0xee}, int(rapid.Int64Range(1, min(3*m.block, 400*kib)).Draw(r, "n")))
-		n, err := d.ReadAt(got, off)
+		n, err := d.ReadAt(context.Background(), got, off)
 		wantN := max(min(int64(len(got)), m.size-off), 0)
 		if int64(n) != wantN || n < len(got) && err != io.EOF || n == len(got) && err != nil && err != io.EOF {
 			r.Fatalf("read of %d bytes at %d of %d: %d, %v", len(got), off, m.size, n, err)
@@ -211,7 +213,7 @@ func compareDevice(r *rapid.T, d block.Reader, m *model) {
 			if data {
 				next = d.NextData
 			}
-			at, err := next(off)
+			at, err := next(context.Background(), off)
 			wantAt, wantErr := m.next(off, data)
 			if at != wantAt || !errors.Is(err, wantErr) {
 				r.Fatalf("next, data %v, from %d of %d: %d, %v, want %d, %v", data, off, m.size, at, err, wantAt, wantErr)

@@ -1,14 +1,12 @@
 package volfs
 
-import (
-	"context"
-	"io"
-)
+import "context"
 
 // Volume is the bytes that a filesystem lies in. Its methods may be called
 // concurrently. All offsets and lengths are in bytes.
 type Volume interface {
-	io.ReaderAt
+	// ReadAt reads as io.ReaderAt does. The context ends a read that waits.
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 
 	// Size is the exact length of the volume in bytes.
 	Size() int64
@@ -17,8 +15,8 @@ type Volume interface {
 	// NextHole the lowest one ≥ off that lies in a hole, where the end of the
 	// volume counts as a hole: lseek(2)'s SEEK_DATA and SEEK_HOLE. NextData
 	// returns io.EOF where no data follows, both do for off ≥ Size.
-	NextData(off int64) (int64, error)
-	NextHole(off int64) (int64, error)
+	NextData(ctx context.Context, off int64) (int64, error)
+	NextHole(ctx context.Context, off int64) (int64, error)
 }
 
 // Ino is an inode number, as the filesystem numbers it.
@@ -82,11 +80,12 @@ type AttrReader interface {
 // File is an open regular file. Its methods may be called concurrently, until
 // Close. Offsets are in bytes. Holes and unwritten extents read as zeros.
 type File interface {
-	io.ReaderAt
+	// ReadAt reads as io.ReaderAt does. The context ends a read that waits.
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 
 	// NextData and NextHole are lseek(2)'s SEEK_DATA and SEEK_HOLE, as in Volume.
-	NextData(off int64) (int64, error)
-	NextHole(off int64) (int64, error)
+	NextData(ctx context.Context, off int64) (int64, error)
+	NextHole(ctx context.Context, off int64) (int64, error)
 
 	Close() error
 }

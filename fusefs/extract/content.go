@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,7 @@ func (c *copier) content(to *openNode, e entry) (done int64, err error) {
 	buf := c.buffer.Get().(*[chunk]byte)
 	defer c.buffer.Put(buf)
 	for done < size {
-		data, hole, err := nextExtent(from, done, size)
+		data, hole, err := nextExtent(c.ctx, from, done, size)
 		if err != nil {
 			return done, unreadable(err)
 		}
@@ -41,7 +42,7 @@ func (c *copier) content(to *openNode, e entry) (done int64, err error) {
 				return done, err
 			}
 			p := buf[:min(chunk, hole-done)]
-			if n, err := from.ReadAt(p, done); n < len(p) {
+			if n, err := from.ReadAt(c.ctx, p, done); n < len(p) {
 				return done, unreadable(shortRead(err, done+int64(n)))
 			}
 			if err := pwrite(to.fd, p, done); err != nil {
@@ -56,16 +57,16 @@ func (c *copier) content(to *openNode, e entry) (done int64, err error) {
 
 // nextExtent finds the next data at or after an offset: from data to hole, both
 // size where there is none.
-func nextExtent(f interface {
-	NextData(int64) (int64, error)
-	NextHole(int64) (int64, error)
+func nextExtent(ctx context.Context, f interface {
+	NextData(context.Context, int64) (int64, error)
+	NextHole(context.Context, int64) (int64, error)
 }, off, size int64) (data, hole int64, err error) {
-	data, err = f.NextData(off)
+	data, err = f.NextData(ctx, off)
 	if errors.Is(err, io.EOF) || err == nil && data >= size {
 		return size, size, nil
 	}
 	if err == nil {
-		hole, err = f.NextHole(data)
+		hole, err = f.NextHole(ctx, data)
 	}
 	if err == nil && (data < off || hole <= data) {
 		err = fmt.Errorf("data from byte %d to %d are none after byte %d: %w", data, hole, off, syscall.EIO)

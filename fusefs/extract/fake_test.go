@@ -146,7 +146,7 @@ func (fakeDir) Close() error { return nil }
 
 type fakeFile struct{ node *fakeNode }
 
-func (f fakeFile) ReadAt(p []byte, off int64) (int, error) {
+func (f fakeFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	if f.node.onRead != nil {
 		f.node.onRead()
 	}
@@ -166,7 +166,7 @@ func (f fakeFile) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-func (f fakeFile) NextData(off int64) (int64, error) {
+func (f fakeFile) NextData(_ context.Context, off int64) (int64, error) {
 	for _, x := range f.node.data {
 		if end := x.off + int64(len(x.bytes)); end > off {
 			return max(off, x.off), nil
@@ -175,7 +175,7 @@ func (f fakeFile) NextData(off int64) (int64, error) {
 	return 0, io.EOF
 }
 
-func (f fakeFile) NextHole(off int64) (int64, error) {
+func (f fakeFile) NextHole(_ context.Context, off int64) (int64, error) {
 	for _, x := range f.node.data {
 		if end := x.off + int64(len(x.bytes)); x.off <= off && off < end {
 			return end, nil

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,12 @@ import (
 // inKernel is a file of the kernel's.
 type inKernel struct{ *os.File }
 
-func (inKernel) NextData(off int64) (int64, error) { return off, nil }
-func (inKernel) NextHole(off int64) (int64, error) { return off, nil }
+func (f inKernel) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.File.ReadAt(p, off)
+}
+
+func (inKernel) NextData(_ context.Context, off int64) (int64, error) { return off, nil }
+func (inKernel) NextHole(_ context.Context, off int64) (int64, error) { return off, nil }
 
 func TestOnlyWhatTheKernelReadsAndNobodyWritesIsBacked(t *testing.T) {
 	t.Parallel()

@@ -17,14 +17,14 @@ type device interface {
 // first read: where the kernel reads the volume it never is.
 type laterDevice struct {
 	bytes int64
-	open  func() (device, error)
+	open  func(context.Context) (device, error)
 
 	mu     sync.Mutex
 	device device // nil before; guarded by mu
 }
 
 func (v *volume) laterDevice(bytes int64) *laterDevice {
-	return &laterDevice{bytes: bytes, open: func() (device, error) { return v.openDevice(context.Background(), bytes) }}
+	return &laterDevice{bytes: bytes, open: func(ctx context.Context) (device, error) { return v.openDevice(ctx, bytes) }}
 }
 
 func (v *volume) openDevice(ctx context.Context, sizeBytes int64) (device, error) {
@@ -53,13 +53,13 @@ func (v *volume) read(ctx context.Context, f func(open func(sizeBytes int64) (de
 	})
 }
 
-func (d *laterDevice) now() (device, error) {
+func (d *laterDevice) now(ctx context.Context) (device, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.device != nil {
 		return d.device, nil
 	}
-	opened, err := d.open()
+	opened, err := d.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -69,28 +69,28 @@ func (d *laterDevice) now() (device, error) {
 
 func (d *laterDevice) Size() int64 { return d.bytes }
 
-func (d *laterDevice) ReadAt(p []byte, off int64) (int, error) {
-	now, err := d.now()
+func (d *laterDevice) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	now, err := d.now(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return now.ReadAt(p, off)
+	return now.ReadAt(ctx, p, off)
 }
 
-func (d *laterDevice) NextData(off int64) (int64, error) {
-	now, err := d.now()
+func (d *laterDevice) NextData(ctx context.Context, off int64) (int64, error) {
+	now, err := d.now(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return now.NextData(off)
+	return now.NextData(ctx, off)
 }
 
-func (d *laterDevice) NextHole(off int64) (int64, error) {
-	now, err := d.now()
+func (d *laterDevice) NextHole(ctx context.Context, off int64) (int64, error) {
+	now, err := d.now(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return now.NextHole(off)
+	return now.NextHole(ctx, off)
 }
 
 func (d *laterDevice) Close() error {

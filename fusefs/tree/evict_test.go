@@ -90,14 +90,14 @@ func TestFileOfAnEvictedVolumeIsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{MaxActive: 1, OpenTimeout: time.Minute, Idle: time.Hour})
 		f, closed := b.openIn(t, volumes(1)[0])
-		if _, err := f.ReadAt(make([]byte, 4), 0); err != nil {
+		if _, err := f.ReadAt(t.Context(), make([]byte, 4), 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.evictAll(t, false); err != nil || !closed.Load() {
 			t.Fatalf("closed: %v, %v", closed.Load(), err)
 		}
-		_, readErr := f.ReadAt(make([]byte, 4), 0)
-		_, seekErr := f.NextData(0)
+		_, readErr := f.ReadAt(t.Context(), make([]byte, 4), 0)
+		_, seekErr := f.NextData(t.Context(), 0)
 		if !errors.Is(readErr, syscall.ESTALE) || !errors.Is(seekErr, syscall.ESTALE) {
 			t.Errorf("read: %v, seek: %v", readErr, seekErr)
 		}
@@ -246,7 +246,7 @@ func TestFileIsNotClosedWhileItIsRead(t *testing.T) {
 	f := &File{bytes: s}
 	read := make(chan error)
 	go func() {
-		_, err := f.ReadAt(make([]byte, 4), 0)
+		_, err := f.ReadAt(t.Context(), make([]byte, 4), 0)
 		read <- err
 	}()
 	<-s.begun
@@ -269,8 +269,8 @@ type slow struct {
 	begun, goOn chan struct{}
 }
 
-func (s slow) ReadAt(p []byte, off int64) (int, error) {
+func (s slow) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	close(s.begun)
 	<-s.goOn
-	return s.closer.ReadAt(p, off)
+	return s.closer.ReadAt(ctx, p, off)
 }

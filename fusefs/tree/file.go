@@ -138,14 +138,14 @@ func (f *File) reopen(ctx context.Context, old *mounted) error {
 
 // ReadAt reads as io.ReaderAt does. ESTALE means that the volume is no longer
 // what it was when the file was opened.
-func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
+func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	if f.root != nil {
-		if err := f.tree.stillThere(context.Background(), f.root); err != nil {
+		if err := f.tree.stillThere(ctx, f.root); err != nil {
 			return 0, err
 		}
 	}
-	err = f.with(func(bytes volfs.File) error {
-		n, err = bytes.ReadAt(p, off)
+	err = f.with(ctx, func(bytes volfs.File) error {
+		n, err = bytes.ReadAt(ctx, p, off)
 		return err
 	})
 	if err != nil && !errors.Is(err, io.EOF) && f.where != "" {
@@ -156,14 +156,18 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 
 // NextData and NextHole are lseek(2)'s SEEK_DATA and SEEK_HOLE: io.EOF where
 // there is none.
-func (f *File) NextData(off int64) (int64, error) { return f.seek(off, volfs.File.NextData) }
+func (f *File) NextData(ctx context.Context, off int64) (int64, error) {
+	return f.seek(ctx, off, volfs.File.NextData)
+}
 
 // NextHole is described at NextData.
-func (f *File) NextHole(off int64) (int64, error) { return f.seek(off, volfs.File.NextHole) }
+func (f *File) NextHole(ctx context.Context, off int64) (int64, error) {
+	return f.seek(ctx, off, volfs.File.NextHole)
+}
 
-func (f *File) seek(off int64, next func(volfs.File, int64) (int64, error)) (at int64, err error) {
-	err = f.with(func(bytes volfs.File) error {
-		at, err = next(bytes, off)
+func (f *File) seek(ctx context.Context, off int64, next func(volfs.File, context.Context, int64) (int64, error)) (at int64, err error) {
+	err = f.with(ctx, func(bytes volfs.File) error {
+		at, err = next(bytes, ctx, off)
 		return err
 	})
 	return at, err
@@ -171,13 +175,13 @@ func (f *File) seek(off int64, next func(volfs.File, int64) (int64, error)) (at 
 
 // with calls use with the file's bytes, which are opened anew if their filesystem was given
 // back.
-func (f *File) with(use func(volfs.File) error) error {
+func (f *File) with(ctx context.Context, use func(volfs.File) error) error {
 	for {
 		done, from, err := f.tryWith(use)
 		if done {
 			return err
 		}
-		if err := f.reopen(context.Background(), from); err != nil {
+		if err := f.reopen(ctx, from); err != nil {
 			return err
 		}
 	}

@@ -253,8 +253,13 @@ func (t *Tree) openInfo(ctx context.Context, id NodeID) (*File, error) {
 // textFile is a file whose bytes are in memory.
 type textFile struct{ *strings.Reader }
 
+// ReadAt reads from memory.
+func (f textFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.Reader.ReadAt(p, off)
+}
+
 // NextData is off itself: there are no holes.
-func (f textFile) NextData(off int64) (int64, error) {
+func (f textFile) NextData(_ context.Context, off int64) (int64, error) {
 	if off >= f.Size() {
 		return 0, io.EOF
 	}
@@ -262,7 +267,7 @@ func (f textFile) NextData(off int64) (int64, error) {
 }
 
 // NextHole is the end.
-func (f textFile) NextHole(off int64) (int64, error) {
+func (f textFile) NextHole(_ context.Context, off int64) (int64, error) {
 	if off >= f.Size() {
 		return 0, io.EOF
 	}

@@ -129,14 +129,14 @@ type checkedFile struct {
 	fs checkedFS
 }
 
-func (f checkedFile) ReadAt(p []byte, off int64) (n int, err error) {
-	return checked(context.Background(), f.fs, func() (int, error) { return f.File.ReadAt(p, off) })
+func (f checkedFile) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	return checked(ctx, f.fs, func() (int, error) { return f.File.ReadAt(ctx, p, off) })
 }
 
-func (f checkedFile) NextData(off int64) (int64, error) {
-	return checked(context.Background(), f.fs, func() (int64, error) { return f.File.NextData(off) })
+func (f checkedFile) NextData(ctx context.Context, off int64) (int64, error) {
+	return checked(ctx, f.fs, func() (int64, error) { return f.File.NextData(ctx, off) })
 }
 
-func (f checkedFile) NextHole(off int64) (int64, error) {
-	return checked(context.Background(), f.fs, func() (int64, error) { return f.File.NextHole(off) })
+func (f checkedFile) NextHole(ctx context.Context, off int64) (int64, error) {
+	return checked(ctx, f.fs, func() (int64, error) { return f.File.NextHole(ctx, off) })
 }

@@ -74,8 +74,8 @@ func TestOpenFileGoesOnInTheNextTurn(t *testing.T) {
 	f, next := takingTurns(t, fs)
 	read := func() (string, error) {
 		text := make([]byte, 4)
-		err := f.with(func(b volfs.File) error {
-			_, err := b.ReadAt(text, 0)
+		err := f.with(t.Context(), func(b volfs.File) error {
+			_, err := b.ReadAt(t.Context(), text, 0)
 			return err
 		})
 		return string(text), err
@@ -114,7 +114,7 @@ func TestTurnEndsAfterTheCallsUnderWay(t *testing.T) {
 	f, _ := takingTurns(t, fs)
 	m := f.from
 	reading, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan error)
-	go f.with(func(volfs.File) error {
+	go f.with(t.Context(), func(volfs.File) error {
 		close(reading)
 		<-goOn
 		return nil

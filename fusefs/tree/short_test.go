@@ -108,7 +108,7 @@ func readPart(t *testing.T, tree *Tree, path string, want []byte) (read int) {
 	const piece = 64 << 10
 	for off := 0; off < len(want); off += piece {
 		p := make([]byte, min(piece, len(want)-off))
-		n, err := f.ReadAt(p, int64(off))
+		n, err := f.ReadAt(t.Context(), p, int64(off))
 		if !bytes.Equal(p[:n], want[off:][:n]) || n < len(p) && (err == nil || errors.Is(err, io.EOF)) {
 			t.Fatalf("%s: at byte %d: %d bytes, %v, and not all of them as they are", path, off, n, err)
 		}

@@ -287,7 +287,7 @@ func contentOf(t *testing.T, tree *Tree, e Entry) string {
 	}
 	defer f.Close()
 	text := make([]byte, e.Attr.Size)
-	if _, err := f.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := f.ReadAt(t.Context(), text, 0); err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	return string(text)

@@ -72,7 +72,7 @@ func (k *keeper) read(t *testing.T, path string) string {
 		}
 		defer f.Close()
 		text := make([]byte, 100)
-		n, _ := f.ReadAt(text, 0)
+		n, _ := f.ReadAt(t.Context(), text, 0)
 		if f.Kept {
 			k.texts[at.ID] = string(text[:n])
 		}
@@ -206,14 +206,14 @@ func TestFileOfAVolumeThatChangedIsStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.ReadAt(make([]byte, 5), 0); err != nil {
+	if _, err := f.ReadAt(t.Context(), make([]byte, 5), 0); err != nil {
 		t.Error(err)
 	}
 	k.mu.Lock()
 	k.users = map[uint32]lend.User{linksID: {Name: "owner", Writable: true}}
 	k.mu.Unlock()
 	changed(false)
-	if n, err := f.ReadAt(make([]byte, 5), 0); !errors.Is(err, syscall.ESTALE) {
+	if n, err := f.ReadAt(t.Context(), make([]byte, 5), 0); !errors.Is(err, syscall.ESTALE) {
 		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -21,7 +21,7 @@ const layer = "7142713d95333654aca9df726cee3e776bee6a31b2ee6d361fd013ed062b5d20"
 func same(t *testing.T, copied, original string) {
 	t.Helper()
 	seen := func(dir string) manifest.Manifest {
-		m, err := manifest.OfDir(dir, manifest.Options{})
+		m, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

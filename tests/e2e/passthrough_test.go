@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -168,7 +169,7 @@ func TestFilesPassedThroughAreAsOnTheKernelsOwnMount(t *testing.T) {
 
 // manifestOf takes all of a folder, also where data are in its files, but inode numbers, which a tree has of its own.
 func manifestOf(dir string) (manifest.Manifest, error) {
-	m, err := manifest.OfDir(dir, manifest.Options{More: true})
+	m, err := manifest.OfDir(context.Background(), dir, manifest.Options{More: true})
 	for _, e := range m {
 		if e.More != nil {
 			e.More.Ino, e.More.Entries = 0, nil

@@ -55,7 +55,7 @@ func compareManifest(t *testing.T, dir, truth string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := manifest.OfDir(dir, manifest.Options{})
+	got, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

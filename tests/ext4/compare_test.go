@@ -34,7 +34,7 @@ func kernelTruth(t *testing.T, image string) truth {
 	t.Helper()
 	k := mount(t, image, "ro", "noload")
 	defer k.unmount()
-	tree, err := manifest.OfDir(k.path(), look)
+	tree, err := manifest.OfDir(t.Context(), k.path(), look)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,13 +179,17 @@ func openVolume(t *testing.T, image string) *fileVolume {
 
 func (v *fileVolume) Size() int64 { return v.size }
 
-func (v *fileVolume) ReadAt(p []byte, off int64) (int, error) {
+func (v *fileVolume) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	v.reads.add(len(p))
 	return v.File.ReadAt(p, off)
 }
 
-func (v *fileVolume) NextData(off int64) (int64, error) { return v.seek(off, unix.SEEK_DATA) }
-func (v *fileVolume) NextHole(off int64) (int64, error) { return v.seek(off, unix.SEEK_HOLE) }
+func (v *fileVolume) NextData(_ context.Context, off int64) (int64, error) {
+	return v.seek(off, unix.SEEK_DATA)
+}
+func (v *fileVolume) NextHole(_ context.Context, off int64) (int64, error) {
+	return v.seek(off, unix.SEEK_HOLE)
+}
 
 func (v *fileVolume) seek(off int64, whence int) (int64, error) {
 	n, err := unix.Seek(int(v.Fd()), off, whence)

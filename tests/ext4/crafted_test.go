@@ -45,7 +45,7 @@ func TestCraftedLargeBlocks(t *testing.T) {
 			craft(t, "blocks of "+size+" bytes")
 			source := sourceFolder(t)
 			image := newImage(t, 1*gib, "-t", "ext4", "-b", size, "-d", source)
-			want, err := manifest.OfDir(source, manifest.Options{SparseAbove: look.SparseAbove})
+			want, err := manifest.OfDir(t.Context(), source, manifest.Options{SparseAbove: look.SparseAbove})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestCraftedVerityFile(t *testing.T) {
 	}
 	defer f.Close()
 	got := make([]byte, 8)
-	if n, _ := f.ReadAt(got, 0); string(got[:n]) != "content" {
+	if n, _ := f.ReadAt(t.Context(), got, 0); string(got[:n]) != "content" {
 		t.Errorf("read %q", got[:n])
 	}
 }
@@ -211,7 +211,7 @@ func TestUnknownFeaturesAreTakenAsTheKernelTakesThem(t *testing.T) {
 				t.Fatalf("the kernel's mount: %v", err)
 			}
 			if c.readable {
-				tree, err := manifest.OfDir(k.path(), look)
+				tree, err := manifest.OfDir(t.Context(), k.path(), look)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -55,7 +55,7 @@ func scratch(t *testing.T, image string, seed uint64) {
 	v := openVolume(t, image)
 	random := rand.New(rand.NewPCG(seed, 1))
 	for range 50 << (seed % 6) {
-		off, err := v.NextData(2048 + random.Int64N(v.size-2048))
+		off, err := v.NextData(t.Context(), 2048+random.Int64N(v.size-2048))
 		if err != nil {
 			continue
 		}

@@ -134,7 +134,7 @@ func TestAReadInAFileOfManyExtentsReadsLittle(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := make([]byte, kib)
-				if _, err := f.ReadAt(got, block*kib); err != nil || !bytes.Equal(got, content[block*kib:(block+1)*kib]) {
+				if _, err := f.ReadAt(t.Context(), got, block*kib); err != nil || !bytes.Equal(got, content[block*kib:(block+1)*kib]) {
 					t.Errorf("block %d: wrong bytes, error %v", block, err)
 				}
 				f.Close()

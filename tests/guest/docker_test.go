@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -102,7 +103,7 @@ func compareAll(mnt string, truth map[string]string) error {
 		if err != nil {
 			return err
 		}
-		got, err := manifest.OfDir(filepath.Join(mnt, "volumes", name), manifest.Options{})
+		got, err := manifest.OfDir(context.Background(), filepath.Join(mnt, "volumes", name), manifest.Options{})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -26,7 +26,7 @@ mkfs.xfs -q -K -l size=64m /dev/mapper/filled
 mount /dev/mapper/filled %[2]s; cd %[2]s
 for d in $(seq 40); do mkdir $d; echo $d > $d/file; ln $d/file $d/hard; ln -s file $d/link; done
 cd /; umount %[2]s; mount -o ro,norecovery,nouuid /dev/mapper/filled %[2]s`, sectors, dir))
-		want := must(manifest.OfDir(dir, manifest.Options{}))
+		want := must(manifest.OfDir(t.Context(), dir, manifest.Options{}))
 		high := false
 		for _, ino := range strings.Fields(sh(t, "find "+dir+" -printf '%i\n'")) {
 			high = high || must(strconv.ParseUint(ino, 10, 64)) >= 1<<32

@@ -226,13 +226,13 @@ head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove take
 	file, err := fs.Open(t.Context(), ino)
 	noError(t, err)
 	buf := make([]byte, 4096)
-	_, err = file.ReadAt(buf, 0)
+	_, err = file.ReadAt(t.Context(), buf, 0)
 	noError(t, err)
 	noError(t, l.Revoke(t.Context(), device.Name()))
 	if names := lent(); len(names) > 0 {
 		t.Errorf("lent after all was taken back: %v", names)
 	}
-	if _, err := file.ReadAt(buf, 7*mib); !errors.Is(err, syscall.EIO) {
+	if _, err := file.ReadAt(t.Context(), buf, 7*mib); !errors.Is(err, syscall.EIO) {
 		t.Errorf("what was not read before: %v", err)
 	}
 	p.delete(t, id) // it is free

@@ -85,7 +85,7 @@ setfattr -n user.a -v value dir/file; chmod 4750 dir/file; chown 1000:1001 dir
 printf data | dd of=sparse bs=1 seek=3000000 conv=notrunc status=none
 head -c 300000 /dev/urandom > random
 cd /; umount %[4]s; mount -o %[5]s /dev/mapper/filled %[4]s`, engineSectors, id, v.mkfs, dir, v.options))
-		m, err := manifest.OfDir(dir, manifest.Options{})
+		m, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func engineNames(t *testing.T) string {
 
 func equal(t *testing.T, want manifest.Manifest, dir string) {
 	t.Helper()
-	got, err := manifest.OfDir(dir, manifest.Options{})
+	got, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
 	if err != nil {
 		t.Error(err)
 		return

@@ -99,7 +99,7 @@ func (k kernelKind) sameAsTheKernels(t *testing.T, image string) {
 
 	mnt := t.TempDir()
 	sh(t, fmt.Sprintf("mount -i -t %s -o %s %s %s", k.name(), k.options, device, mnt))
-	want, err := manifest.OfDir(mnt, more)
+	want, err := manifest.OfDir(t.Context(), mnt, more)
 	sh(t, "umount "+mnt)
 	noError(t, err)
 	if k.fs == "exfat" { // the root folder has the times of the mount

@@ -85,7 +85,7 @@ func mountedState(t *testing.T) string {
 
 func sameAsMounted(t *testing.T, fs *kernelfs.FS, mnt string) {
 	t.Helper()
-	want, err := manifest.OfDir(mnt, manifest.Options{})
+	want, err := manifest.OfDir(t.Context(), mnt, manifest.Options{})
 	noError(t, err)
 	got, err := manifest.OfFS(t.Context(), fs, manifest.Options{})
 	noError(t, err)
@@ -142,6 +142,6 @@ func readRandom(t *testing.T, fs *kernelfs.FS) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(io.Discard, io.NewSectionReader(f, 0, 100000))
+	_, err = io.Copy(io.Discard, io.NewSectionReader(volfs.ReaderAt(t.Context(), f), 0, 100000))
 	return err
 }

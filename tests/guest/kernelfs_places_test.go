@@ -36,7 +36,7 @@ func folderOutlives(t *testing.T, p *pool, id int) {
 dmsetup create filled --table '0 %d thin /dev/mapper/pool %d'; cd %s
 mkdir -p a/deep/folder b; echo known > a/deep/known; echo new > a/deep/folder/new; echo elsewhere > b/other
 genisoimage -quiet -R -o /dev/mapper/filled .; sync /dev/mapper/filled; mount -o ro,utf8 /dev/mapper/filled %s`, sectors, id, dir, mnt))
-	want, err := manifest.OfDir(mnt, manifest.Options{})
+	want, err := manifest.OfDir(t.Context(), mnt, manifest.Options{})
 	noError(t, err)
 	sh(t, "umount "+mnt+"; dmsetup remove filled")
 

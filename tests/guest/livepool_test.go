@@ -185,7 +185,7 @@ func (r *liveReader) read(id uint32) ([]byte, error) {
 	}
 	defer d.Close()
 	all := make([]byte, volumeBytes)
-	if _, err := d.ReadAt(all, 0); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := d.ReadAt(context.Background(), all, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return all, nil

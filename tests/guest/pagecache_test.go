@@ -32,7 +32,7 @@ func TestBlockDevicesAreNotReadFromTheirPageCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			all := make([]byte, volumeBytes)
-			if _, err := d.ReadAt(all, 0); err != nil {
+			if _, err := d.ReadAt(t.Context(), all, 0); err != nil {
 				t.Fatal(err)
 			}
 			return all

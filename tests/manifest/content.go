@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,9 +14,9 @@ import (
 
 // source is a file's bytes and holes, as volfs.File has them.
 type source interface {
-	io.ReaderAt
-	NextData(off int64) (int64, error)
-	NextHole(off int64) (int64, error)
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	NextData(ctx context.Context, off int64) (int64, error)
+	NextHole(ctx context.Context, off int64) (int64, error)
 }
 
 // readSize is how much is asked for at once: odd, so that most reads begin and
@@ -26,17 +27,17 @@ const readSize = 256<<10 - 37
 type extent struct{ from, to int64 }
 
 // dataMap finds the extents of data in a file of size bytes.
-func dataMap(f source, size int64) ([]extent, error) {
+func dataMap(ctx context.Context, f source, size int64) ([]extent, error) {
 	var extents []extent
 	for off := int64(0); off < size; {
-		from, err := f.NextData(off)
+		from, err := f.NextData(ctx, off)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		to, err := f.NextHole(from)
+		to, err := f.NextHole(ctx, from)
 		if err != nil {
 			return nil, err
 		}
@@ -61,28 +62,28 @@ func formatExtents(extents []extent) string {
 }
 
 // content is the content column of a regular file of size bytes.
-func content(f source, size int64, o Options) (string, error) {
+func content(ctx context.Context, f source, size int64, o Options) (string, error) {
 	h := sha256.New()
 	if o.SparseAbove == 0 || size <= o.SparseAbove {
-		if err := hashRange(h, f, extent{0, size}); err != nil {
+		if err := hashRange(ctx, h, f, extent{0, size}); err != nil {
 			return "", err
 		}
-		if err := expectEnd(f, size); err != nil {
+		if err := expectEnd(ctx, f, size); err != nil {
 			return "", err
 		}
 		return digest(h), nil
 	}
-	extents, err := dataMap(f, size)
+	extents, err := dataMap(ctx, f, size)
 	if err != nil {
 		return "", err
 	}
 	for _, x := range widen(extents, size) {
 		binary.Write(h, binary.LittleEndian, []int64{x.from, x.to}) // a hash never fails
-		if err := hashRange(h, f, x); err != nil {
+		if err := hashRange(ctx, h, f, x); err != nil {
 			return "", err
 		}
 	}
-	return "sparse:" + digest(h), expectEnd(f, size)
+	return "sparse:" + digest(h), expectEnd(ctx, f, size)
 }
 
 func digest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:16]) }
@@ -104,11 +105,11 @@ func widen(extents []extent, size int64) []extent {
 }
 
 // hashRange reads x and holds f to the contract of io.ReaderAt.
-func hashRange(h hash.Hash, f io.ReaderAt, x extent) error {
+func hashRange(ctx context.Context, h hash.Hash, f source, x extent) error {
 	buf := make([]byte, min(readSize, x.to-x.from))
 	for off := x.from; off < x.to; {
 		p := buf[:min(int64(len(buf)), x.to-off)]
-		n, err := f.ReadAt(p, off)
+		n, err := f.ReadAt(ctx, p, off)
 		if n < len(p) && err == nil {
 			return fmt.Errorf("ReadAt(%d bytes, %d) = %d without an error", len(p), off, n)
 		}
@@ -122,8 +123,8 @@ func hashRange(h hash.Hash, f io.ReaderAt, x extent) error {
 }
 
 // expectEnd is nil if f ends at size.
-func expectEnd(f io.ReaderAt, size int64) error {
-	if n, err := f.ReadAt(make([]byte, 1), size); n != 0 || err != io.EOF {
+func expectEnd(ctx context.Context, f source, size int64) error {
+	if n, err := f.ReadAt(ctx, make([]byte, 1), size); n != 0 || err != io.EOF {
 		return fmt.Errorf("ReadAt at the end, byte %d: %d bytes, error %v", size, n, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -28,14 +29,14 @@ const comparedFlags = unix.STATX_ATTR_COMPRESSED | unix.STATX_ATTR_IMMUTABLE | u
 //
 // SEEK_DATA counts what a read brought into the page cache as data even in an
 // unwritten extent, so with More the mount should be fresh.
-func OfDir(root string, o Options) (Manifest, error) {
+func OfDir(ctx context.Context, root string, o Options) (Manifest, error) {
 	fd, err := unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %s: %w", root, err)
 	}
 	defer unix.Close(fd)
 	w := dirWalk{o: o, contents: map[uint64]string{}, buf: make([]byte, 64<<10)}
-	w.visit(fd, ".", ".")
+	w.visit(ctx, fd, ".", ".")
 	return w.m, nil
 }
 
@@ -48,7 +49,7 @@ type dirWalk struct {
 }
 
 // visit adds the file called name in the folder fd, and what is beneath it.
-func (w *dirWalk) visit(fd int, name, path string) {
+func (w *dirWalk) visit(ctx context.Context, fd int, name, path string) {
 	var st unix.Statx_t
 	if err := unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_ALL, &st); err != nil {
 		w.m = append(w.m, Entry{Path: path, Err: failure(err)})
@@ -67,17 +68,17 @@ func (w *dirWalk) visit(fd int, name, path string) {
 	}
 	switch e.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		w.file(fd, name, st.Ino, &e)
+		w.file(ctx, fd, name, st.Ino, &e)
 	case unix.S_IFLNK:
 		e.Content = dirLink(fd, name)
 	case unix.S_IFDIR:
-		w.folder(fd, name, e)
+		w.folder(ctx, fd, name, e)
 		return
 	}
 	w.m = append(w.m, e)
 }
 
-func (w *dirWalk) file(fd int, name string, ino uint64, e *Entry) {
+func (w *dirWalk) file(ctx context.Context, fd int, name string, ino uint64, e *Entry) {
 	f, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		e.Content = failure(err)
@@ -89,7 +90,7 @@ func (w *dirWalk) file(fd int, name string, ino uint64, e *Entry) {
 	file := seeker{os.NewFile(uintptr(f), name)}
 	defer file.Close()
 	if w.o.More {
-		extents, err := dataMap(file, e.Size) // before the first read: see OfDir
+		extents, err := dataMap(ctx, file, e.Size) // before the first read: see OfDir
 		if e.More.Data = formatExtents(extents); err != nil {
 			e.More.Data = failure(err)
 		}
@@ -98,7 +99,7 @@ func (w *dirWalk) file(fd int, name string, ino uint64, e *Entry) {
 	if e.Content, known = w.contents[ino]; known {
 		return
 	}
-	if e.Content, err = content(file, e.Size, w.o); err != nil {
+	if e.Content, err = content(ctx, file, e.Size, w.o); err != nil {
 		e.Content = failure(err)
 	}
 	if e.Nlink > 1 {
@@ -106,7 +107,7 @@ func (w *dirWalk) file(fd int, name string, ino uint64, e *Entry) {
 	}
 }
 
-func (w *dirWalk) folder(fd int, name string, e Entry) {
+func (w *dirWalk) folder(ctx context.Context, fd int, name string, e Entry) {
 	var entries []dirent
 	dir, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -126,7 +127,7 @@ func (w *dirWalk) folder(fd int, name string, e Entry) {
 	}
 	for _, d := range entries {
 		if d.name != "." && d.name != ".." {
-			w.visit(dir, d.name, join(e.Path, d.name))
+			w.visit(ctx, dir, d.name, join(e.Path, d.name))
 		}
 	}
 }
@@ -142,8 +143,17 @@ func join(folder, name string) string {
 // seeker is an open file of the kernel's.
 type seeker struct{ *os.File }
 
-func (f seeker) NextData(off int64) (int64, error) { return f.seek(off, unix.SEEK_DATA) }
-func (f seeker) NextHole(off int64) (int64, error) { return f.seek(off, unix.SEEK_HOLE) }
+// ReadAt hides that of the file, which has no context.
+func (f seeker) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.File.ReadAt(p, off)
+}
+
+func (f seeker) NextData(_ context.Context, off int64) (int64, error) {
+	return f.seek(off, unix.SEEK_DATA)
+}
+func (f seeker) NextHole(_ context.Context, off int64) (int64, error) {
+	return f.seek(off, unix.SEEK_HOLE)
+}
 
 func (f seeker) seek(off int64, whence int) (int64, error) {
 	n, err := unix.Seek(int(f.Fd()), off, whence)

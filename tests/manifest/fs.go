@@ -19,7 +19,7 @@ const maxDepth = 10_000
 // manifest; the error is the context's.
 func OfFS(ctx context.Context, fs volfs.FS, o Options) (Manifest, error) {
 	w := fsWalk{ctx: ctx, fs: fs, o: o, contents: map[volfs.Ino]string{}}
-	w.visit(fs.Root(), ".", 0)
+	w.visit(ctx, fs.Root(), ".", 0)
 	return w.m, ctx.Err()
 }
 
@@ -31,7 +31,7 @@ type fsWalk struct {
 	contents map[volfs.Ino]string // of inodes with several names
 }
 
-func (w *fsWalk) visit(ino volfs.Ino, path string, depth int) {
+func (w *fsWalk) visit(ctx context.Context, ino volfs.Ino, path string, depth int) {
 	if w.ctx.Err() != nil {
 		return
 	}
@@ -58,20 +58,20 @@ func (w *fsWalk) visit(ino volfs.Ino, path string, depth int) {
 	}
 	switch a.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
-		w.file(ino, &e)
+		w.file(ctx, ino, &e)
 	case syscall.S_IFLNK:
 		target, err := w.fs.Readlink(w.ctx, ino)
 		if e.Content = strconv.Quote(target); err != nil {
 			e.Content = failure(err)
 		}
 	case syscall.S_IFDIR:
-		w.folder(ino, e, depth)
+		w.folder(ctx, ino, e, depth)
 		return
 	}
 	w.m = append(w.m, e)
 }
 
-func (w *fsWalk) file(ino volfs.Ino, e *Entry) {
+func (w *fsWalk) file(ctx context.Context, ino volfs.Ino, e *Entry) {
 	f, err := w.fs.Open(w.ctx, ino)
 	if err != nil {
 		e.Content = failure(err)
@@ -82,7 +82,7 @@ func (w *fsWalk) file(ino volfs.Ino, e *Entry) {
 	}
 	defer f.Close()
 	if w.o.More {
-		extents, err := dataMap(f, e.Size)
+		extents, err := dataMap(ctx, f, e.Size)
 		if e.More.Data = formatExtents(extents); err != nil {
 			e.More.Data = failure(err)
 		}
@@ -91,7 +91,7 @@ func (w *fsWalk) file(ino volfs.Ino, e *Entry) {
 	if e.Content, known = w.contents[ino]; known {
 		return
 	}
-	if e.Content, err = content(f, e.Size, w.o); err != nil {
+	if e.Content, err = content(ctx, f, e.Size, w.o); err != nil {
 		e.Content = failure(err)
 	}
 	if e.Nlink > 1 {
@@ -99,7 +99,7 @@ func (w *fsWalk) file(ino volfs.Ino, e *Entry) {
 	}
 }
 
-func (w *fsWalk) folder(ino volfs.Ino, e Entry, depth int) {
+func (w *fsWalk) folder(ctx context.Context, ino volfs.Ino, e Entry, depth int) {
 	entries, err := readDir(w.ctx, w.fs, ino, 0, -1)
 	slices.SortFunc(entries, func(a, b volfs.DirEntry) int { return cmp.Compare(a.Name, b.Name) })
 	if w.o.More {
@@ -125,7 +125,7 @@ func (w *fsWalk) folder(ino volfs.Ino, e Entry, depth int) {
 			w.m = append(w.m, Entry{Path: path, Err: failure(err)})
 			continue
 		}
-		w.visit(child, path, depth+1)
+		w.visit(ctx, child, path, depth+1)
 	}
 }
 

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ func TestBothWaysTellTheSame(t *testing.T) {
 	t.Parallel()
 	root := newTree(t)
 	for _, o := range []Options{{}, {More: true}, {More: true, SparseAbove: 1 << 20}} {
-		want, err := OfDir(root, o)
+		want, err := OfDir(t.Context(), root, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,11 +207,11 @@ func TestAReadThatBreaksItsContractIsTold(t *testing.T) {
 		"short without an error": brokenFile{n: 3},
 		"data beyond the end":    brokenFile{n: 100},
 	} {
-		if c, err := content(f, 10, Options{}); err == nil {
+		if c, err := content(t.Context(), f, 10, Options{}); err == nil {
 			t.Errorf("%s: %s", name, c)
 		}
 	}
-	if x, err := dataMap(brokenFile{}, 10); err == nil {
+	if x, err := dataMap(t.Context(), brokenFile{}, 10); err == nil {
 		t.Errorf("a map without an end: %v", x)
 	}
 }
@@ -218,6 +219,8 @@ func TestAReadThatBreaksItsContractIsTold(t *testing.T) {
 // brokenFile reads at most n bytes, wherever, and finds no hole.
 type brokenFile struct{ n int }
 
-func (f brokenFile) ReadAt(p []byte, _ int64) (int, error) { return min(f.n, len(p)), nil }
-func (f brokenFile) NextData(off int64) (int64, error)     { return off, nil }
-func (f brokenFile) NextHole(off int64) (int64, error)     { return off, nil }
+func (f brokenFile) ReadAt(_ context.Context, p []byte, _ int64) (int, error) {
+	return min(f.n, len(p)), nil
+}
+func (f brokenFile) NextData(_ context.Context, off int64) (int64, error) { return off, nil }
+func (f brokenFile) NextHole(_ context.Context, off int64) (int64, error) { return off, nil }

@@ -1,11 +1,15 @@
 package block
 
-import "io"
+import (
+	"context"
+)
 
 // Reader is a run of bytes of a known length that may have holes. Its methods
 // may be called concurrently. Offsets and lengths are in bytes.
 type Reader interface {
-	io.ReaderAt
+	// ReadAt reads as io.ReaderAt does. The context ends a read that waits; a read
+	// that it ended returns its error.
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 
 	// Size is the length in bytes.
 	Size() int64
@@ -14,6 +18,6 @@ type Reader interface {
 	// one ≥ off that lies in a hole, where the end counts as a hole: lseek(2)'s
 	// SEEK_DATA and SEEK_HOLE. NextData returns io.EOF where no data follows,
 	// both do for off ≥ Size.
-	NextData(off int64) (int64, error)
-	NextHole(off int64) (int64, error)
+	NextData(ctx context.Context, off int64) (int64, error)
+	NextHole(ctx context.Context, off int64) (int64, error)
 }

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -125,7 +126,7 @@ func checkKind(path string, mode uint32) error {
 
 // ReadAt reads as [io.ReaderAt] says. A file that has become shorter than Size
 // is [io.ErrUnexpectedEOF] from its real end on.
-func (f *File) ReadAt(p []byte, off int64) (int, error) {
+func (f *File) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("%s: read at offset %d: %w", f.Name(), off, unix.EINVAL)
 	}

@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -72,7 +73,7 @@ func TestOpenLeavesTheAccessTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := mustOpen(t, path, Options{})
-	if _, err := f.ReadAt(make([]byte, 100), 0); err != nil {
+	if _, err := f.ReadAt(t.Context(), make([]byte, 100), 0); err != nil {
 		t.Fatal(err)
 	}
 	var st unix.Stat_t
@@ -110,7 +111,7 @@ func TestReadAtTheEnd(t *testing.T) {
 			{-1, 1, 0, unix.EINVAL},
 		} {
 			p := make([]byte, c.n)
-			n, err := f.ReadAt(p, c.off)
+			n, err := f.ReadAt(t.Context(), p, c.off)
 			if n != c.want || !errors.Is(err, c.err) {
 				t.Errorf("direct %v: ReadAt(%d bytes, %d) = %d, %v; want %d, %v", direct, c.n, c.off, n, err, c.want, c.err)
 			}
@@ -135,7 +136,7 @@ func TestDirectReadsWhatBufferedReadsRead(t *testing.T) {
 			skew := rapid.IntRange(0, 8).Draw(t, "skew")
 			p := (*alignedBuffer(n+8, 4096))[skew : skew+n]
 			n = min(n, size-off)
-			got, err := f.ReadAt(p[:n], int64(off))
+			got, err := f.ReadAt(context.Background(), p[:n], int64(off))
 			if got != n || err != nil {
 				t.Fatalf("ReadAt(%d bytes, %d) = %d, %v", n, off, got, err)
 			}
@@ -161,13 +162,13 @@ func TestConcurrentDirectReadsAndSeeks(t *testing.T) {
 			for range 50 {
 				off := r.IntN(size - 10000)
 				p := make([]byte, 1+r.IntN(10000))
-				if _, err := f.ReadAt(p, int64(off)); err != nil || !bytes.Equal(p, contents[off:off+len(p)]) {
+				if _, err := f.ReadAt(t.Context(), p, int64(off)); err != nil || !bytes.Equal(p, contents[off:off+len(p)]) {
 					t.Errorf("ReadAt(%d bytes, %d): %v", len(p), off, err)
 				}
-				if at, err := f.NextData(int64(off)); err != nil || at != int64(off) {
+				if at, err := f.NextData(t.Context(), int64(off)); err != nil || at != int64(off) {
 					t.Errorf("NextData(%d) = %d, %v", off, at, err)
 				}
-				if at, err := f.NextHole(int64(off)); err != nil || at < size || at > size+1<<16 {
+				if at, err := f.NextHole(t.Context(), int64(off)); err != nil || at < size || at > size+1<<16 {
 					t.Errorf("NextHole(%d) = %d, %v", off, at, err)
 				}
 			}
@@ -185,15 +186,15 @@ func TestShrunkenFileIsAnErrorNotAHole(t *testing.T) {
 		if err := os.Truncate(path, left); err != nil {
 			t.Fatal(err)
 		}
-		n, err := f.ReadAt(make([]byte, 10_000), left-1000)
+		n, err := f.ReadAt(t.Context(), make([]byte, 10_000), left-1000)
 		if n != 1000 || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("direct %v: ReadAt over the end = %d, %v", direct, n, err)
 		}
-		if at, err := f.NextData(left + 5); at != left+5 || err != nil {
+		if at, err := f.NextData(t.Context(), left+5); at != left+5 || err != nil {
 			t.Errorf("direct %v: NextData past the end = %d, %v", direct, at, err)
 		}
 		for _, off := range []int64{0, left + 5} {
-			if at, err := f.NextHole(off); at != 1<<20 || err != nil {
+			if at, err := f.NextHole(t.Context(), off); at != 1<<20 || err != nil {
 				t.Errorf("direct %v: NextHole(%d) = %d, %v", direct, off, at, err)
 			}
 		}
@@ -217,12 +218,12 @@ func TestHoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := mustOpen(t, path, Options{})
-	if hole, err := f.NextHole(0); hole != 0 || err != nil {
+	if hole, err := f.NextHole(t.Context(), 0); hole != 0 || err != nil {
 		t.Skipf("needs a temporary folder on a filesystem with holes")
 	}
 	for _, c := range []struct {
 		what string
-		fn   func(int64) (int64, error)
+		fn   func(context.Context, int64) (int64, error)
 		off  int64
 		want int64
 		err  error
@@ -238,7 +239,7 @@ func TestHoles(t *testing.T) {
 		{"hole", f.NextHole, 8 << 20, 0, io.EOF},
 		{"hole", f.NextHole, -1, 0, unix.EINVAL},
 	} {
-		if got, err := c.fn(c.off); got != c.want || !errors.Is(err, c.err) {
+		if got, err := c.fn(t.Context(), c.off); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("next %s from %d = %d, %v; want %d, %v", c.what, c.off, got, err, c.want, c.err)
 		}
 	}
@@ -271,7 +272,7 @@ func TestDirectFallsBackWhereThereIsNone(t *testing.T) {
 	}
 	// Kernels since 6.6 let tmpfs be opened with O_DIRECT: either way it reads.
 	p := make([]byte, 3)
-	if n, err := mustOpen(t, f.Name(), Options{Direct: true}).ReadAt(p, 1); n != 3 || err != nil || string(p) != "ell" {
+	if n, err := mustOpen(t, f.Name(), Options{Direct: true}).ReadAt(t.Context(), p, 1); n != 3 || err != nil || string(p) != "ell" {
 		t.Errorf("ReadAt = %d, %v, %q", n, err, p)
 	}
 }

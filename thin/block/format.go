@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -22,12 +23,12 @@ func (e *FormatError) Error() string {
 // CheckRaw looks whether r is in a format of disk images that is not raw, or
 // compressed: then it returns a [*FormatError], which calls it path. It reads
 // the first 4 KiB and the last 512 bytes.
-func CheckRaw(path string, r Reader) error {
-	head, err := readUpTo(r, 0, 4096)
+func CheckRaw(ctx context.Context, path string, r Reader) error {
+	head, err := readUpTo(ctx, r, 0, 4096)
 	if err != nil {
 		return err
 	}
-	tail, err := readUpTo(r, max(0, r.Size()-vhdFooterBytes), vhdFooterBytes)
+	tail, err := readUpTo(ctx, r, max(0, r.Size()-vhdFooterBytes), vhdFooterBytes)
 	if err != nil {
 		return err
 	}
@@ -39,9 +40,9 @@ func CheckRaw(path string, r Reader) error {
 	return nil
 }
 
-func readUpTo(r Reader, off int64, n int) ([]byte, error) {
+func readUpTo(ctx context.Context, r Reader, off int64, n int) ([]byte, error) {
 	buf := make([]byte, n)
-	n, err := r.ReadAt(buf, off)
+	n, err := r.ReadAt(ctx, buf, off)
 	if err == io.EOF {
 		err = nil
 	}

@@ -40,7 +40,7 @@ func TestCheckRawNamesFormatAndCommand(t *testing.T) {
 		{"\xfd7zXZ\x00", "xz", "xz -dc </x/disk.img >RAW"},
 	} {
 		var e *FormatError
-		err := CheckRaw("/x/disk.img", model(c.contents))
+		err := CheckRaw(t.Context(), "/x/disk.img", model(c.contents))
 		if !errors.As(err, &e) || *e != (FormatError{"/x/disk.img", c.format, c.attach}) {
 			t.Errorf("%.10q: %v", c.contents, err)
 		}
@@ -54,7 +54,7 @@ func TestCheckRawLetsRawPass(t *testing.T) {
 	for _, contents := range []string{
 		"", "Q", "\x1f\x8b\x08\xff", strings.Repeat("\x00", 10000), string(badFooter),
 	} {
-		if err := CheckRaw("x", model(contents)); err != nil {
+		if err := CheckRaw(t.Context(), "x", model(contents)); err != nil {
 			t.Errorf("%.10q: %v", contents, err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestCheckRawLetsRawPass(t *testing.T) {
 
 func TestFormatErrorQuotesForTheShell(t *testing.T) {
 	t.Parallel()
-	err := CheckRaw("it's a disk", model("QFI\xfb\x00\x00\x00\x03"))
+	err := CheckRaw(t.Context(), "it's a disk", model("QFI\xfb\x00\x00\x00\x03"))
 	if want := `'it'\''s a disk'`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v lacks %s", err, want)
 	}

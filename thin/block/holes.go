@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,7 @@ import (
 
 // NextData is as in [Reader]. A block device is data throughout, and so is a
 // file whose filesystem cannot tell.
-func (f *File) NextData(off int64) (int64, error) {
+func (f *File) NextData(_ context.Context, off int64) (int64, error) {
 	if err := f.checkSeek(off); err != nil {
 		return 0, err
 	}
@@ -38,7 +39,7 @@ func (f *File) NextData(off int64) (int64, error) {
 }
 
 // NextHole is as in [Reader].
-func (f *File) NextHole(off int64) (int64, error) {
+func (f *File) NextHole(_ context.Context, off int64) (int64, error) {
 	if err := f.checkSeek(off); err != nil {
 		return 0, err
 	}

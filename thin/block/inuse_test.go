@@ -90,10 +90,10 @@ func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 			t.Errorf("a block device: Size %d, Direct %v, %v", f.Size(), f.Direct(), f.Identity())
 		}
 		p := make([]byte, 1000)
-		if _, err := f.ReadAt(p, 700); err != nil || string(p) != string(contents[700:1700]) {
+		if _, err := f.ReadAt(t.Context(), p, 700); err != nil || string(p) != string(contents[700:1700]) {
 			t.Errorf("a block device, direct %v: %v", direct, err)
 		}
-		if at, err := f.NextHole(5); at != 1<<20 || err != nil {
+		if at, err := f.NextHole(t.Context(), 5); at != 1<<20 || err != nil {
 			t.Errorf("a block device: NextHole = %d, %v", at, err)
 		}
 	}

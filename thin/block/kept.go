@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -49,11 +50,11 @@ func (k *Kept) Close() error {
 	return nil
 }
 
-func (k *Kept) ReadAt(p []byte, off int64) (int, error) {
+func (k *Kept) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) && off >= 0 {
 		at := off + int64(done)
-		piece := k.piece(at/k.pieceBytes, (off+int64(len(p))-1)/k.pieceBytes)
+		piece := k.piece(ctx, at/k.pieceBytes, (off+int64(len(p))-1)/k.pieceBytes)
 		from := at % k.pieceBytes
 		if from >= int64(len(piece)) {
 			break
@@ -63,13 +64,13 @@ func (k *Kept) ReadAt(p []byte, off int64) (int, error) {
 	if done == len(p) {
 		return done, nil
 	}
-	n, err := k.Reader.ReadAt(p[done:], off+int64(done))
+	n, err := k.Reader.ReadAt(ctx, p[done:], off+int64(done))
 	return done + n, err
 }
 
 // piece is a piece, up to the end of what there is; nil where it cannot be read. One
 // that is not kept is read with those that follow and are wanted, up to last.
-func (k *Kept) piece(number, last int64) []byte {
+func (k *Kept) piece(ctx context.Context, number, last int64) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if piece, ok := k.pieces[number]; ok {
@@ -81,7 +82,7 @@ func (k *Kept) piece(number, last int64) []byte {
 		return nil
 	}
 	read, left := k.room(length)
-	if n, err := k.Reader.ReadAt(read, at); int64(n) < length || err != nil && !errors.Is(err, io.EOF) {
+	if n, err := k.Reader.ReadAt(ctx, read, at); int64(n) < length || err != nil && !errors.Is(err, io.EOF) {
 		return nil
 	}
 	k.left = left

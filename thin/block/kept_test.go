@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -17,12 +18,12 @@ type counted struct {
 
 var errDamaged = errors.New("damaged")
 
-func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+func (c *counted) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c.reads++
 	if off+int64(len(p)) > c.damaged {
 		return 0, errDamaged
 	}
-	return c.Reader.ReadAt(p, off)
+	return c.Reader.ReadAt(ctx, p, off)
 }
 
 func TestKeptReadsPiecesOnce(t *testing.T) {
@@ -33,7 +34,7 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 	for range 500 {
 		off := rand.Int64N(210_000)
 		p := make([]byte, rand.IntN(100_000))
-		n, err := k.ReadAt(p, off)
+		n, err := k.ReadAt(t.Context(), p, off)
 		want := contents[min(off, int64(len(contents))):min(off+int64(len(p)), int64(len(contents)))]
 		if !bytes.Equal(p[:n], want) {
 			t.Fatalf("%d bytes at %d are wrong", len(p), off)
@@ -43,14 +44,14 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 		}
 	}
 	before := c.reads
-	if _, err := k.ReadAt(make([]byte, len(contents)), 0); err != nil || c.reads != before {
+	if _, err := k.ReadAt(t.Context(), make([]byte, len(contents)), 0); err != nil || c.reads != before {
 		t.Errorf("what is kept was read again, %v", err)
 	}
 	if err := k.Close(); err != nil {
 		t.Error(err)
 	}
 	p := make([]byte, 1000)
-	if _, err := k.ReadAt(p, 5000); err != nil || c.reads == before || !bytes.Equal(p, contents[5000:6000]) {
+	if _, err := k.ReadAt(t.Context(), p, 5000); err != nil || c.reads == before || !bytes.Equal(p, contents[5000:6000]) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -60,14 +61,14 @@ func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
 	path, contents := writeFile(t, 200_000)
 	k := Keep(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000}, 64<<10)
 	p := make([]byte, 1000)
-	if _, err := k.ReadAt(p, 99_000); err != nil || !bytes.Equal(p, contents[99_000:100_000]) {
+	if _, err := k.ReadAt(t.Context(), p, 99_000); err != nil || !bytes.Equal(p, contents[99_000:100_000]) {
 		t.Errorf("before the damage, in the same piece: %v", err)
 	}
-	if _, err := k.ReadAt(p, 99_500); !errors.Is(err, errDamaged) {
+	if _, err := k.ReadAt(t.Context(), p, 99_500); !errors.Is(err, errDamaged) {
 		t.Errorf("into the damage: %v", err)
 	}
 	for range 100 {
-		if _, err := k.ReadAt(p, 150_000); !errors.Is(err, errDamaged) {
+		if _, err := k.ReadAt(t.Context(), p, 150_000); !errors.Is(err, errDamaged) {
 			t.Errorf("in the damage: %v", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -84,27 +85,27 @@ func (o *OnDemand) Look() Look { return o.look }
 func (o *OnDemand) Size() int64 { return o.look.SizeBytes }
 
 // ReadAt reads as [File.ReadAt] does.
-func (o *OnDemand) ReadAt(p []byte, off int64) (n int, err error) {
-	err = o.with(func(f *File) error {
-		n, err = f.ReadAt(p, off)
+func (o *OnDemand) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
+	err = o.with(ctx, func(f *File) error {
+		n, err = f.ReadAt(ctx, p, off)
 		return err
 	})
 	return n, err
 }
 
 // NextData is as in [Reader].
-func (o *OnDemand) NextData(off int64) (at int64, err error) {
-	err = o.with(func(f *File) error {
-		at, err = f.NextData(off)
+func (o *OnDemand) NextData(ctx context.Context, off int64) (at int64, err error) {
+	err = o.with(ctx, func(f *File) error {
+		at, err = f.NextData(ctx, off)
 		return err
 	})
 	return at, err
 }
 
 // NextHole is as in [Reader].
-func (o *OnDemand) NextHole(off int64) (at int64, err error) {
-	err = o.with(func(f *File) error {
-		at, err = f.NextHole(off)
+func (o *OnDemand) NextHole(ctx context.Context, off int64) (at int64, err error) {
+	err = o.with(ctx, func(f *File) error {
+		at, err = f.NextHole(ctx, off)
 		return err
 	})
 	return at, err
@@ -133,8 +134,8 @@ func (o *OnDemand) Close() error {
 }
 
 // with calls use with the open file.
-func (o *OnDemand) with(use func(*File) error) error {
-	f, err := o.acquire()
+func (o *OnDemand) with(ctx context.Context, use func(*File) error) error {
+	f, err := o.acquire(ctx)
 	if err == os.ErrClosed {
 		return &os.PathError{Op: "read", Path: o.path, Err: err}
 	}
@@ -146,7 +147,7 @@ func (o *OnDemand) with(use func(*File) error) error {
 }
 
 // acquire gives the file to a user, who calls release unless it was closed for good.
-func (o *OnDemand) acquire() (*File, error) {
+func (o *OnDemand) acquire(ctx context.Context) (*File, error) {
 	o.mu.Lock()
 	if o.ended {
 		o.mu.Unlock()
@@ -165,8 +166,12 @@ func (o *OnDemand) acquire() (*File, error) {
 		}()
 	}
 	o.mu.Unlock()
-	<-now.done
-	return now.file, now.err
+	select {
+	case <-now.done:
+		return now.file, now.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (o *OnDemand) reopen() (*File, error) {
@@ -190,6 +195,12 @@ func (o *OnDemand) release() {
 	if o.users--; o.users > 0 {
 		return
 	}
+	select {
+	case <-o.open.done:
+	default: // all who waited for it gave up
+		o.abandon(o.open)
+		return
+	}
 	if o.open.err != nil || o.yield {
 		o.closeIdle()
 		return
@@ -198,6 +209,16 @@ func (o *OnDemand) release() {
 	if o.timer == nil {
 		o.timer = time.AfterFunc(Linger, o.expire)
 	}
+}
+
+// abandon closes a file that is still being opened, once it is. Called with mu held.
+func (o *OnDemand) abandon(open *opening) {
+	o.open, o.yield = nil, false
+	go func() {
+		if <-open.done; open.file != nil {
+			open.file.Close()
+		}
+	}()
 }
 
 // expire closes the file if it was not used for Linger, or looks again when that may be.

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ type section struct {
 
 func (s *section) Size() int64 { return s.size }
 
-func (s *section) ReadAt(p []byte, off int64) (int, error) {
+func (s *section) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := s.check(off); err != nil {
 		return 0, err
 	}
@@ -34,7 +35,7 @@ func (s *section) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	want := p[:min(int64(len(p)), s.size-off)]
-	n, err := s.r.ReadAt(want, s.off+off)
+	n, err := s.r.ReadAt(ctx, want, s.off+off)
 	switch {
 	case n < len(want) && errors.Is(err, io.EOF):
 		err = fmt.Errorf("byte %d: %w", s.off+off+int64(n), io.ErrUnexpectedEOF)
@@ -47,7 +48,7 @@ func (s *section) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func (s *section) NextData(off int64) (int64, error) {
+func (s *section) NextData(ctx context.Context, off int64) (int64, error) {
 	if err := s.check(off); err != nil {
 		return 0, err
 	}
@@ -58,7 +59,7 @@ func (s *section) NextData(off int64) (int64, error) {
 	if off >= end {
 		return off, nil
 	}
-	data, err := s.r.NextData(s.off + off)
+	data, err := s.r.NextData(ctx, s.off+off)
 	if errors.Is(err, io.EOF) {
 		data, err = s.off+end, nil
 	}
@@ -71,7 +72,7 @@ func (s *section) NextData(off int64) (int64, error) {
 	return data, nil
 }
 
-func (s *section) NextHole(off int64) (int64, error) {
+func (s *section) NextHole(ctx context.Context, off int64) (int64, error) {
 	if err := s.check(off); err != nil {
 		return 0, err
 	}
@@ -82,7 +83,7 @@ func (s *section) NextHole(off int64) (int64, error) {
 	if off >= end {
 		return s.size, nil
 	}
-	hole, err := s.r.NextHole(s.off + off)
+	hole, err := s.r.NextHole(ctx, s.off+off)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -15,9 +16,11 @@ type model []byte
 
 func (m model) Size() int64 { return int64(len(m)) }
 
-func (m model) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(m).ReadAt(p, off) }
+func (m model) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return bytes.NewReader(m).ReadAt(p, off)
+}
 
-func (m model) NextData(off int64) (int64, error) {
+func (m model) NextData(_ context.Context, off int64) (int64, error) {
 	for ; off < m.Size(); off++ {
 		if m[off] != 0 {
 			return off, nil
@@ -26,7 +29,7 @@ func (m model) NextData(off int64) (int64, error) {
 	return 0, io.EOF
 }
 
-func (m model) NextHole(off int64) (int64, error) {
+func (m model) NextHole(_ context.Context, off int64) (int64, error) {
 	if off >= m.Size() {
 		return 0, io.EOF
 	}
@@ -49,17 +52,17 @@ func TestSectionIsThatPartOfItsReader(t *testing.T) {
 		}
 		off := rapid.Int64Range(0, int64(length)+2).Draw(t, "off")
 		a, b := make([]byte, rapid.IntRange(1, 20).Draw(t, "n")), make([]byte, 20)
-		n, err := got.ReadAt(a, off)
-		wantN, wantErr := want.ReadAt(b[:len(a)], off)
+		n, err := got.ReadAt(context.Background(), a, off)
+		wantN, wantErr := want.ReadAt(context.Background(), b[:len(a)], off)
 		if n != wantN || err != wantErr || !bytes.Equal(a[:n], b[:n]) {
 			t.Fatalf("ReadAt = %d, %v; want %d, %v", n, err, wantN, wantErr)
 		}
-		at, err := got.NextData(off)
-		if wantAt, wantErr := want.NextData(off); at != wantAt || err != wantErr {
+		at, err := got.NextData(context.Background(), off)
+		if wantAt, wantErr := want.NextData(context.Background(), off); at != wantAt || err != wantErr {
 			t.Fatalf("NextData = %d, %v; want %d, %v", at, err, wantAt, wantErr)
 		}
-		at, err = got.NextHole(off)
-		if wantAt, wantErr := want.NextHole(off); at != wantAt || err != wantErr {
+		at, err = got.NextHole(context.Background(), off)
+		if wantAt, wantErr := want.NextHole(context.Background(), off); at != wantAt || err != wantErr {
 			t.Fatalf("NextHole = %d, %v; want %d, %v", at, err, wantAt, wantErr)
 		}
 	})
@@ -76,14 +79,14 @@ func TestSectionBeyondItsReaderIsAnErrorNotAHole(t *testing.T) {
 		"to the maximum": {6, math.MaxInt64, 4},
 	} {
 		s := Section(model("abcdef\x00\x00\x00\x00"), c.off, c.length)
-		n, err := s.ReadAt(make([]byte, 8), 0)
+		n, err := s.ReadAt(t.Context(), make([]byte, 8), 0)
 		if n != c.inner || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: ReadAt = %d, %v", name, n, err)
 		}
-		if at, err := s.NextData(0); at != int64(c.inner) || err != nil {
+		if at, err := s.NextData(t.Context(), 0); at != int64(c.inner) || err != nil {
 			t.Errorf("%s: NextData = %d, %v", name, at, err)
 		}
-		if at, err := s.NextHole(int64(c.inner)); at != s.Size() || err != nil {
+		if at, err := s.NextHole(t.Context(), int64(c.inner)); at != s.Size() || err != nil {
 			t.Errorf("%s: NextHole = %d, %v", name, at, err)
 		}
 	}
@@ -93,12 +96,12 @@ func TestSectionRefusesNegativeOffsets(t *testing.T) {
 	t.Parallel()
 	all := model("abcdef")
 	for _, s := range []Reader{Section(all, -1, 4), Section(Section(all, 2, 2), -1, 3)} {
-		if n, err := s.ReadAt(make([]byte, 1), 1); n != 0 || err == nil {
+		if n, err := s.ReadAt(t.Context(), make([]byte, 1), 1); n != 0 || err == nil {
 			t.Errorf("a section before the start: %d, %v", n, err)
 		}
 	}
 	s := Section(all, 2, 2)
-	if n, err := s.ReadAt(make([]byte, 1), -1); n != 0 || err == nil {
+	if n, err := s.ReadAt(t.Context(), make([]byte, 1), -1); n != 0 || err == nil {
 		t.Errorf("before the section: %d, %v", n, err)
 	}
 	if size := Section(all, 2, -5).Size(); size != 0 {

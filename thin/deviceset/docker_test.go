@@ -17,6 +17,7 @@ import (
 	"thintree/meta/record"
 	"thintree/tests/manifest"
 	"thintree/tests/pools"
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 )
 
@@ -49,7 +50,7 @@ func dockerInKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := manifest.OfDir(mnt, manifest.Options{})
+	got, err := manifest.OfDir(ctx, mnt, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,16 +87,12 @@ func volumes(t *testing.T, root string) map[string]string {
 		t.Fatal(err)
 	}
 	metadataPath, dataPath := storeFiles(root)
-	metadata, err := os.Open(metadataPath)
+	metadata, err := block.Open(metadataPath, block.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer metadata.Close()
-	st, err := metadata.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := pdata.Open(t.Context(), metadata, st.Size(), pdata.Options{})
+	m, err := pdata.Open(t.Context(), metadata, metadata.Size(), pdata.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"thintree/meta/record"
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
@@ -130,16 +131,12 @@ func agrees(t *testing.T, root string) error {
 
 // transactionID is that of a pool that is not active.
 func transactionID(t *testing.T, metadata string) (uint64, error) {
-	f, err := os.Open(metadata)
+	f, err := block.Open(metadata, block.Options{})
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	m, err := pdata.Open(t.Context(), f, st.Size(), pdata.Options{})
+	m, err := pdata.Open(t.Context(), f, f.Size(), pdata.Options{})
 	if err != nil {
 		return 0, err
 	}

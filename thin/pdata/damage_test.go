@@ -1,6 +1,7 @@
 package pdata
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -234,7 +235,7 @@ func TestUnreadableBlockIsDamageWithItsCause(t *testing.T) {
 		if off == int64(bad)*BlockBytes {
 			return 0, fmt.Errorf("the disk: %w", syscall.EREMOTEIO)
 		}
-		return im.ReadAt(p, off)
+		return im.ReadAt(t.Context(), p, off)
 	})
 	d := openDevice(t, mustOpen(t, r, int64(len(im.p)), Options{}), 1)
 	if runs, lost := readDamaged(t, d, 0, 200); len(runs) == 0 || !slices.Equal(lost, []span{where}) {
@@ -247,7 +248,7 @@ func TestUnreadableBlockIsDamageWithItsCause(t *testing.T) {
 
 type readerFunc func(p []byte, off int64) (int, error)
 
-func (f readerFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
+func (f readerFunc) ReadAt(_ context.Context, p []byte, off int64) (int, error) { return f(p, off) }
 
 func TestDamagedDeviceTreeEntry(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package pdata
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"syscall"
@@ -174,9 +175,9 @@ type countingReader struct {
 	reads int
 }
 
-func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
+func (r *countingReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	r.reads++
-	return r.image.ReadAt(p, off)
+	return r.image.ReadAt(ctx, p, off)
 }
 
 func TestDeviceWithDamagedDetails(t *testing.T) {

@@ -74,7 +74,7 @@ func FuzzOpen(f *testing.F) {
 		im := fuzzed(data)
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzTime)
 		defer cancel()
-		m, err := Open(ctx, bytes.NewReader(im.p), int64(len(im.p)), Options{HeldRoot: held, Live: live})
+		m, err := Open(ctx, im, int64(len(im.p)), Options{HeldRoot: held, Live: live})
 		if err != nil {
 			return
 		}

@@ -3,18 +3,17 @@ package pdata
 import (
 	"bytes"
 	"context"
-	"io"
 	"slices"
 	"testing"
 )
 
-// image is metadata that were built. It is an io.ReaderAt.
+// image is metadata that were built. It is a Reader.
 type image struct {
 	p     []byte
 	super Superblock
 }
 
-func (im *image) ReadAt(p []byte, off int64) (int, error) {
+func (im *image) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return bytes.NewReader(im.p).ReadAt(p, off)
 }
 
@@ -61,7 +60,7 @@ func (im *image) open(tb testing.TB, o Options) *Metadata {
 	return mustOpen(tb, im, int64(len(im.p)), o)
 }
 
-func mustOpen(tb testing.TB, r io.ReaderAt, size int64, o Options) *Metadata {
+func mustOpen(tb testing.TB, r Reader, size int64, o Options) *Metadata {
 	tb.Helper()
 	m, err := Open(context.Background(), r, size, o)
 	if err != nil {

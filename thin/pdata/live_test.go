@@ -20,13 +20,13 @@ type movingPool struct {
 	reads  int
 }
 
-func (p *movingPool) ReadAt(b []byte, off int64) (int, error) {
+func (p *movingPool) ReadAt(ctx context.Context, b []byte, off int64) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reads++; p.reads > p.after && len(p.states) > 1 {
 		p.states, p.reads = p.states[1:], 1
 	}
-	return p.states[0].ReadAt(b, off)
+	return p.states[0].ReadAt(ctx, b, off)
 }
 
 func (p *movingPool) open(tb testing.TB, o Options) *Metadata {
@@ -133,7 +133,7 @@ func TestGlimpseIsOfOneSuperblock(t *testing.T) {
 					return err
 				}
 				for range 3 { // of data, which takes a while
-					_, _ = p.ReadAt(make([]byte, BlockBytes), 0)
+					_, _ = p.ReadAt(t.Context(), make([]byte, BlockBytes), 0)
 				}
 			}
 			return nil
@@ -174,7 +174,7 @@ func TestSlowWalkOfALivePoolIsDoneAgain(t *testing.T) {
 	leaf := im.leafOf(im.deviceRoot(1), 0)
 	slow := false
 	r := readerFunc(func(p []byte, off int64) (int, error) {
-		n, err := im.ReadAt(p, off)
+		n, err := im.ReadAt(t.Context(), p, off)
 		if slow && off == int64(leaf)*BlockBytes {
 			// While this walk stands still, the pool changes, and all roots are
 			// where they were.
@@ -219,7 +219,7 @@ func TestPoolThatNeverRestsIsAnError(t *testing.T) {
 		if off == 0 {
 			im.edit(0, func(p []byte) { le.PutUint32(p[44:], le.Uint32(p[44:])+1) })
 		}
-		return im.ReadAt(p, off)
+		return im.ReadAt(t.Context(), p, off)
 	})
 	m := mustOpen(t, r, int64(len(im.p)), Options{Live: true})
 	if _, err := m.Device(t.Context(), 1); !errors.Is(err, ErrChanging) {

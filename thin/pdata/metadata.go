@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 )
@@ -24,9 +23,15 @@ const (
 	lateWalks = 4
 )
 
+// Reader is the bytes that metadata lie in. ReadAt reads as io.ReaderAt does, and may be
+// called concurrently; the context ends a read that waits.
+type Reader interface {
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+}
+
 // Metadata is an open pool's metadata. Its methods may be called concurrently.
 type Metadata struct {
-	r     io.ReaderAt
+	r     Reader
 	size  int64 // bytes
 	opts  Options
 	trust time.Duration
@@ -50,7 +55,7 @@ type Options struct {
 //
 // Metadata shorter than their space map says are opened: what lies beyond their
 // end is damage.
-func Open(ctx context.Context, r io.ReaderAt, sizeBytes int64, opts Options) (*Metadata, error) {
+func Open(ctx context.Context, r Reader, sizeBytes int64, opts Options) (*Metadata, error) {
 	m := &Metadata{r: r, size: max(sizeBytes, 0), opts: opts, trust: trust}
 	s, err := m.readState(ctx)
 	if err != nil {

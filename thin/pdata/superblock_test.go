@@ -1,7 +1,6 @@
 package pdata
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -57,7 +56,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 
 func TestZeroedMetadataAreSaidToBe(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), bytes.NewReader(make([]byte, 1<<20)), 1<<20, Options{})
+	_, err := Open(t.Context(), &image{p: make([]byte, 1<<20)}, 1<<20, Options{})
 	if err == nil || !strings.Contains(err.Error(), "zeroed: no pool was ever made here, or it was wiped") {
 		t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"thintree/thin/block"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -138,16 +139,12 @@ func restore(tb testing.TB, s poolSpec, sizeBytes int64) string {
 
 func openFile(tb testing.TB, path string) *Metadata {
 	tb.Helper()
-	f, err := os.Open(path)
+	f, err := block.Open(path, block.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { f.Close() })
-	st, err := f.Stat()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return mustOpen(tb, f, st.Size(), Options{})
+	return mustOpen(tb, f, f.Size(), Options{})
 }
 
 // richPool has devices with much and little in them, snapshots, and blocks that

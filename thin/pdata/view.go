@@ -40,7 +40,7 @@ type blockKey struct {
 type view struct {
 	state
 	generation uint64
-	r          io.ReaderAt
+	r          Reader
 	size       int64 // of the metadata in bytes
 	cache      *lru.Cache[blockKey, []byte]
 	seen       atomic.Int64 // when the superblock was last seen to be current, in Unix nanoseconds
@@ -100,7 +100,7 @@ func checkBlock(p []byte, block uint64, kind blockKind) error {
 	return nil
 }
 
-func readBlock(ctx context.Context, r io.ReaderAt, size int64, block uint64) ([]byte, error) {
+func readBlock(ctx context.Context, r Reader, size int64, block uint64) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func readBlock(ctx context.Context, r io.ReaderAt, size int64, block uint64) ([]
 		return nil, ErrTruncated
 	}
 	p := make([]byte, BlockBytes)
-	n, err := r.ReadAt(p, int64(block)*BlockBytes)
+	n, err := r.ReadAt(ctx, p, int64(block)*BlockBytes)
 	switch {
 	case n == len(p):
 		return p, nil

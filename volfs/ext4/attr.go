@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 	"syscall"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // attr is what stat(2) tells of in.
-func (fs *FS) attr(in *inode) (volfs.Attr, error) {
+func (fs *FS) attr(ctx context.Context, in *inode) (volfs.Attr, error) {
 	a := volfs.Attr{
 		Ino:       volfs.Ino(in.ino),
 		Mode:      uint32(in.mode),
@@ -32,7 +33,7 @@ func (fs *FS) attr(in *inode) (volfs.Attr, error) {
 		}
 	case syscall.S_IFLNK:
 		if in.is(flagEncrypt) {
-			target, err := fs.encryptedTarget(in)
+			target, err := fs.encryptedTarget(ctx, in)
 			a.Size = int64(len(target))
 			return a, err
 		}

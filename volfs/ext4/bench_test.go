@@ -76,7 +76,7 @@ func Benchmark(b *testing.B) {
 		b.SetBytes(benchBytes)
 		for b.Loop() {
 			for off := int64(0); off < benchBytes; off += int64(len(p)) {
-				if _, err := v.ReadAt(p, off+512<<20); err != nil {
+				if _, err := v.ReadAt(b.Context(), p, off+512<<20); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -143,7 +143,7 @@ func benchRead(b *testing.B, v fileVolume) {
 	b.SetBytes(benchBytes)
 	for b.Loop() {
 		for off := int64(0); off < benchBytes; off += int64(len(p)) {
-			if _, err := f.ReadAt(p, off); err != nil {
+			if _, err := f.ReadAt(b.Context(), p, off); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,5 +1,7 @@
 package ext4
 
+import "context"
+
 const directBlocks = 12 // of the 15 pointers in i_block
 
 // indirectPath is how to come to a block of a file: an index into i_block, then
@@ -37,7 +39,7 @@ func (sb *superblock) indirectPathOf(logical uint64) (indirectPath, bool) {
 	return indirectPath{}, false
 }
 
-func (fs *FS) mapIndirect(in *inode, logical uint64) (run, error) {
+func (fs *FS) mapIndirect(ctx context.Context, in *inode, logical uint64) (run, error) {
 	path, ok := fs.sb.indirectPathOf(logical)
 	if !ok || logical >= 1<<32 {
 		return run{}, in.damage("block %d: block maps end before it", logical)
@@ -58,7 +60,7 @@ func (fs *FS) mapIndirect(in *inode, logical uint64) (run, error) {
 			return fs.indirectRun(logical, pointers, int(i)), nil
 		}
 		var err error
-		if pointers, err = fs.indirectBlock(in, block); err != nil {
+		if pointers, err = fs.indirectBlock(ctx, in, block); err != nil {
 			return run{}, err
 		}
 	}
@@ -94,9 +96,9 @@ func (fs *FS) indirectRun(logical uint64, pointers []byte, i int) run {
 }
 
 // indirectBlock reads a block of pointers, all of which must be valid.
-func (fs *FS) indirectBlock(in *inode, block uint64) ([]byte, error) {
+func (fs *FS) indirectBlock(ctx context.Context, in *inode, block uint64) ([]byte, error) {
 	key := blockKey{block: block, owner: in.ino, kind: blockIndirect}
-	return fs.block(key, func(p []byte) error {
+	return fs.block(ctx, key, func(p []byte) error {
 		for i := range len(p) / 4 {
 			if b := uint64(le32(p, i)); b != 0 && !fs.sb.validBlocks(b, 1) {
 				return key.damage("pointer %d is %d", i, b)

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,7 @@ func newCache[K comparable, V any](entries int) *lru.Cache[K, V] {
 
 // block gives a metadata block that verify, which may be nil, found no fault
 // with. Nobody may write to it.
-func (fs *FS) block(key blockKey, verify func([]byte) error) ([]byte, error) {
+func (fs *FS) block(ctx context.Context, key blockKey, verify func([]byte) error) ([]byte, error) {
 	if p, ok := fs.blocks.Get(key); ok {
 		return p, nil
 	}
@@ -77,7 +78,7 @@ func (fs *FS) block(key blockKey, verify func([]byte) error) ([]byte, error) {
 		return nil, key.damage("it lies beyond the filesystem's %d blocks", fs.sb.blocksCount)
 	}
 	p := make([]byte, fs.sb.blockSize)
-	if err := fs.readAt(p, int64(key.block<<fs.sb.blockBits), key); err != nil {
+	if err := fs.readAt(ctx, p, int64(key.block<<fs.sb.blockBits), key); err != nil {
 		return nil, err
 	}
 	if verify != nil {
@@ -91,8 +92,8 @@ func (fs *FS) block(key blockKey, verify func([]byte) error) ([]byte, error) {
 
 // readAt fills p from the volume at off, in bytes, or says why it cannot. The
 // error wraps a syscall.Errno.
-func (fs *FS) readAt(p []byte, off int64, what fmt.Stringer) error {
-	n, err := fs.vol.ReadAt(p, off)
+func (fs *FS) readAt(ctx context.Context, p []byte, off int64, what fmt.Stringer) error {
+	n, err := fs.vol.ReadAt(ctx, p, off)
 	if n == len(p) {
 		return nil
 	}
@@ -104,7 +105,7 @@ func readError(what fmt.Stringer, off int64, err error) error {
 	switch {
 	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return damage(what.String(), "at byte %d, beyond the end of the volume", off)
-	case errors.As(err, &errno):
+	case errors.As(err, &errno), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("ext4: %s: byte %d of the volume: %w", what, off, err)
 	}
 	return fmt.Errorf("ext4: %s: byte %d of the volume: %w: %w", what, off, syscall.EIO, err)

@@ -73,7 +73,7 @@ func TestAVolumeThatEndsEarlyIsReadUpToItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := make([]byte, 300<<10)
-	n, err := f.ReadAt(p, 0)
+	n, err := f.ReadAt(t.Context(), p, 0)
 	wantDamage(t, err)
 	if n != 200<<10 || string(p[:n]) != string(files["300K"][:n]) {
 		t.Errorf("%d bytes before the error", n)
@@ -151,7 +151,7 @@ func TestDamagedInodesAreErrors(t *testing.T) {
 	image := makeImage(t, "1M", func(dir string) { writeFile(t, filepath.Join(dir, "f"), "content") }, "-t", "ext4", "-O", "^has_journal")
 	good := mustOpen(t, load(t, image))
 	ino := resolve(t, good, "f")
-	g, err := good.group(0)
+	g, err := good.group(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func editInode(t *testing.T, v memVolume, path string, edit func(raw []byte)) (*
 	t.Helper()
 	fs := mustOpen(t, v)
 	ino := resolve(t, fs, path)
-	g, err := fs.group(0)
+	g, err := fs.group(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestExtentsThatLoopAreErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.ReadAt(make([]byte, 10), 0)
+	_, err = f.ReadAt(t.Context(), make([]byte, 10), 0)
 	wantDamage(t, err)
 }
 
@@ -216,7 +216,7 @@ func TestFilesDoNotShowTheFilesystemsOwnBlocks(t *testing.T) {
 	t.Parallel()
 	image := plainImage(t, "-t", "ext2")
 	good := mustOpen(t, load(t, image))
-	g, err := good.group(0)
+	g, err := good.group(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestFilesDoNotShowTheFilesystemsOwnBlocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := f.ReadAt(make([]byte, 5000), 0)
+		n, err := f.ReadAt(t.Context(), make([]byte, 5000), 0)
 		wantDamage(t, err)
 		if n != 2048 {
 			t.Errorf("block %d: %d bytes before the error", block, n)

@@ -21,6 +21,9 @@ func (fs *FS) ReadDir(ctx context.Context, ino volfs.Ino, cookie uint64, emit fu
 	} else {
 		l.blocks()
 	}
+	if err := ctx.Err(); err != nil {
+		return err // what could not be read then is not lost
+	}
 	switch {
 	case l.lost != nil:
 		fs.lossy.Add(dir.ino, l.lost)
@@ -57,7 +60,7 @@ func (l *listing) lose(err error) {
 func (l *listing) blocks() {
 	bits := l.fs.sb.blockBits
 	err := l.fs.walkDir(l.ctx, l.dir, l.after>>bits, func(logical, physical uint64) bool {
-		p, err := l.fs.dirBlock(l.dir, logical, physical, blockDirLeaf)
+		p, err := l.fs.dirBlock(l.ctx, l.dir, logical, physical, blockDirLeaf)
 		if err != nil {
 			l.lose(err)
 			return true
@@ -80,7 +83,7 @@ func (l *listing) entries(d *dirParser, base uint64) bool {
 		if cookie <= l.after || !d.check(e) {
 			continue
 		}
-		name, err := l.fs.shownName(l.dir, e)
+		name, err := l.fs.shownName(l.ctx, l.dir, e)
 		if err != nil {
 			l.lose(err)
 			continue
@@ -119,7 +122,7 @@ func (fs *FS) walkDir(ctx context.Context, dir *inode, first uint64, visit func(
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r, err := fs.mapBlock(dir, logical)
+		r, err := fs.mapBlock(ctx, dir, logical)
 		if err != nil {
 			return err
 		}

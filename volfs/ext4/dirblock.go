@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"syscall"
@@ -150,12 +151,12 @@ func (fs *FS) isIndexed(dir *inode) bool { return dir.is(flagIndex) && fs.sb.com
 
 // dirBlock reads a block of a folder. kind is what it must be; blockDirLeaf
 // stands for whatever kind it looks like.
-func (fs *FS) dirBlock(dir *inode, logical, physical uint64, kind blockKind) ([]byte, error) {
+func (fs *FS) dirBlock(ctx context.Context, dir *inode, logical, physical uint64, kind blockKind) ([]byte, error) {
 	key := blockKey{block: physical, owner: dir.ino, kind: kind}
 	if logical == 0 && kind == blockDirLeaf && fs.isIndexed(dir) {
 		key.kind = blockDxRoot
 	}
-	return fs.block(key, func(p []byte) error {
+	return fs.block(ctx, key, func(p []byte) error {
 		looks := fs.dirBlockKind(dir, logical, p)
 		if kind != blockDirLeaf && looks == blockDirLeaf {
 			return key.damage("not a block of an index")

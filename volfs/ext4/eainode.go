@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -9,11 +10,11 @@ import (
 
 // eaInodeValue reads a value that lies in an inode of its own (the feature
 // ea_inode).
-func (fs *FS) eaInodeValue(in *inode, e xattrEntry) ([]byte, error) {
+func (fs *FS) eaInodeValue(ctx context.Context, in *inode, e xattrEntry) ([]byte, error) {
 	if !fs.sb.incompat(incompatEAInode) || e.valueInode > fs.sb.inodesCount || e.valueInode == in.ino {
 		return nil, in.damage("extended attribute %q: its value is in inode %d", e.name, e.valueInode)
 	}
-	ea, err := fs.loadInode(e.valueInode)
+	ea, err := fs.loadInode(ctx, e.valueInode)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return nil, in.damage("extended attribute %q: inode %d with its value is not in use", e.name, e.valueInode)
@@ -25,7 +26,7 @@ func (fs *FS) eaInodeValue(in *inode, e xattrEntry) ([]byte, error) {
 		return nil, in.damage("extended attribute %q: %d bytes, but %d in inode %d", e.name, e.valueSize, ea.size, ea.ino)
 	}
 	value := make([]byte, e.valueSize)
-	if _, err := (&file{fs: fs, in: ea}).ReadAt(value, 0); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := (&file{fs: fs, in: ea}).ReadAt(ctx, value, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return value, fs.checkEAInode(in, ea, e, value)

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"sort"
@@ -49,7 +50,7 @@ func (t extentNode) find(logical uint64) int {
 	return max(sort.Search(t.n, func(i int) bool { return t.block(i) > logical })-1, 0)
 }
 
-func (fs *FS) mapExtent(in *inode, logical uint64) (run, error) {
+func (fs *FS) mapExtent(ctx context.Context, in *inode, logical uint64) (run, error) {
 	if logical >= extentMaxBlocks {
 		return run{}, in.damage("block %d: extents end before it", logical)
 	}
@@ -66,7 +67,7 @@ func (fs *FS) mapExtent(in *inode, logical uint64) (run, error) {
 		if i+1 < node.n {
 			end = node.block(i + 1)
 		}
-		if node, err = fs.extentBlock(in, node, i); err != nil {
+		if node, err = fs.extentBlock(ctx, in, node, i); err != nil {
 			return run{}, err
 		}
 	}
@@ -98,9 +99,9 @@ func (t extentNode) lookup(logical, end uint64) run {
 }
 
 // extentBlock reads the i-th child of node.
-func (fs *FS) extentBlock(in *inode, node extentNode, i int) (extentNode, error) {
+func (fs *FS) extentBlock(ctx context.Context, in *inode, node extentNode, i int) (extentNode, error) {
 	key := blockKey{block: node.child(i), owner: in.ino, kind: blockExtent}
-	p, err := fs.block(key, func(p []byte) error { return fs.checkExtentBlock(in, p, key) })
+	p, err := fs.block(ctx, key, func(p []byte) error { return fs.checkExtentBlock(in, p, key) })
 	if err != nil {
 		return extentNode{}, err
 	}

@@ -44,7 +44,7 @@ func (f *file) Close() error { return nil }
 func (f *file) size() int64 { return int64(f.in.size) }
 
 // run gives the run that holds a block, from that block on.
-func (f *file) run(logical uint64) (run, error) {
+func (f *file) run(ctx context.Context, logical uint64) (run, error) {
 	if r := f.last.Load(); r != nil && logical >= r.logical && logical < r.end() {
 		skip := logical - r.logical
 		s := *r
@@ -54,7 +54,7 @@ func (f *file) run(logical uint64) (run, error) {
 		}
 		return s, nil
 	}
-	r, err := f.fs.mapBlock(f.in, logical)
+	r, err := f.fs.mapBlock(ctx, f.in, logical)
 	if err == nil {
 		f.last.Store(&r)
 	}
@@ -62,13 +62,13 @@ func (f *file) run(logical uint64) (run, error) {
 }
 
 // ReadAt reads each range that lies in one piece on the volume at once.
-func (f *file) ReadAt(p []byte, off int64) (int, error) {
+func (f *file) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	p, eof, err := clip(p, off, f.size())
 	if err != nil {
 		return 0, err
 	}
 	for n := 0; n < len(p); {
-		m, err := f.readPiece(p[n:], off+int64(n))
+		m, err := f.readPiece(ctx, p[n:], off+int64(n))
 		n += m
 		if err != nil {
 			return n, err
@@ -92,9 +92,9 @@ func clip(p []byte, off, size int64) (clipped []byte, eof, err error) {
 }
 
 // readPiece reads the first piece of p.
-func (f *file) readPiece(p []byte, off int64) (int, error) {
+func (f *file) readPiece(ctx context.Context, p []byte, off int64) (int, error) {
 	bits := f.fs.sb.blockBits
-	r, err := f.run(uint64(off) >> bits)
+	r, err := f.run(ctx, uint64(off)>>bits)
 	if err != nil {
 		return 0, err
 	}
@@ -105,21 +105,21 @@ func (f *file) readPiece(p []byte, off int64) (int, error) {
 		return int(n), nil
 	}
 	for n < uint64(len(p)) { // what is adjacent on the volume too
-		next, err := f.run(r.end())
+		next, err := f.run(ctx, r.end())
 		if err != nil || !next.hasData() || next.physical != r.physical+r.count {
 			break // an error comes again, in its place
 		}
 		r.count += next.count
 		n = min(r.count<<bits-skip, uint64(len(p)))
 	}
-	if r.count = (skip + n + 1<<bits - 1) >> bits; f.in.ino != f.fs.sb.journalInum && f.fs.zones().overlap(r.physical, r.count) {
+	if r.count = (skip + n + 1<<bits - 1) >> bits; f.in.ino != f.fs.sb.journalInum && f.fs.zones(ctx).overlap(r.physical, r.count) {
 		return 0, f.in.damage("block %d is mapped to %d, among the filesystem's own", r.logical, r.physical)
 	}
-	return f.read(p[:n], int64(r.physical<<bits+skip))
+	return f.read(ctx, p[:n], int64(r.physical<<bits+skip))
 }
 
-func (f *file) read(p []byte, off int64) (int, error) {
-	n, err := f.fs.vol.ReadAt(p, off)
+func (f *file) read(ctx context.Context, p []byte, off int64) (int, error) {
+	n, err := f.fs.vol.ReadAt(ctx, p, off)
 	if n == len(p) {
 		return n, nil
 	}
@@ -127,10 +127,10 @@ func (f *file) read(p []byte, off int64) (int, error) {
 }
 
 // NextData takes unwritten extents as holes, as the kernel does.
-func (f *file) NextData(off int64) (int64, error) { return f.seek(off, true) }
+func (f *file) NextData(ctx context.Context, off int64) (int64, error) { return f.seek(ctx, off, true) }
 
-func (f *file) NextHole(off int64) (int64, error) {
-	next, err := f.seek(off, false)
+func (f *file) NextHole(ctx context.Context, off int64) (int64, error) {
+	next, err := f.seek(ctx, off, false)
 	if err == io.EOF && off >= 0 && off < f.size() {
 		return f.size(), nil
 	}
@@ -138,13 +138,13 @@ func (f *file) NextHole(off int64) (int64, error) {
 }
 
 // seek finds the lowest offset from off on that holds data, or that does not.
-func (f *file) seek(off int64, data bool) (int64, error) {
+func (f *file) seek(ctx context.Context, off int64, data bool) (int64, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("ext4: seek to %d: %w", off, syscall.EINVAL)
 	}
 	bits := f.fs.sb.blockBits
 	for off < f.size() {
-		r, err := f.run(uint64(off) >> bits)
+		r, err := f.run(ctx, uint64(off)>>bits)
 		if err != nil {
 			return 0, err
 		}

@@ -41,7 +41,7 @@ func Open(ctx context.Context, v volfs.Volume) (*FS, error) {
 	}
 	fs := &FS{vol: v}
 	p := make([]byte, superblockSize)
-	if err := fs.readAt(p, superblockOffset, named("superblock")); err != nil {
+	if err := fs.readAt(ctx, p, superblockOffset, named("superblock")); err != nil {
 		return nil, err
 	}
 	var err error
@@ -83,7 +83,7 @@ func (fs *FS) Stat(ctx context.Context, ino volfs.Ino) (volfs.Attr, error) {
 	if err != nil {
 		return volfs.Attr{}, err
 	}
-	return fs.attr(in)
+	return fs.attr(ctx, in)
 }
 
 // inode gives the inode of that number: ENOENT where it is not in use.
@@ -94,7 +94,7 @@ func (fs *FS) inode(ctx context.Context, ino volfs.Ino) (*inode, error) {
 	if ino == 0 || ino > volfs.Ino(fs.sb.inodesCount) {
 		return nil, fmt.Errorf("ext4: inode %d: %w", ino, syscall.ENOENT)
 	}
-	return fs.loadInode(uint32(ino))
+	return fs.loadInode(ctx, uint32(ino))
 }
 
 // folderInode is inode for what must be a folder.

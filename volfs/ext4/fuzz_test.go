@@ -234,18 +234,18 @@ func (w *walk) file(ino volfs.Ino) {
 	defer f.Close()
 	p := make([]byte, 5000)
 	for _, off := range []int64{0, 1023, 12 << 10, 300 << 10, a.Size - 100, 1 << 50} {
-		n, err := f.ReadAt(p, off)
+		n, err := f.ReadAt(ctx, p, off)
 		if n < len(p) && err == nil {
 			w.t.Errorf("ReadAt gave %d of %d bytes and no error", n, len(p))
 		}
 	}
 	off := int64(0)
 	for range 50 {
-		data, err := f.NextData(off)
+		data, err := f.NextData(ctx, off)
 		if err != nil {
 			break
 		}
-		if off, err = f.NextHole(data); err != nil {
+		if off, err = f.NextHole(ctx, data); err != nil {
 			break
 		}
 		if off <= data || off > a.Size {

@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 )
@@ -17,11 +18,11 @@ type groupDesc struct {
 
 // group gives the descriptor of block group g. One whose checksum fails is taken for
 // what it says, as a read-only mount of the kernel's does.
-func (fs *FS) group(g uint32) (*groupDesc, error) {
+func (fs *FS) group(ctx context.Context, g uint32) (*groupDesc, error) {
 	if d := fs.lastGroup.Load(); d != nil && d.number == g {
 		return d, nil
 	}
-	p, err := fs.descriptors(g / fs.sb.descPerBlock)
+	p, err := fs.descriptors(ctx, g/fs.sb.descPerBlock)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +38,8 @@ func (fs *FS) group(g uint32) (*groupDesc, error) {
 }
 
 // descriptors gives the n-th block of group descriptors.
-func (fs *FS) descriptors(n uint32) ([]byte, error) {
-	return fs.block(blockKey{block: fs.sb.descriptorBlock(n), kind: blockDescriptors}, nil)
+func (fs *FS) descriptors(ctx context.Context, n uint32) ([]byte, error) {
+	return fs.block(ctx, blockKey{block: fs.sb.descriptorBlock(n), kind: blockDescriptors}, nil)
 }
 
 // tablesOf gives where the bitmaps and the inode table of a group lie.

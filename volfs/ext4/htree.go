@@ -57,9 +57,9 @@ type htree struct {
 }
 
 // openIndex finds the place of a name in the index of a folder.
-func (fs *FS) openIndex(dir *inode, q *query) (*htree, error) {
+func (fs *FS) openIndex(ctx context.Context, dir *inode, q *query) (*htree, error) {
 	t := &htree{fs: fs, dir: dir}
-	root, err := t.block(0, blockDxRoot)
+	root, err := t.block(ctx, 0, blockDxRoot)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (fs *FS) openIndex(dir *inode, q *query) (*htree, error) {
 	f.seek(t.hash)
 	t.frames = append(t.frames, f)
 	for range levels {
-		if err := t.descend(); err != nil {
+		if err := t.descend(ctx); err != nil {
 			return nil, err
 		}
 		t.top().seek(t.hash)
@@ -101,8 +101,8 @@ func (t *htree) top() *dxFrame { return &t.frames[len(t.frames)-1] }
 func (t *htree) leaf() uint64 { return t.top().block(t.top().at) }
 
 // descend adds the frame of the block that the top one is at.
-func (t *htree) descend() error {
-	p, err := t.block(t.leaf(), blockDxNode)
+func (t *htree) descend(ctx context.Context) error {
+	p, err := t.block(ctx, t.leaf(), blockDxNode)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (t *htree) descend() error {
 }
 
 // next goes to the next leaf if names of the same hash go on there.
-func (t *htree) next() (bool, error) {
+func (t *htree) next(ctx context.Context) (bool, error) {
 	level := len(t.frames) - 1
 	for ; t.frames[level].at+1 >= t.frames[level].count; level-- {
 		if level == 0 {
@@ -129,7 +129,7 @@ func (t *htree) next() (bool, error) {
 	}
 	depth := len(t.frames)
 	for t.frames = t.frames[:level+1]; len(t.frames) < depth; {
-		if err := t.descend(); err != nil {
+		if err := t.descend(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -137,24 +137,24 @@ func (t *htree) next() (bool, error) {
 }
 
 // block reads a block of the folder by its number in it.
-func (t *htree) block(logical uint64, kind blockKind) ([]byte, error) {
+func (t *htree) block(ctx context.Context, logical uint64, kind blockKind) ([]byte, error) {
 	if logical >= t.dir.size>>t.fs.sb.blockBits {
 		return nil, t.dir.damage("block %d of a folder of %d bytes", logical, t.dir.size)
 	}
-	r, err := t.fs.mapBlock(t.dir, logical)
+	r, err := t.fs.mapBlock(ctx, t.dir, logical)
 	if err != nil {
 		return nil, err
 	}
 	if !r.hasData() {
 		return nil, t.dir.damage("a hole at block %d of a folder", logical)
 	}
-	return t.fs.dirBlock(t.dir, logical, r.physical, kind)
+	return t.fs.dirBlock(ctx, t.dir, logical, r.physical, kind)
 }
 
 // lookupIndexed finds what q asks for by the index of a folder. 0 is that there
 // is none.
 func (fs *FS) lookupIndexed(ctx context.Context, dir *inode, q *query) (uint32, error) {
-	t, err := fs.openIndex(dir, q)
+	t, err := fs.openIndex(ctx, dir, q)
 	if err != nil {
 		return 0, err
 	}
@@ -163,14 +163,14 @@ func (fs *FS) lookupIndexed(ctx context.Context, dir *inode, q *query) (uint32, 
 			return 0, err
 		}
 		logical := t.leaf()
-		p, err := t.block(logical, blockDirLeaf)
+		p, err := t.block(ctx, logical, blockDirLeaf)
 		if err != nil {
 			return 0, err
 		}
 		if ino, err := fs.searchBlock(dir, p, logical, q); ino != 0 || err != nil {
 			return ino, err
 		}
-		more, err := t.next()
+		more, err := t.next(ctx)
 		if err != nil || !more {
 			return 0, err
 		}

@@ -17,17 +17,19 @@ import (
 // memVolume is a volume in memory, without holes.
 type memVolume []byte
 
-func (v memVolume) ReadAt(p []byte, off int64) (int, error) { return bytes.NewReader(v).ReadAt(p, off) }
-func (v memVolume) Size() int64                             { return int64(len(v)) }
+func (v memVolume) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return bytes.NewReader(v).ReadAt(p, off)
+}
+func (v memVolume) Size() int64 { return int64(len(v)) }
 
-func (v memVolume) NextData(off int64) (int64, error) {
+func (v memVolume) NextData(_ context.Context, off int64) (int64, error) {
 	if off >= v.Size() {
 		return 0, io.EOF
 	}
 	return off, nil
 }
 
-func (v memVolume) NextHole(off int64) (int64, error) {
+func (v memVolume) NextHole(_ context.Context, off int64) (int64, error) {
 	if off >= v.Size() {
 		return 0, io.EOF
 	}
@@ -40,9 +42,13 @@ type fileVolume struct {
 	size int64
 }
 
-func (v fileVolume) Size() int64                       { return v.size }
-func (v fileVolume) NextData(off int64) (int64, error) { return off, nil }
-func (v fileVolume) NextHole(int64) (int64, error)     { return v.size, nil }
+func (v fileVolume) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return v.File.ReadAt(p, off)
+}
+
+func (v fileVolume) Size() int64                                          { return v.size }
+func (v fileVolume) NextData(_ context.Context, off int64) (int64, error) { return off, nil }
+func (v fileVolume) NextHole(context.Context, int64) (int64, error)       { return v.size, nil }
 
 // program runs a program of e2fsprogs, and skips the test where there is none.
 func program(tb testing.TB, name string, args ...string) string {
@@ -166,7 +172,7 @@ func readAll(tb testing.TB, fs *FS, ino volfs.Ino) []byte {
 		tb.Fatal(err)
 	}
 	defer f.Close()
-	p, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
+	p, err := io.ReadAll(io.NewSectionReader(volfs.ReaderAt(tb.Context(), f), 0, 1<<40))
 	if err != nil {
 		tb.Fatal(err)
 	}

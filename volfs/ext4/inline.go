@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -50,7 +51,7 @@ type inlineFile struct {
 
 func (f *inlineFile) Close() error { return nil }
 
-func (f *inlineFile) ReadAt(p []byte, off int64) (int, error) {
+func (f *inlineFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	p, eof, err := clip(p, off, f.size)
 	if err != nil {
 		return 0, err
@@ -63,7 +64,7 @@ func (f *inlineFile) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), eof
 }
 
-func (f *inlineFile) NextData(off int64) (int64, error) {
+func (f *inlineFile) NextData(_ context.Context, off int64) (int64, error) {
 	switch {
 	case off < 0:
 		return 0, fmt.Errorf("ext4: seek to %d: %w", off, syscall.EINVAL)
@@ -73,7 +74,7 @@ func (f *inlineFile) NextData(off int64) (int64, error) {
 	return off, nil
 }
 
-func (f *inlineFile) NextHole(off int64) (int64, error) {
+func (f *inlineFile) NextHole(_ context.Context, off int64) (int64, error) {
 	switch {
 	case off < 0:
 		return 0, fmt.Errorf("ext4: seek to %d: %w", off, syscall.EINVAL)

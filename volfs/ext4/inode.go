@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"syscall"
@@ -65,8 +66,8 @@ func (in *inode) fits(off, n int) bool { return off+n <= goodOldInodeSize+in.ext
 
 // loadInode gives an inode in use: ENOENT where it is not. ino is in range. To
 // decode and verify one is cheap, and done each time; what it lies in is cached.
-func (fs *FS) loadInode(ino uint32) (*inode, error) {
-	raw, err := fs.rawInode(ino)
+func (fs *FS) loadInode(ctx context.Context, ino uint32) (*inode, error) {
+	raw, err := fs.rawInode(ctx, ino)
 	if err != nil {
 		return nil, err
 	}

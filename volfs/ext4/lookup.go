@@ -92,7 +92,7 @@ func (fs *FS) lookupLinear(ctx context.Context, dir *inode, q *query) (uint32, e
 	var found uint32
 	var lost error
 	err := fs.walkDir(ctx, dir, 0, func(logical, physical uint64) bool {
-		p, err := fs.dirBlock(dir, logical, physical, blockDirLeaf)
+		p, err := fs.dirBlock(ctx, dir, logical, physical, blockDirLeaf)
 		if err == nil {
 			found, err = fs.searchBlock(dir, p, logical, q)
 		}
@@ -140,7 +140,7 @@ func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32) error {
 	if ino < fs.sb.firstIno && ino != rootIno {
 		return dir.damage("an entry for the reserved inode %d", ino)
 	}
-	in, err := fs.loadInode(ino)
+	in, err := fs.loadInode(ctx, ino)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return dir.damage("an entry for inode %d, which is not in use", ino)
@@ -162,11 +162,11 @@ func (fs *FS) isAbove(ctx context.Context, dir *inode, ino uint32) bool {
 		if dir.ino == ino {
 			return true
 		}
-		parent, err := fs.parent(dir)
+		parent, err := fs.parent(ctx, dir)
 		if err != nil || parent == dir.ino || ctx.Err() != nil {
 			return false
 		}
-		if dir, err = fs.loadInode(parent); err != nil || dir.fileType() != syscall.S_IFDIR {
+		if dir, err = fs.loadInode(ctx, parent); err != nil || dir.fileType() != syscall.S_IFDIR {
 			return false
 		}
 	}
@@ -174,19 +174,19 @@ func (fs *FS) isAbove(ctx context.Context, dir *inode, ino uint32) bool {
 }
 
 // parent gives the inode number in a folder's "..".
-func (fs *FS) parent(dir *inode) (uint32, error) {
+func (fs *FS) parent(ctx context.Context, dir *inode) (uint32, error) {
 	var ino uint32
 	if dir.inline != nil {
 		ino = dir.inlineParent()
 	} else {
-		r, err := fs.mapBlock(dir, 0)
+		r, err := fs.mapBlock(ctx, dir, 0)
 		if err != nil {
 			return 0, err
 		}
 		if !r.hasData() {
 			return 0, dir.damage("a hole at block 0 of a folder")
 		}
-		p, err := fs.dirBlock(dir, 0, r.physical, blockDirLeaf)
+		p, err := fs.dirBlock(ctx, dir, 0, r.physical, blockDirLeaf)
 		if err != nil {
 			return 0, err
 		}

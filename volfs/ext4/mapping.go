@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"context"
 	"encoding/binary"
 )
 
@@ -29,11 +30,11 @@ func (fs *FS) maxBlocks(in *inode) uint64 {
 
 // mapBlock gives the run that begins at a file's block: as much of it as one
 // extent, or one block of pointers, tells.
-func (fs *FS) mapBlock(in *inode, logical uint64) (run, error) {
+func (fs *FS) mapBlock(ctx context.Context, in *inode, logical uint64) (run, error) {
 	if in.is(flagExtents) {
-		return fs.mapExtent(in, logical)
+		return fs.mapExtent(ctx, in, logical)
 	}
-	return fs.mapIndirect(in, logical)
+	return fs.mapIndirect(ctx, in, logical)
 }
 
 func le32(p []byte, index int) uint32 { return binary.LittleEndian.Uint32(p[4*index:]) }

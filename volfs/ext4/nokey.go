@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -34,13 +35,13 @@ func nokeyName(encrypted []byte, hash [2]uint32) (string, bool) {
 }
 
 // shownName is the name of an entry as a listing shows it.
-func (fs *FS) shownName(dir *inode, e dirEntry) (string, error) {
+func (fs *FS) shownName(ctx context.Context, dir *inode, e dirEntry) (string, error) {
 	if !dir.is(flagEncrypt) || e.isDots() {
 		return string(e.name), nil
 	}
 	hash := e.hash
 	if !hashInside(dir) {
-		if h, ok := fs.listingHasher(dir); ok {
+		if h, ok := fs.listingHasher(ctx, dir); ok {
 			hash[0], hash[1] = h.hash(e.name)
 		}
 	}
@@ -53,12 +54,12 @@ func (fs *FS) shownName(dir *inode, e dirEntry) (string, error) {
 
 // listingHasher is the hasher with which the kernel lists a folder; false where
 // it lists it without hashes.
-func (fs *FS) listingHasher(dir *inode) (hasher, bool) {
+func (fs *FS) listingHasher(ctx context.Context, dir *inode) (hasher, bool) {
 	switch {
 	case !fs.sb.compat(compatDirIndex):
 		return hasher{}, false
 	case dir.is(flagIndex):
-		root, err := (&htree{fs: fs, dir: dir}).block(0, blockDxRoot)
+		root, err := (&htree{fs: fs, dir: dir}).block(ctx, 0, blockDxRoot)
 		if err != nil || root[dxRootInfo+4] >= hashUnsigned {
 			return hasher{}, false
 		}
@@ -94,8 +95,8 @@ func nokeyQuery(shown string) *query {
 
 // encryptedTarget is the target of an encrypted link in the same form. On disk
 // it is a struct fscrypt_symlink_data: a length in two bytes, and the target.
-func (fs *FS) encryptedTarget(in *inode) (string, error) {
-	p, err := fs.linkBytes(in)
+func (fs *FS) encryptedTarget(ctx context.Context, in *inode) (string, error) {
+	p, err := fs.linkBytes(ctx, in)
 	if err != nil {
 		return "", err
 	}

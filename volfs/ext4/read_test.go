@@ -93,14 +93,14 @@ func TestSparseFilesTellTheirHoles(t *testing.T) {
 		}
 		var got []int64
 		for off := int64(0); ; {
-			data, err := f.NextData(off)
+			data, err := f.NextData(t.Context(), off)
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if off, err = f.NextHole(data); err != nil {
+			if off, err = f.NextHole(t.Context(), data); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, data, off)
@@ -109,10 +109,10 @@ func TestSparseFilesTellTheirHoles(t *testing.T) {
 		if len(got) != 6 || got[0] != 8<<10 || got[2] != 100<<10 || got[4] != 70<<20 {
 			t.Errorf("%v: data and holes at %v", args, got)
 		}
-		if hole, err := f.NextHole(99 << 20); hole != 99<<20 || err != nil {
+		if hole, err := f.NextHole(t.Context(), 99<<20); hole != 99<<20 || err != nil {
 			t.Errorf("NextHole in the last hole: %d, %v", hole, err)
 		}
-		if _, err := f.NextHole(100 << 20); !errors.Is(err, io.EOF) {
+		if _, err := f.NextHole(t.Context(), 100<<20); !errors.Is(err, io.EOF) {
 			t.Errorf("NextHole at the end: %v", err)
 		}
 	}
@@ -215,7 +215,7 @@ func TestAListingGoesOnFromAnyCookie(t *testing.T) {
 func TestNamesAreFoundByTheIndex(t *testing.T) {
 	t.Parallel()
 	fs := mustOpen(t, load(t, manyImage(t)))
-	in, err := fs.loadInode(uint32(resolve(t, fs, "many")))
+	in, err := fs.loadInode(t.Context(), uint32(resolve(t, fs, "many")))
 	if err != nil || !fs.isIndexed(in) {
 		t.Fatalf("no index; %v", err)
 	}

@@ -19,7 +19,7 @@ func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 		if err := ctx.Err(); err != nil {
 			return volfs.Statfs{}, err
 		}
-		d, err := fs.group(g)
+		d, err := fs.group(ctx, g)
 		if err == nil {
 			err = tables.add(d)
 		}
@@ -30,7 +30,7 @@ func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 		freeInodes += uint64(d.freeInodes)
 	}
 	free <<= sb.clusterBits
-	overhead := fs.overhead(&tables)
+	overhead := fs.overhead(ctx, &tables)
 	s := volfs.Statfs{
 		BlockSize:  uint32(sb.blockSize),
 		Blocks:     sb.blocksCount - min(sb.blocksCount, overhead<<sb.clusterBits),
@@ -56,25 +56,25 @@ func (sb *superblock) reservedClusters() uint64 {
 
 // overhead is how many clusters the filesystem itself takes: as recorded, or as
 // counted in tables with what belongs to no group.
-func (fs *FS) overhead(tables *tableClusters) uint64 {
+func (fs *FS) overhead(ctx context.Context, tables *tableClusters) uint64 {
 	sb := fs.sb
 	if sb.overheadRecorded() {
 		return uint64(sb.overhead)
 	}
 	overhead := sb.clusters(uint64(sb.firstDataBlock)) + tables.count()
-	if j := fs.journal(); j != nil {
+	if j := fs.journal(ctx); j != nil {
 		overhead += sb.clusters(j.size >> sb.blockBits)
 	}
 	return overhead
 }
 
 // journal gives the inode of the journal; nil where there is none.
-func (fs *FS) journal() *inode {
+func (fs *FS) journal(ctx context.Context) *inode {
 	sb := fs.sb
 	if !sb.compat(compatHasJournal) || sb.journalInum == 0 || sb.journalInum > sb.inodesCount {
 		return nil
 	}
-	j, err := fs.loadInode(sb.journalInum)
+	j, err := fs.loadInode(ctx, sb.journalInum)
 	if err != nil || j.fileType() != syscall.S_IFREG {
 		return nil
 	}

@@ -125,7 +125,7 @@ func (fs *FS) eachGroup(ctx context.Context, visit func(g uint32, d *groupDesc, 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			block, failed = fs.descriptors(g / sb.descPerBlock)
+			block, failed = fs.descriptors(ctx, g/sb.descPerBlock)
 		}
 		if failed != nil {
 			visit(g, nil, failed)

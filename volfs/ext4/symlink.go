@@ -20,9 +20,9 @@ func (fs *FS) Readlink(ctx context.Context, ino volfs.Ino) (string, error) {
 		return "", fmt.Errorf("ext4: %s: %w", in, syscall.EINVAL)
 	}
 	if in.is(flagEncrypt) {
-		return fs.encryptedTarget(in)
+		return fs.encryptedTarget(ctx, in)
 	}
-	p, err := fs.linkBytes(in)
+	p, err := fs.linkBytes(ctx, in)
 	if err != nil {
 		return "", err
 	}
@@ -37,14 +37,14 @@ func (fs *FS) Readlink(ctx context.Context, ino volfs.Ino) (string, error) {
 }
 
 // linkBytes gives where the target of a link lies: its inode or its block.
-func (fs *FS) linkBytes(in *inode) ([]byte, error) {
+func (fs *FS) linkBytes(ctx context.Context, in *inode) ([]byte, error) {
 	switch {
 	case in.inline != nil:
 		return in.inline.bytes(in), nil
 	case fs.isFastLink(in):
 		return in.iBlock(), nil
 	}
-	r, err := fs.mapBlock(in, 0)
+	r, err := fs.mapBlock(ctx, in, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (fs *FS) linkBytes(in *inode) ([]byte, error) {
 		return nil, in.damage("a link without a block")
 	}
 	p := make([]byte, fs.sb.blockSize)
-	if err := fs.readAt(p, int64(r.physical<<fs.sb.blockBits), in); err != nil {
+	if err := fs.readAt(ctx, p, int64(r.physical<<fs.sb.blockBits), in); err != nil {
 		return nil, err
 	}
 	if in.is(flagEncrypt) {

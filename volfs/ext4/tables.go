@@ -22,9 +22,9 @@ const (
 func (fs *FS) chunkSize() int64 { return max(tableChunk, int64(fs.sb.inodeSize)) }
 
 // inodeOffset is where an inode lies in the volume. ino is in range.
-func (fs *FS) inodeOffset(ino uint32) (int64, error) {
+func (fs *FS) inodeOffset(ctx context.Context, ino uint32) (int64, error) {
 	sb := fs.sb
-	d, err := fs.group((ino - 1) / sb.inodesPerGroup)
+	d, err := fs.group(ctx, (ino-1)/sb.inodesPerGroup)
 	if err != nil {
 		return 0, err
 	}
@@ -32,8 +32,8 @@ func (fs *FS) inodeOffset(ino uint32) (int64, error) {
 }
 
 // rawInode gives the bytes of an inode. Nobody may write to them.
-func (fs *FS) rawInode(ino uint32) ([]byte, error) {
-	off, err := fs.inodeOffset(ino)
+func (fs *FS) rawInode(ctx context.Context, ino uint32) ([]byte, error) {
+	off, err := fs.inodeOffset(ctx, ino)
 	if err != nil {
 		return nil, err
 	}
@@ -43,9 +43,9 @@ func (fs *FS) rawInode(ino uint32) ([]byte, error) {
 	if !ok {
 		chunk = make([]byte, size)
 		// Where the whole chunk cannot be read, the inode itself may be.
-		if n, _ := fs.vol.ReadAt(chunk, start); int64(n) < size {
+		if n, _ := fs.vol.ReadAt(ctx, chunk, start); int64(n) < size {
 			raw := chunk[:inodeSize:inodeSize]
-			return raw, fs.readAt(raw, off, named(fmt.Sprintf("inode %d", ino)))
+			return raw, fs.readAt(ctx, raw, off, named(fmt.Sprintf("inode %d", ino)))
 		}
 		fs.tables.Add(start, chunk)
 	}
@@ -69,7 +69,7 @@ func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Att
 		if e.Name == "." || e.Name == ".." || e.Ino == 0 || e.Ino > volfs.Ino(fs.sb.inodesCount) {
 			continue
 		}
-		if off, err := fs.inodeOffset(uint32(e.Ino)); err == nil {
+		if off, err := fs.inodeOffset(ctx, uint32(e.Ino)); err == nil {
 			order = append(order, placedInode{off, i})
 		}
 	}
@@ -81,7 +81,7 @@ func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Att
 		n := fs.together(order)
 		first := order[0].off
 		p := buf[:order[n-1].off-first+int64(fs.sb.inodeSize)]
-		read, _ := fs.vol.ReadAt(p, first)
+		read, _ := fs.vol.ReadAt(ctx, p, first)
 		for _, o := range order[:n] {
 			raw := p[o.off-first:][:fs.sb.inodeSize]
 			if o.off-first+int64(len(raw)) > int64(read) {
@@ -91,7 +91,7 @@ func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Att
 			if err := fs.parseInode(in); err != nil {
 				continue
 			}
-			if attr, err := fs.attr(in); err == nil {
+			if attr, err := fs.attr(ctx, in); err == nil {
 				attrs[o.i] = attr
 			}
 		}

@@ -106,7 +106,7 @@ type xattrArea struct {
 }
 
 // xattrAreas gives where the attributes of in are: in the inode, in a block.
-func (fs *FS) xattrAreas(in *inode) ([]xattrArea, error) {
+func (fs *FS) xattrAreas(ctx context.Context, in *inode) ([]xattrArea, error) {
 	var areas []xattrArea
 	if len(in.ibody) > 0 {
 		areas = append(areas, xattrArea{in.ibody, in.ibody, in})
@@ -115,7 +115,7 @@ func (fs *FS) xattrAreas(in *inode) ([]xattrArea, error) {
 		return areas, nil
 	}
 	key := blockKey{block: in.fileACL, kind: blockXattr}
-	p, err := fs.block(key, func(p []byte) error { return fs.checkXattrBlock(p, key) })
+	p, err := fs.block(ctx, key, func(p []byte) error { return fs.checkXattrBlock(p, key) })
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (fs *FS) Xattrs(ctx context.Context, ino volfs.Ino) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	areas, err := fs.xattrAreas(in)
+	areas, err := fs.xattrAreas(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (fs *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	areas, err := fs.xattrAreas(in)
+	areas, err := fs.xattrAreas(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (fs *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) ([]byte, er
 				return nil, err
 			}
 			if full, ok := e.fullName(); ok && full == name {
-				return fs.xattrValue(in, e, a)
+				return fs.xattrValue(ctx, in, e, a)
 			}
 		}
 	}
@@ -193,14 +193,14 @@ func (in *inode) noXattr(name string) error {
 }
 
 // xattrValue gives the value of e in the form that getxattr(2) returns it in.
-func (fs *FS) xattrValue(in *inode, e xattrEntry, a xattrArea) ([]byte, error) {
+func (fs *FS) xattrValue(ctx context.Context, in *inode, e xattrEntry, a xattrArea) ([]byte, error) {
 	var value []byte
 	var err error
 	switch {
 	case e.valueSize > xattrMaxValue:
 		return nil, fmt.Errorf("ext4: extended attribute %q of %s: %d bytes: %w", e.name, in, e.valueSize, syscall.E2BIG)
 	case e.valueInode != 0:
-		value, err = fs.eaInodeValue(in, e)
+		value, err = fs.eaInodeValue(ctx, in, e)
 	default:
 		value, err = e.value(a.values, a.what)
 	}

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sort"
 )
@@ -21,13 +22,13 @@ func (z systemZones) overlap(block, n uint64) bool {
 }
 
 // zones gives the zones. The journal's are looked for when the first file is read.
-func (fs *FS) zones() systemZones {
+func (fs *FS) zones(ctx context.Context) systemZones {
 	if z := fs.systemZones.Load(); z != nil {
 		return *z
 	}
 	zones := slices.Clone(fs.survey.claims.zones)
-	if j := fs.journal(); j != nil {
-		for _, r := range fs.runs(j) {
+	if j := fs.journal(ctx); j != nil {
+		for _, r := range fs.runs(ctx, j) {
 			zones = append(zones, zone{r.physical, r.physical + r.count})
 		}
 	}
@@ -55,11 +56,11 @@ func merged(zones systemZones) (joined, twice systemZones) {
 }
 
 // runs gives the first runs of a file that have data.
-func (fs *FS) runs(in *inode) []run {
+func (fs *FS) runs(ctx context.Context, in *inode) []run {
 	const most = 1 << 14 // a journal has a few
 	var runs []run
 	for logical := uint64(0); logical<<fs.sb.blockBits < in.size && len(runs) < most; {
-		r, err := fs.mapBlock(in, logical)
+		r, err := fs.mapBlock(ctx, in, logical)
 		if err != nil {
 			break
 		}

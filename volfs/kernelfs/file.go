@@ -38,8 +38,17 @@ func (f *FS) Open(ctx context.Context, ino volfs.Ino) (opened volfs.File, err er
 // file is an open regular file.
 type file struct{ *os.File }
 
-func (f file) NextData(off int64) (int64, error) { return f.seek(off, unix.SEEK_DATA) }
-func (f file) NextHole(off int64) (int64, error) { return f.seek(off, unix.SEEK_HOLE) }
+// ReadAt waits in the kernel, which no context ends.
+func (f file) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.File.ReadAt(p, off)
+}
+
+func (f file) NextData(_ context.Context, off int64) (int64, error) {
+	return f.seek(off, unix.SEEK_DATA)
+}
+func (f file) NextHole(_ context.Context, off int64) (int64, error) {
+	return f.seek(off, unix.SEEK_HOLE)
+}
 
 // seek moves the descriptor's position, which nothing else uses.
 func (f file) seek(off int64, whence int) (int64, error) {

@@ -95,7 +95,7 @@ func TestSubvolumesAreShown(t *testing.T) {
 for s in a b a/inner dir/deep/c; do mkdir -p $(dirname $s); btrfs -q subvolume create $s; echo $s > $s/file; mkdir $s/folder; ln -s file $s/link; done
 btrfs -q subvolume snapshot b dir/copy; echo hello > file; btrfs -q subvolume delete --commit-after b
 cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
-	want, err := manifest.OfDir(mnt, manifest.Options{})
+	want, err := manifest.OfDir(t.Context(), mnt, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestManySubvolumesAreShown(t *testing.T) {
 for s in $(seq 300); do btrfs -q subvolume create $s; done
 for s in $(seq 300); do echo $s > $s/file; done
 cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
-	want, err := manifest.OfDir(mnt, manifest.Options{})
+	want, err := manifest.OfDir(t.Context(), mnt, manifest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
 func isThatOfTheKernelsOwnMount(t *testing.T, device, fs, options string) {
 	t.Helper()
 	mnt := mount(t, device, fs, options)
-	want, err := manifest.OfDir(mnt, manifest.Options{More: true})
+	want, err := manifest.OfDir(t.Context(), mnt, manifest.Options{More: true})
 	if err != nil {
 		t.Fatal(err)
 	}

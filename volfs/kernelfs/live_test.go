@@ -94,7 +94,7 @@ func TestWhatAWriterWritesIsSeenAtOnce(t *testing.T) {
 		if v.fs == "btrfs" {
 			sh(t, fmt.Sprintf("cd %s; btrfs -q subvolume create sub; btrfs -q subvolume create sub/inner; echo text > sub/inner/file", v.mnt))
 		}
-		want, err := manifest.OfDir(v.mnt, manifest.Options{})
+		want, err := manifest.OfDir(t.Context(), v.mnt, manifest.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func contents(t *testing.T, fs *kernelfs.FS, name string) string {
 	t.Helper()
 	f := openFile(t, fs, name)
 	defer f.Close()
-	all, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
+	all, err := io.ReadAll(io.NewSectionReader(volfs.ReaderAt(t.Context(), f), 0, 1<<40))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestAnOpenFileHoldsTheDeviceUntilItIsClosed(t *testing.T) {
 		if !busy(v.device) {
 			t.Error("the device is free, and a file in it is open")
 		}
-		all, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
+		all, err := io.ReadAll(io.NewSectionReader(volfs.ReaderAt(t.Context(), f), 0, 1<<40))
 		if err != nil || string(all) != strings.Repeat("x", 300000) {
 			t.Errorf("%d bytes are read after umount: %v", len(all), err)
 		}
@@ -282,7 +282,7 @@ func useAll(t *testing.T, fs *kernelfs.FS) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
+	_, err = io.ReadAll(io.NewSectionReader(volfs.ReaderAt(t.Context(), f), 0, 1<<20))
 	return err
 }
 

@@ -179,12 +179,12 @@ type broken struct {
 	from int64
 }
 
-func (b broken) ReadAt(p []byte, off int64) (int, error) {
+func (b broken) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off+int64(len(p)) <= b.from {
-		return b.sparse.ReadAt(p, off)
+		return b.sparse.ReadAt(ctx, p, off)
 	}
 	n := max(0, b.from-off)
-	b.sparse.ReadAt(p[:n], off)
+	b.sparse.ReadAt(ctx, p[:n], off)
 	return int(n), syscall.EIO
 }
 
@@ -204,9 +204,9 @@ func TestUnreadablePartsAreAnErrorBesideWhatIsFound(t *testing.T) {
 // unread is a volume without data, which must not be read.
 type unread struct{ sparse }
 
-func (unread) NextData(int64) (int64, error) { return 0, io.EOF }
+func (unread) NextData(context.Context, int64) (int64, error) { return 0, io.EOF }
 
-func (unread) ReadAt([]byte, int64) (int, error) { return 0, errors.New("read") }
+func (unread) ReadAt(context.Context, []byte, int64) (int, error) { return 0, errors.New("read") }
 
 func TestVolumeWithoutDataIsEmptyUnread(t *testing.T) {
 	t.Parallel()

@@ -78,8 +78,8 @@ type counted struct {
 	reads, bytes int
 }
 
-func (c *counted) ReadAt(p []byte, off int64) (int, error) {
+func (c *counted) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c.reads++
 	c.bytes += len(p)
-	return c.sparse.ReadAt(p, off)
+	return c.sparse.ReadAt(ctx, p, off)
 }

@@ -52,7 +52,7 @@ const tinyBytes = 1450 << 10
 // Probe tells what is in a volume. With an error some of what decides could not
 // be read (or the context ended), and the Result is what the rest tells.
 func Probe(ctx context.Context, v volfs.Volume) (Result, error) {
-	if _, err := v.NextData(0); errors.Is(err, io.EOF) {
+	if _, err := v.NextData(ctx, 0); errors.Is(err, io.EOF) {
 		return Result{Kind: KindEmpty}, ctx.Err()
 	}
 	p := newProber(ctx, v)

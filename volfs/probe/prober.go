@@ -90,7 +90,7 @@ func (p *prober) read(buf []byte, off int64, n int) []byte {
 		return nil
 	}
 	buf = slices.Grow(buf, n)[:n]
-	n, err := p.v.ReadAt(buf, off)
+	n, err := p.v.ReadAt(p.ctx, buf, off)
 	if n < len(buf) && err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"context"
 	"io"
 	"maps"
 	"os"
@@ -14,11 +15,17 @@ type file struct {
 	size int64
 }
 
+func (f file) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
+	return f.File.ReadAt(p, off)
+}
+
 func (f file) Size() int64 { return f.size }
 
-func (f file) NextData(off int64) (int64, error) { return atOrEOF(off, off, f.size) }
+func (f file) NextData(_ context.Context, off int64) (int64, error) { return atOrEOF(off, off, f.size) }
 
-func (f file) NextHole(off int64) (int64, error) { return atOrEOF(off, f.size, f.size) }
+func (f file) NextHole(_ context.Context, off int64) (int64, error) {
+	return atOrEOF(off, f.size, f.size)
+}
 
 func atOrEOF(off, answer, size int64) (int64, error) {
 	if off >= size {
@@ -49,11 +56,15 @@ type sparse struct {
 
 func (s sparse) Size() int64 { return s.size }
 
-func (s sparse) NextData(off int64) (int64, error) { return atOrEOF(off, off, s.size) }
+func (s sparse) NextData(_ context.Context, off int64) (int64, error) {
+	return atOrEOF(off, off, s.size)
+}
 
-func (s sparse) NextHole(off int64) (int64, error) { return atOrEOF(off, s.size, s.size) }
+func (s sparse) NextHole(_ context.Context, off int64) (int64, error) {
+	return atOrEOF(off, s.size, s.size)
+}
 
-func (s sparse) ReadAt(p []byte, off int64) (int, error) {
+func (s sparse) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	if off >= s.size {
 		return 0, io.EOF
 	}
