@@ -15,6 +15,7 @@ import (
 
 	"thintree/fusefs"
 	"thintree/fusefs/tree"
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/thin/resolve"
 )
@@ -96,7 +97,7 @@ func mount(c *cli.Context) error {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	t, err := openTreeWith(c, tree.Options{
-		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), OpenTimeout: c.Duration("open-timeout"), Log: log,
+		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), Options: volume.Options{OpenTimeout: c.Duration("open-timeout"), Log: log},
 	}, madeOf)
 	if err != nil {
 		return err

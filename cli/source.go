@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"thintree/fusefs/tree"
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/meta/docker"
 	"thintree/meta/pool"
@@ -42,9 +43,9 @@ func sourceFlags() []cli.Flag {
 		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
 		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
-		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
-		&cli.StringFlag{Name: "live", Value: string(tree.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
-		&cli.StringFlag{Name: "journal", Value: string(tree.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
+		&cli.StringFlag{Name: "engine", Value: string(volume.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
+		&cli.StringFlag{Name: "live", Value: string(volume.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
+		&cli.StringFlag{Name: "journal", Value: string(volume.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
 	}
 }
 
@@ -176,7 +177,7 @@ func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, sources)
+	return openTreeWith(c, tree.Options{MaxActive: 16, Options: volume.Options{OpenTimeout: openTimeout, Log: commandLog()}}, sources)
 }
 
 // commandLog tells of errors only, as a command does: without the time.
@@ -215,21 +216,21 @@ func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.
 // chooseEngine reads --engine, --live and --journal, and opens the kernel's
 // device-mapper where it may be needed and can be used.
 func chooseEngine(c *cli.Context, o *tree.Options) error {
-	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), tree.Journal(c.String("journal"))
+	o.Engine, o.Live, o.Journal = volume.Engine(c.String("engine")), volume.Live(c.String("live")), volume.Journal(c.String("journal"))
 	switch {
-	case !slices.Contains([]tree.Engine{tree.EngineAuto, tree.EngineKernel, tree.EngineDirect}, o.Engine):
+	case !slices.Contains([]volume.Engine{volume.EngineAuto, volume.EngineKernel, volume.EngineDirect}, o.Engine):
 		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
-	case !slices.Contains([]tree.Live{tree.LiveAuto, tree.LiveBind, tree.LiveSnapshot, tree.LiveDisk, tree.LiveSkip}, o.Live):
+	case !slices.Contains([]volume.Live{volume.LiveAuto, volume.LiveBind, volume.LiveSnapshot, volume.LiveDisk, volume.LiveSkip}, o.Live):
 		return wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
-	case o.Journal != tree.JournalReplay && o.Journal != tree.JournalSkip:
+	case o.Journal != volume.JournalReplay && o.Journal != volume.JournalSkip:
 		return wrongUse("--journal %s: replay and skip are known", o.Journal)
-	case o.Engine == tree.EngineDirect && (o.Live == tree.LiveBind || o.Live == tree.LiveSnapshot):
+	case o.Engine == volume.EngineDirect && (o.Live == volume.LiveBind || o.Live == volume.LiveSnapshot):
 		return wrongUse("--live %s: only the kernel engine can", o.Live)
-	case o.Engine == tree.EngineKernel && o.HeldRoot:
+	case o.Engine == volume.EngineKernel && o.HeldRoot:
 		return wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
 	}
-	needed := o.Engine == tree.EngineKernel || o.Live != tree.LiveAuto && o.Live != tree.LiveDisk
-	if o.Engine == tree.EngineDirect && !needed {
+	needed := o.Engine == volume.EngineKernel || o.Live != volume.LiveAuto && o.Live != volume.LiveDisk
+	if o.Engine == volume.EngineDirect && !needed {
 		return nil
 	}
 	kernel, err := thin.OpenKernel()

@@ -98,7 +98,7 @@ func (b *backings) add(node tree.NodeID, f *tree.File, flags uint32) (id int32, 
 		return 0, nil
 	case direct && !opensDirect(f):
 		err = fmt.Errorf("O_DIRECT: the filesystem has it not, and reads the file for others already: %w", syscall.EINVAL)
-	case !f.Pass():
+	case !f.PassThrough():
 		err = fmt.Errorf("its volume was unmounted: %w", syscall.ESTALE)
 	default:
 		return n.id, nil
@@ -110,7 +110,7 @@ func (b *backings) add(node tree.NodeID, f *tree.File, flags uint32) (id int32, 
 // registered gives the id of a file's backing, 0 where it has none, or the kernel
 // does not take it.
 func (b *backings) registered(f *tree.File) (id int32) {
-	f.Backed(func(fd int) {
+	f.Descriptor(func(fd int) {
 		var errno syscall.Errno
 		if id, errno = b.kernel.RegisterBackingFd(&fuse.BackingMap{Fd: int32(fd)}); errno != 0 {
 			b.log.Debug("a file is not passed through", "reason", errno)
@@ -122,7 +122,7 @@ func (b *backings) registered(f *tree.File) (id int32) {
 
 // opensDirect tells whether a file's backing can be opened with O_DIRECT.
 func opensDirect(f *tree.File) (ok bool) {
-	f.Backed(func(fd int) {
+	f.Descriptor(func(fd int) {
 		again, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
 		if ok = err == nil; ok {
 			unix.Close(again)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/fusefs/tree"
+	"thintree/thin/wait"
 	"thintree/volfs"
 )
 
@@ -375,7 +376,7 @@ func (request) Done() <-chan struct{}       { return nil }
 func (request) Err() error                  { return nil }
 
 func (r request) Value(key any) any {
-	if key == (tree.Interrupt{}) {
+	if key == (wait.Signal{}) {
 		return r.interrupted
 	}
 	return nil

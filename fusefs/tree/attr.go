@@ -2,43 +2,45 @@ package tree
 
 import (
 	"context"
+	"os"
 	"syscall"
 
+	"thintree/fusefs/layout"
 	"thintree/volfs"
 )
 
-// Stat tells a node's attributes. Those of a volume's root, and of the folder
+// Stat gives a node's attributes. Those of a volume's root, and of the folder
 // that containers/ and images/ point at, open nothing.
 func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
-	if !id.isFile() {
+	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)
 		if err != nil {
 			return Entry{}, err
 		}
 		return t.nodeEntry(ctx, n)
 	}
-	r, err := t.fsRoot(id)
+	r, err := t.root(id)
 	if err != nil {
 		return Entry{}, err
 	}
-	switch id.ino() {
+	switch id.Ino() {
 	case 0:
 		return t.rootEntry(ctx, r)
-	case rawIno:
+	case layout.RawIno:
 		return t.rawEntry(ctx, r)
-	case partsIno:
-		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.vol.pool.listing.Load().when))}, nil
-	case infoIno:
+	case layout.PartsIno:
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.Pool.When()))}, nil
+	case layout.InfoIno:
 		return t.infoEntry(ctx, id)
 	}
-	if p := r.peeks.last.Load(); p.valid(r.live()) {
-		if f := p.folder(id.ino()); f != nil {
-			return r.entry(id, f.attr), nil
+	if p := r.LastPeek(); p != nil {
+		if f := p.Folder(id.Ino()); f != nil {
+			return r.entry(id, f.Attr), nil
 		}
 	}
 	var e Entry
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		e, err = t.fileEntry(ctx, r, fs, id.ino())
+		e, err = t.fileEntry(ctx, r, fs, id.Ino())
 		return err
 	})
 	return e, err
@@ -46,43 +48,42 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 
 // rootEntry is the root of a volume or partition. Its name can come to mean
 // another volume.
-func (t *Tree) rootEntry(ctx context.Context, r *fsRoot) (Entry, error) {
-	id := r.id(0)
+func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
+	id := r.ID(0)
 	p, err := t.peek(ctx, r)
 	if err != nil {
 		return Entry{}, err
 	}
-	if p.fs == nil {
-		// A partition table, or nothing that can be read: an empty hand, but
-		// a folder all the same.
-		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.vol.pool.listing.Load().when))}, nil
+	if !p.HasFS() {
+		// It is a folder also if it holds a partition table, or nothing that can be read.
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.Pool.When()))}, nil
 	}
-	e := r.entry(id, p.fs.root.attr)
-	e.NameKept = e.NameKept && r.part != 0
+	e := r.entry(id, p.Root().Attr)
+	e.NameKept = e.NameKept && !r.Place.IsWhole()
 	return e, nil
 }
 
-// nodeEntry is the entry of a node of the view.
-func (t *Tree) nodeEntry(ctx context.Context, n *node) (Entry, error) {
-	if n.root != nil {
-		return t.Stat(ctx, n.id)
+// nodeEntry is the entry of a node of the layout.
+func (t *Tree) nodeEntry(ctx context.Context, n *layout.Node) (Entry, error) {
+	if n.Volume != nil {
+		return t.Stat(ctx, n.ID())
 	}
-	if n.pool != nil {
-		return t.infoEntry(ctx, n.id)
+	if n.Pool != nil {
+		return t.infoEntry(ctx, n.ID())
 	}
-	e := Entry{ID: n.id, Attr: made(syscall.S_IFDIR|0o555, n.when)}
-	if n.target != "" {
-		e.Attr = made(syscall.S_IFLNK|0o777, n.when)
-		e.Attr.Size = int64(len(n.target))
+	e := Entry{ID: n.ID(), Attr: made(syscall.S_IFDIR|0o555, n.When)}
+	if n.Target != "" {
+		e.Attr = made(syscall.S_IFLNK|0o777, n.When)
+		e.Attr.Size = int64(len(n.Target))
 	}
-	e.Attr.Ino = volfs.Ino(n.id)
+	e.Attr.Ino = volfs.Ino(n.ID())
 	return e, nil
 }
 
-// made is the attributes of what is in no volume: its owner is who runs
+// made is the attributes of what is in no volume: its owner is the user that runs
 // thintree. when is in nanoseconds since 1970.
 func made(mode uint32, when int64) volfs.Attr {
-	uid, gid := owner()
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	t := volfs.Time{Sec: when / 1e9, Nsec: uint32(when % 1e9)}
 	return volfs.Attr{
 		Mode: mode, Nlink: 1, UID: uid, GID: gid, BlockSize: 4096,

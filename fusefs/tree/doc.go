@@ -1,27 +1,21 @@
-// Package tree is what people see, without FUSE: the views of volumes,
-// containers and images, the files in the volumes, and which volumes are open.
+// Package tree is what people see, without FUSE: it answers about node ids.
 //
 // # From a path to bytes
 //
-// A [Tree] is made from sources (package meta), which name the volumes. Their
-// names are laid out in a view, which is never changed, only replaced when the
-// sources change. Below volumes/<name> begins the filesystem in the volume:
-// package thin opens its device for reading, volfs/probe recognises what is on
-// it, and a reader behind [volfs.FS] answers.
-//
-// # Node ids
-//
-// A [NodeID] is computed, not kept. In a volume it is the volume's slot and the
-// inode number, in the views a hash of the path. So there is no table of what
-// the callers know, nothing to forget, and memory does not grow with the files
-// that are walked. Inode numbers are computed in the same way from what does not
-// change between mounts: see inode.go.
+// A [Tree] is made from sources (package meta), which name the volumes. Package layout lays
+// out their names as folders and links: that layout is never changed, only replaced when the
+// sources change. Below volumes/<name> begins the filesystem in the volume: package volume
+// opens its device, recognises what lies there, and chooses the engine that reads it.
 //
 // # Open and peek
 //
-// A volume is opened when somebody walks into it, and closed when it has been
-// idle for some time: see lease.go. Lists must open nothing, and a copy must be
-// true all the same; so what a list asks of a volume (the attributes of its root
-// and of the folder that containers/ and images/ point at) is read in a peek,
-// which opens the volume for these few blocks and lets it go at once: peek.go.
+// A volume is opened when a caller walks into it, and closed when it has been idle for some
+// time: package lease decides which are open. Lists must open nothing, and a copy must be
+// true all the same. So what a list asks of a volume (the attributes of its root, and of the
+// folder that containers/ and images/ point at) is read in a peek.
+//
+// # Changes
+//
+// One goroutine, the keeper, looks whether the sources changed: see keeper.go. Requests load
+// the layout that it made.
 package tree

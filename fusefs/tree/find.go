@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"thintree/fusefs/layout"
 )
 
 // VolumeRef is a volume by its name.
@@ -21,58 +23,43 @@ type VolumeRef struct {
 
 // Volumes lists all volumes by name. It opens nothing.
 func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
-	v := t.current(ctx)
-	var list []VolumeRef
-	var walk func(n *node)
-	walk = func(n *node) {
-		for _, e := range n.entries {
-			if e.root == nil {
-				walk(e)
-				continue
-			}
-			list = append(list, v.ref(e.root.vol, e.id))
+	l := t.current(ctx)
+	volumes := l.Volumes()
+	list := make([]VolumeRef, len(volumes))
+	for i, v := range volumes {
+		r := VolumeRef{Name: v.Name(), ID: v.Slot.ID(0), Deleted: v.Deleted()}
+		users := l.Users(v.Slot)
+		for _, name := range users.Containers {
+			r.Aliases = append(r.Aliases, "container:"+name)
 		}
-	}
-	for _, s := range v.parts {
-		if n := v.find(join(s.folder, "volumes")); n != nil {
-			list = slices.Grow(list, len(n.entries))
-			walk(n)
+		for _, name := range users.Images {
+			r.Aliases = append(r.Aliases, "image:"+name)
 		}
-		for _, gone := range s.deleted {
-			list = append(list, v.ref(gone, gone.root.id(0)))
-		}
+		list[i] = r
 	}
 	return list
-}
-
-func (v *view) ref(vol *volume, id NodeID) VolumeRef {
-	r := VolumeRef{Name: vol.name, ID: id, Deleted: vol.deleted()}
-	users := v.users[vol]
-	for _, name := range users.containers {
-		r.Aliases = append(r.Aliases, "container:"+name)
-	}
-	for _, name := range users.images {
-		r.Aliases = append(r.Aliases, "image:"+name)
-	}
-	return r
 }
 
 // Find finds what a person calls a volume: its name or the beginning of one, @
 // and a device id, or container: or image: and a name, which begin at their root
 // folder. An image without a tag is the one that is tagged latest.
 func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
-	v := t.current(ctx)
-	for _, path := range v.meant(name) {
-		switch n := v.find(path); {
+	l := t.current(ctx)
+	for _, path := range l.Meant(name) {
+		switch n := l.Find(path); {
 		case n == nil:
-		case n.target != "":
+		case n.Target != "":
 			e, err := t.Walk(ctx, RootID, path, true)
-			if err == nil && e.ID.isFile() && e.ID.ino() == infoIno { // of what has no folder
-				return t.rootOf(ctx, e.ID)
+			if err == nil && e.ID.IsFile() && e.ID.Ino() == layout.InfoIno { // of what has no folder
+				r, err := t.root(e.ID)
+				if err != nil {
+					return Entry{}, err
+				}
+				return t.rootEntry(ctx, r)
 			}
 			return e, err
-		case n.root != nil:
-			return t.Stat(ctx, n.id)
+		case n.Volume != nil:
+			return t.Stat(ctx, n.ID())
 		}
 	}
 	var found []VolumeRef
@@ -99,9 +86,9 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	case 1:
 		return t.Stat(ctx, found[0].ID)
 	case 0:
-		for _, s := range v.parts {
-			for _, p := range s.pools {
-				if lost := p.listing.Load().lost; lost != nil {
+		for _, s := range l.Sections {
+			for _, p := range s.Pools {
+				if lost := p.Lost(); lost != nil {
 					return Entry{}, fmt.Errorf("%q: no such volume is known: %w", name, lost)
 				}
 			}
@@ -109,46 +96,4 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
 	}
 	return Entry{}, fmt.Errorf("%s: %d volumes begin like this (%s, %s, …): %w", name, len(found), found[0].Name, found[1].Name, syscall.ENOENT)
-}
-
-// rootOf is the root of the volume that a node belongs to.
-func (t *Tree) rootOf(ctx context.Context, id NodeID) (Entry, error) {
-	r, err := t.fsRoot(id)
-	if err != nil {
-		return Entry{}, err
-	}
-	return t.rootEntry(ctx, r.vol.root)
-}
-
-// meant are the paths that a person can mean by the name of a volume.
-func (v *view) meant(name string) (paths []string) {
-	kind, rest, _ := strings.Cut(name, ":")
-	id, isID := strings.CutPrefix(name, "@")
-	for _, s := range v.parts {
-		switch {
-		case kind == "container":
-			paths = append(paths, join(s.folder, "containers/"+rest))
-		case kind == "image":
-			paths = append(paths, join(s.folder, "images/"+rest), join(s.folder, "images/"+rest+":latest"))
-		case isID:
-			for _, p := range s.pools {
-				paths = append(paths, join(s.folder, "by-id/"+p.name+"/"+id))
-			}
-			fallthrough
-		default:
-			paths = append(paths, join(s.folder, "volumes/"+name))
-		}
-	}
-	return paths
-}
-
-// find is the node of a path in the view, nil where there is none.
-func (v *view) find(path string) *node {
-	n := v.root
-	for name := range strings.SplitSeq(path, "/") {
-		if n = n.child(name); n == nil {
-			return nil
-		}
-	}
-	return n
 }

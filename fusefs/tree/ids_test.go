@@ -1,16 +1,11 @@
 package tree
 
 import (
-	"errors"
-	"fmt"
 	"maps"
-	"syscall"
 	"testing"
 
-	"pgregory.net/rapid"
-
+	"thintree/fusefs/layout"
 	"thintree/meta"
-	"thintree/volfs"
 )
 
 // inodeNumbers walks a whole tree and gives the inode number of each path.
@@ -36,7 +31,7 @@ func inodeNumbers(t *testing.T, tree *Tree) map[string]uint64 {
 	}
 	for _, view := range []string{"volumes/a", "volumes/b", "raw", "by-id", "containers", "info", "pools"} {
 		for _, folder := range append(names(t, tree, "/"), "") {
-			path := join(folder, view)
+			path := layout.Join(folder, view)
 			if e, err := tree.Walk(t.Context(), RootID, path, false); err == nil {
 				walk(path, e)
 			}
@@ -154,92 +149,5 @@ func TestNodeIDsOfAVolumeThatIsGoneAreNotUsedAgain(t *testing.T) {
 			s.cat.Volumes = []meta.Volume{v}
 		})
 		look(t, tree)
-	}
-}
-
-func TestNodeIDsFindTheirFiles(t *testing.T) {
-	t.Parallel()
-	var s slots
-	roots := make([]*fsRoot, 5)
-	for i := range roots {
-		roots[i] = &fsRoot{vol: &volume{}, place: place{volume: uint64(i + 1)}}
-		s.add(roots[i])
-	}
-	files := make(map[NodeID]string)
-	rapid.Check(t, func(rt *rapid.T) {
-		r := rapid.SampledFrom(roots).Draw(rt, "root")
-		ino := volfs.Ino(bits(rt, "inode number", 40))
-		id, err := r.fileID(ino, 2)
-		if err != nil {
-			if ino < 1<<40-besides {
-				rt.Fatal(err)
-			}
-			return
-		}
-		want := ino
-		if ino == 2 {
-			want = 0
-		}
-		if !id.isFile() || s.get(id) != r || id.ino() != want || id.ino() > maxIno {
-			rt.Fatalf("inode %d: node %x, which is inode %d", ino, uint64(id), id.ino())
-		}
-		file := fmt.Sprint(r.place.volume, want)
-		if other, taken := files[id]; taken && other != file {
-			rt.Fatalf("node %x is %s and %s", uint64(id), file, other)
-		}
-		files[id] = file
-	})
-}
-
-func TestWhatIsShownOfAVolumeHasNodesThatAreNoFiles(t *testing.T) {
-	t.Parallel()
-	var s slots
-	r := &fsRoot{vol: &volume{}, place: place{volume: 1}}
-	s.add(r)
-	for _, ino := range []volfs.Ino{0, rawIno, partsIno, infoIno} {
-		if id := r.id(ino); id.ino() != ino || s.get(id) != r || id.isWide() {
-			t.Errorf("%d: node %x is %d", ino, uint64(id), id.ino())
-		}
-	}
-	// The files that have these numbers, cut to 32 bits.
-	for _, ino := range []volfs.Ino{rawIno, partsIno, infoIno} {
-		if id, err := r.fileID(volfs.Ino(uint32(ino)), 2); err != nil || id.ino() != volfs.Ino(uint32(ino)) {
-			t.Errorf("inode %d: node %x, %v", uint32(ino), uint64(id), err)
-		}
-	}
-}
-
-func TestVolumeThatIsGoneIsGivenNoWideSlot(t *testing.T) {
-	t.Parallel()
-	var s slots
-	v := &volume{}
-	v.root = &fsRoot{vol: v}
-	s.add(v.root)
-	id, err := v.root.fileID(1<<32, 2)
-	if err != nil || s.get(id) != v.root {
-		t.Fatal(id, err)
-	}
-	other := &volume{}
-	other.root = &fsRoot{vol: other}
-	s.add(other.root)
-	s.drop(v)
-	s.drop(other)
-	if r := s.get(id); r != nil {
-		t.Errorf("node %x is in %v", uint64(id), r)
-	}
-	if id, err := other.root.fileID(1<<32, 2); !errors.Is(err, syscall.ESTALE) {
-		t.Errorf("node %x, %v", uint64(id), err)
-	}
-}
-
-func TestInodeNumberThatDoesNotFitIsAnError(t *testing.T) {
-	t.Parallel()
-	var s slots
-	r := &fsRoot{vol: &volume{}, place: place{volume: 7}}
-	s.add(r)
-	for _, ino := range []volfs.Ino{1 << 40, 1 << 63, maxIno + 1, infoIno, partsIno, rawIno} {
-		if id, err := r.fileID(ino, 2); !errors.Is(err, syscall.EOVERFLOW) {
-			t.Errorf("inode %d: node %x, %v", ino, uint64(id), err)
-		}
 	}
 }

@@ -2,13 +2,14 @@ package tree
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"syscall"
 
 	"thintree/fusefs/bytejson"
+	"thintree/fusefs/layout"
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/volfs"
 	"thintree/volfs/probe"
@@ -37,8 +38,8 @@ type VolumeInfo struct {
 	CreationTime    uint32 `json:"creation_time"`
 	SnapshottedTime uint32 `json:"snapshotted_time"`
 	// Engine is what would read the volume's filesystem, and EngineWhy why that.
-	Engine    Engine `json:"engine"`
-	EngineWhy string `json:"engine_why"`
+	Engine    volume.Engine `json:"engine"`
+	EngineWhy string        `json:"engine_why"`
 	// Live says that the volume may change: somebody else has it active, or the pool,
 	// and what they use cannot be told. InUseAs is the
 	// device-mapper device by which somebody has it active, LiveShown what is shown
@@ -46,7 +47,7 @@ type VolumeInfo struct {
 	// is opened.
 	Live       bool            `json:"live"`
 	InUseAs    string          `json:"in_use_as,omitempty"`
-	LiveShown  Live            `json:"live_shown,omitempty"`
+	LiveShown  volume.Live     `json:"live_shown,omitempty"`
 	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
 	// Holds says what is on the volume, Found all that was recognised there.
 	Holds string       `json:"holds"`
@@ -94,105 +95,90 @@ type PoolInfo struct {
 	Problems           []string `json:"problems,omitempty"`
 }
 
-// Volume tells of the volume that a node belongs to: its root, or any file in
+// Volume is what is known of the volume that a node belongs to: its root, or any file in
 // it. It opens nothing.
 func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
-	if !id.isFile() {
+	if !id.IsFile() {
 		return VolumeInfo{}, fmt.Errorf("not in a volume: %w", syscall.EINVAL)
 	}
-	r, err := t.fsRoot(id)
+	r, err := t.root(id)
 	if err != nil {
 		return VolumeInfo{}, err
 	}
-	v := r.vol
-	p, err := t.peek(ctx, v.root)
+	if r.whole != nil {
+		r = r.whole
+	}
+	p, err := t.peek(ctx, r)
 	if err != nil {
 		return VolumeInfo{}, err
 	}
-	d, known := v.details()
+	v := r.Volume
+	about, err := t.opener.About(ctx, v, p)
+	if err != nil {
+		return VolumeInfo{}, err
+	}
+	record := v.Record()
+	d, _ := v.Details()
+	users := t.layout.Load().Users(r.Slot)
 	i := VolumeInfo{
-		Name: v.name, Pool: v.pool.name, DeviceID: v.deviceID, Role: v.record().Role, State: v.record().State,
-		Parent: v.record().Parent, Root: v.record().Root, Record: v.record().Record, SizeBytes: p.sizeBytes,
-		MappedBytes:   int64(d.MappedBlocks) * v.pool.reader.BlockBytes(),
+		Name: v.String(), Pool: v.Pool.Name(), DeviceID: v.DeviceID(), Role: record.Role, State: record.State,
+		Parent: record.Parent, Root: record.Root, Record: record.Record, SizeBytes: p.SizeBytes,
+		Containers: users.Containers, Images: users.Images,
+		MappedBytes:   int64(d.MappedBlocks) * v.Pool.BlockBytes(),
 		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
-		Live: r.live(), Holds: holds(p.found), Found: p.found,
+		Live: v.Live(), Holds: volume.Holds(p.Found), Found: p.Found,
+		Engine: about.Engine, EngineWhy: about.EngineWhy, InUseAs: about.InUseAs, LiveShown: about.Live,
+		Problem: about.Problem, Damaged: about.Damaged,
 	}
-	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
-	if p.found.Kind == probe.KindFilesystem {
-		by, err = t.engineFor(ctx, v.root, p.found, p.sizeBytes)
-		if err != nil && by.live != LiveSkip {
-			return VolumeInfo{}, err
+	if c, ok := t.leases.Peek(v); ok {
+		if shown, ok := c.Shown(); ok {
+			i.LiveShown = shown
 		}
 	}
-	if by.orDirect != "" && p.fs != nil && !p.fs.opened {
-		by.readDirectly()
-	}
-	i.Engine, i.EngineWhy, i.InUseAs, i.LiveShown = by.engine, by.why, by.user.Name, by.live
-	if shown, ok := t.leases.shown(v); ok {
-		i.LiveShown = shown
-	}
-	u := t.view.Load().users[v]
-	i.Containers, i.Images = u.containers, u.images
-	switch {
-	case v.deleted(): // nobody misses what is gone of it
-	case p.err != nil:
-		i.Problem = strings.TrimPrefix(p.err.Error(), v.name+": ")
-		if p.short != "" {
-			i.Problem += "; " + p.short
-		}
-	case !known:
-		i.Problem = fmt.Sprintf("pool %s has no device %d", v.pool.name, v.deviceID)
-	case p.short != "":
-		i.Problem = p.short
-	case p.fs != nil && p.fs.info.Problem != "":
-		i.Problem = p.fs.info.Problem
-	case len(partitions(p.found)) > 0:
-		i.Problem = t.shortPartition(ctx, v, p)
-	}
-	if p.fs != nil {
-		f := p.fs.info
+	if f := about.Filesystem; f != nil {
 		i.Filesystem = &FilesystemInfo{
 			Type: f.Type, Label: f.Label, UUID: f.UUID, SizeBytes: f.SizeBytes,
 			Dirty: f.Dirty, Errors: f.Errors, Features: f.Features,
 		}
-		full, err := t.statfs(ctx, v.root, p.fs)
-		if err == nil {
-			free := full.BlocksFree * uint64(full.BlockSize)
+		if about.Full != nil {
+			free := about.Full.BlocksFree * uint64(about.Full.BlockSize)
 			i.Filesystem.FreeBytes = &free
-		} else if i.Problem == "" && !v.deleted() {
-			i.Problem = err.Error()
 		}
 	}
-	i.Damaged = i.Problem != "" && (p.short != "" || !errors.Is(p.err, syscall.EMEDIUMTYPE))
 	return i, nil
 }
 
-// Pools tells of all pools. It opens nothing.
+// Pools are all pools. It opens nothing.
 func (t *Tree) Pools(ctx context.Context) []PoolInfo {
 	var list []PoolInfo
-	for _, s := range t.current(ctx).parts {
-		for _, p := range s.pools {
-			list = append(list, t.poolInfo(p))
+	for _, s := range t.current(ctx).Sections {
+		for _, p := range s.Pools {
+			list = append(list, t.poolInfo(p.(*volume.Pool)))
 		}
 	}
 	return list
 }
 
-func (t *Tree) poolInfo(p *pool) PoolInfo {
-	u := p.reader.Usage()
-	l := p.listing.Load()
+func (t *Tree) poolInfo(p *volume.Pool) PoolInfo {
+	u := p.Usage()
+	by, live := p.Live()
 	i := PoolInfo{
-		Name: p.name, Metadata: p.record.Metadata, Data: p.record.Data, Mode: "offline",
-		LiveBy: p.reader.LiveBy(), HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
-		TransactionID: u.TransactionID, DataBlockBytes: p.reader.BlockBytes(),
+		Name: p.Name(), Metadata: p.Record().Metadata, Data: p.Record().Data, Mode: "offline",
+		LiveBy: by, HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
+		TransactionID: u.TransactionID, DataBlockBytes: p.BlockBytes(),
 		DataTotalBytes: u.DataTotalBytes, DataUsedBytes: u.DataUsedBytes,
 		MetadataTotalBytes: u.MetadataTotalBytes, MetadataUsedBytes: u.MetadataUsedBytes,
-		Devices: len(l.ids), OpenVolumes: t.leases.open(p), OpensTotal: p.opens.Load(), MaxActive: t.leases.max,
+		Devices: len(p.IDs()), OpensTotal: p.Opens(), MaxActive: t.leases.Max,
 	}
-	if p.reader.Live() {
+	t.leases.Each(func(v *volume.Volume, _ *volume.Contents) {
+		if v.Pool == p {
+			i.OpenVolumes++
+		}
+	})
+	if live {
 		i.Mode = "live"
 	}
-	for _, err := range p.problems() {
+	for _, err := range p.Problems() {
 		i.Problems = append(i.Problems, err.Error())
 	}
 	return i
@@ -202,12 +188,12 @@ func (t *Tree) poolInfo(p *pool) PoolInfo {
 func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
 	var about any
 	var err error
-	if id.isFile() {
+	if id.IsFile() {
 		about, err = t.Volume(ctx, id)
 	} else {
-		var n *node
+		var n *layout.Node
 		if n, err = t.viewNode(ctx, id); err == nil {
-			about = t.poolInfo(n.pool)
+			about = t.poolInfo(n.Pool.(*volume.Pool))
 		}
 	}
 	if err != nil {
@@ -222,21 +208,22 @@ func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	p, ino := (*pool)(nil), uint64(id)
-	if id.isFile() {
-		r, err := t.fsRoot(id)
+	var p *volume.Pool
+	ino := uint64(id)
+	if id.IsFile() {
+		r, err := t.root(id)
 		if err != nil {
 			return Entry{}, err
 		}
-		p, ino = r.vol.pool, r.inodeNumber(id)
+		p, ino = r.Volume.Pool, r.InodeNumber(id)
 	} else {
 		n, err := t.viewNode(ctx, id)
 		if err != nil {
 			return Entry{}, err
 		}
-		p = n.pool
+		p = n.Pool.(*volume.Pool)
 	}
-	a := made(syscall.S_IFREG|0o444, p.listing.Load().when)
+	a := made(syscall.S_IFREG|0o444, p.When())
 	a.Size, a.Ino = int64(len(text)), volfs.Ino(ino)
 	a.Blocks = sectors(a.Size)
 	return Entry{ID: id, Attr: a}, nil
@@ -247,7 +234,7 @@ func (t *Tree) openInfo(ctx context.Context, id NodeID) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{Made: true, bytes: textFile{strings.NewReader(text)}, tree: t}, nil
+	return &File{Made: true, bytes: textFile{strings.NewReader(text)}}, nil
 }
 
 // textFile is a file whose bytes are in memory.

@@ -3,6 +3,7 @@ package tree
 import (
 	"testing"
 
+	"thintree/fusefs/layout"
 	"thintree/meta"
 )
 
@@ -20,16 +21,16 @@ func TestShownNamesCanAlwaysBePaths(t *testing.T) {
 		cat.Images = append(cat.Images, meta.Image{ID: id, Volume: "a"})
 	}
 	tree := newTree(t, &named{name: "docker:/d", cat: cat})
-	var check func(n *node)
-	check = func(n *node) {
-		for _, e := range n.entries {
-			if e.name == "" || e.name == "." || e.name == ".." || len(e.name) > 255 {
-				t.Errorf("%s holds an entry named %q", n.path(), e.name)
+	var check func(n *layout.Node)
+	check = func(n *layout.Node) {
+		for _, e := range n.After(0) {
+			if e.Name == "" || e.Name == "." || e.Name == ".." || len(e.Name) > 255 {
+				t.Errorf("%s holds an entry named %q", n.Path(), e.Name)
 			}
 			check(e)
 		}
 	}
-	check(tree.view.Load().root)
+	check(tree.layout.Load().Root)
 	if id := deviceAt(t, tree, "by-id/pool/3"); id != zerosID {
 		t.Errorf("by-id/pool/3 leads to device %d, want %d", id, zerosID)
 	}

@@ -276,9 +276,7 @@ func TestPoolThatCanNotBeListedAgainStaysAsItWas(t *testing.T) {
 		seal(metadata[:metadataBlock], 0, superblockSalt)
 	})
 	for range 2 {
-		tree.refreshing.Lock()
-		err := tree.refresh(t.Context())
-		tree.refreshing.Unlock()
+		err := lookFor(t, tree)
 		cannot(t, "a refresh", err, "cannot be read")
 		if got := names(t, tree, "by-id/pool"); len(got) != manyDevices {
 			t.Errorf("by-id/pool has %d entries, want %d", len(got), manyDevices)

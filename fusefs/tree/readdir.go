@@ -1,12 +1,12 @@
 package tree
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"syscall"
 
+	"thintree/fusefs/layout"
+	"thintree/fusefs/volume"
 	"thintree/volfs"
 )
 
@@ -16,11 +16,11 @@ type Dir struct {
 	tree *Tree
 	id   NodeID
 
-	// list lists what the filesystem is not asked for; nil where it is.
+	// list lists what the filesystem is not asked for; nil if it is.
 	list func(cookie uint64, attrs bool, emit func(DirEntry) bool) error
 
-	root  *fsRoot // of a folder in a volume
-	lease *lease  // nil where that is not open
+	root  *root        // of a folder in a volume
+	lease *volumeLease // nil if that is not open
 }
 
 // DirEntry is one entry of a folder.
@@ -42,31 +42,31 @@ type DirEntry struct {
 // from the beginning. This walks into its volume, so opens it; a volume's root can be
 // listed before it is open.
 func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, error) {
-	if !id.isFile() {
+	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if n.fileType() != syscall.S_IFDIR {
-			return nil, fmt.Errorf("%s: %w", n.path(), syscall.ENOTDIR)
+		if n.FileType() != syscall.S_IFDIR {
+			return nil, fmt.Errorf("%s: %w", n.Path(), syscall.ENOTDIR)
 		}
 		return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
-			return t.listView(ctx, n, cookie, emit)
+			return t.listLayout(ctx, n, cookie, emit)
 		}}, nil
 	}
-	r, err := t.fsRoot(id)
+	r, err := t.root(id)
 	if err != nil {
 		return nil, err
 	}
-	switch ino := id.ino(); {
-	case ino == rawIno || ino == infoIno:
+	switch ino := id.Ino(); {
+	case ino == layout.RawIno || ino == layout.InfoIno:
 		return nil, fmt.Errorf("%s: %w", r, syscall.ENOTDIR)
-	case ino == partsIno || ino == 0 && r.part == 0:
+	case ino == layout.PartsIno || ino == 0 && r.Place.IsWhole():
 		p, err := t.peek(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		if ino == partsIno || len(partitions(p.found)) > 0 {
+		if ino == layout.PartsIno || len(volume.Partitions(p.Found)) > 0 {
 			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
 				t.listPartitions(r, p, ino, cookie, emit)
 				return nil
@@ -76,17 +76,17 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	if err := t.stillThere(ctx, r); err != nil {
 		return nil, err
 	}
-	if id.ino() == 0 {
+	if id.Ino() == 0 {
 		if listing := r.rootListing(cookie); listing != nil {
 			return t.openRoot(ctx, id, r, listing), nil
 		}
 	}
-	l, err := t.leases.acquire(ctx, r.vol)
+	l, err := t.leases.Acquire(ctx, r.Volume)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := l.content.current(ctx, r); err != nil {
-		t.leases.release(l)
+	if err := l.Resource().Ready(ctx, r.Root); err != nil {
+		t.leases.Release(l)
 		return nil, err
 	}
 	return &Dir{tree: t, id: id, root: r, lease: l}, nil
@@ -99,7 +99,7 @@ func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(
 	if d.list != nil {
 		return d.list(cookie, attrs, emit)
 	}
-	return d.lease.content.with(ctx, d.root, func(_ *mounted, fs volfs.FS) error {
+	return d.lease.Resource().WithOnce(ctx, d.root.Root, func(fs volfs.FS) error {
 		dir := d.root.diskIno(d.id, fs)
 		if r, ok := fs.(volfs.AttrReader); ok && attrs {
 			return r.ReadDirAttrs(ctx, dir, cookie, func(e volfs.DirEntry, attr *volfs.Attr) bool {
@@ -125,7 +125,7 @@ func (d *Dir) emit(ctx context.Context, fs volfs.FS, e volfs.DirEntry, attr *vol
 		}
 	}
 	if attr != nil {
-		id, _ := d.root.fileID(e.Ino, fs.Root())
+		id, _ := d.root.FileID(e.Ino, fs.Root())
 		full := d.root.entry(id, *attr)
 		out.Entry = &full
 	}
@@ -134,82 +134,69 @@ func (d *Dir) emit(ctx context.Context, fs volfs.FS, e volfs.DirEntry, attr *vol
 
 // dirEntry is an entry of a folder in a filesystem with that root. It is not ok, and lacks
 // the inode number, if that cannot be shown.
-func (r *fsRoot) dirEntry(e volfs.DirEntry, root volfs.Ino) (out DirEntry, ok bool) {
+func (r *root) dirEntry(e volfs.DirEntry, root volfs.Ino) (out DirEntry, ok bool) {
 	out = DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
-	id, err := r.fileID(e.Ino, root)
+	id, err := r.FileID(e.Ino, root)
 	if err != nil {
 		return out, false
 	}
-	out.Ino = r.inodeNumber(id)
+	out.Ino = r.InodeNumber(id)
 	return out, true
 }
 
 // Close ends the listing.
 func (d *Dir) Close() error {
 	if d.lease != nil {
-		d.tree.leases.release(d.lease)
+		d.tree.leases.Release(d.lease)
 	}
 	return nil
 }
 
-// The cookies of the first two entries of what is in no volume. Those of the
-// others are higher.
-const (
-	dotCookie = 1 + iota
-	dotDotCookie
-)
-
-// listDots lists "." and "..", and tells whether to go on.
+// listDots lists "." and "..", and reports whether to go on.
 func listDots(self, up, cookie uint64, emit func(DirEntry) bool) bool {
-	return (cookie >= dotCookie || emit(DirEntry{Name: ".", Ino: self, Type: syscall.S_IFDIR, Cookie: dotCookie})) &&
-		(cookie >= dotDotCookie || emit(DirEntry{Name: "..", Ino: up, Type: syscall.S_IFDIR, Cookie: dotDotCookie}))
+	return (cookie >= layout.DotCookie || emit(DirEntry{Name: ".", Ino: self, Type: syscall.S_IFDIR, Cookie: layout.DotCookie})) &&
+		(cookie >= layout.DotDotCookie || emit(DirEntry{Name: "..", Ino: up, Type: syscall.S_IFDIR, Cookie: layout.DotDotCookie}))
 }
 
-// listView lists a folder of the view. It gives no attributes: to tell those of
-// a volume's root it would have to be looked into, and who only lists names need
-// not wait for that. A folder that may have more entries than are known ends with an
-// error.
-func (t *Tree) listView(ctx context.Context, n *node, cookie uint64, emit func(DirEntry) bool) error {
+// listLayout lists a folder of the layout. It gives no attributes: those of a volume's root
+// would need a look into the volume, and a caller that only lists names need not wait for
+// that. A folder that may have more entries than are known ends with an error.
+func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, emit func(DirEntry) bool) error {
 	up := n
-	if n.parent != nil {
-		up = n.parent
+	if n.Parent != nil {
+		up = n.Parent
 	}
-	if !listDots(uint64(n.id), uint64(up.id), cookie, emit) {
+	if !listDots(n.InodeNumber(), up.InodeNumber(), cookie, emit) {
 		return nil
 	}
-	from, _ := slices.BinarySearchFunc(n.listing, cookie+1, func(e *node, c uint64) int { return cmp.Compare(e.cookie, c) })
-	for _, e := range n.listing[from:] {
-		ino := uint64(e.id)
-		if e.root != nil {
-			if e.id.ino() == partsIno && !t.partitioned(ctx, e.root) {
-				continue
-			}
-			ino = e.root.inodeNumber(e.id)
+	for _, e := range n.After(cookie) {
+		if e.IsParts() && !t.partitioned(ctx, t.rootOf(e.Volume)) {
+			continue
 		}
-		if !emit(DirEntry{Name: e.name, Ino: ino, Type: e.fileType(), Cookie: e.cookie}) {
+		if !emit(DirEntry{Name: e.Name, Ino: e.InodeNumber(), Type: e.FileType(), Cookie: e.Cookie}) {
 			return nil
 		}
 	}
-	if n.lost != nil {
-		return fmt.Errorf("%s: %w", n.path(), n.lost)
+	if n.Lost != nil {
+		return fmt.Errorf("%s: %w", n.Path(), n.Lost)
 	}
 	return nil
 }
 
 // listPartitions lists a volume that holds a partition table (ino 0), or the
-// images of its partitions (partsIno).
-func (t *Tree) listPartitions(r *fsRoot, p *peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
-	self := r.inodeNumber(r.id(ino))
+// images of its partitions (PartsIno).
+func (t *Tree) listPartitions(r *root, p *volume.Peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
+	self := r.InodeNumber(r.ID(ino))
 	if !listDots(self, self, cookie, emit) {
 		return
 	}
-	for _, part := range partitions(p.found) {
-		at := t.partition(r.vol, part.Index)
-		e := DirEntry{Name: fmt.Sprintf("p%d", part.Index), Ino: at.inodeNumber(at.id(0)), Type: syscall.S_IFDIR}
-		if ino == partsIno {
-			e = DirEntry{Name: e.Name + ".img", Ino: at.inodeNumber(at.id(rawIno)), Type: syscall.S_IFREG}
+	for _, part := range volume.Partitions(p.Found) {
+		at := t.partition(r, part.Index)
+		e := DirEntry{Name: layout.PartitionName(part.Index), Ino: at.InodeNumber(at.ID(0)), Type: syscall.S_IFDIR}
+		if ino == layout.PartsIno {
+			e = DirEntry{Name: e.Name + ".img", Ino: at.InodeNumber(at.ID(layout.RawIno)), Type: syscall.S_IFREG}
 		}
-		e.Cookie = dotDotCookie + uint64(part.Index)
+		e.Cookie = layout.DotDotCookie + uint64(part.Index)
 		if e.Cookie > cookie && !emit(e) {
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"thintree/fusefs/volume"
 	"thintree/meta"
 )
 
@@ -138,7 +139,7 @@ func TestRecordFitsTheDeviceOfTheMetadataSnapshot(t *testing.T) {
 		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{recorded("then", linksID, 1), recorded("now", linksID, 8)},
 	}}
 	for held, fits := range map[bool]string{false: "now", true: "then"} {
-		tree, err := tryTree(t, Options{HeldRoot: held}, s)
+		tree, err := tryTree(t, Options{Options: volume.Options{HeldRoot: held}}, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,9 +242,7 @@ func TestPoolThatTurnsOutToBeAnotherIsShownNoMore(t *testing.T) {
 	}
 	say("11111111-2222-3333-4444-555555555555")
 	for range 2 {
-		tree.refreshing.Lock()
-		err = tree.refresh(t.Context())
-		tree.refreshing.Unlock()
+		err = lookFor(t, tree)
 		if err == nil || !strings.Contains(err.Error(), "--pool META,DATA") {
 			t.Errorf("%v, want that the pool is another one", err)
 		}

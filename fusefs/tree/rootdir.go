@@ -3,10 +3,11 @@ package tree
 import (
 	"context"
 
+	"thintree/fusefs/volume"
 	"thintree/volfs"
 )
 
-// rootListing is the root folder of a volume that does not change, as a peek has told it.
+// rootListing is the root folder of a volume that does not change, as a peek has read it.
 type rootListing struct {
 	root    volfs.Ino
 	entries []volfs.DirEntry
@@ -18,28 +19,30 @@ type rootListing struct {
 // half is left out (EXT4_HTREE_EOF_32BIT), but for the end, whose lower half is all ones.
 const peekedCookie = 0x7fffffff << 32
 
-func isPeeked(cookie uint64) bool { return cookie >= peekedCookie && cookie <= peekedCookie+maxEntries }
+func isPeeked(cookie uint64) bool {
+	return cookie >= peekedCookie && cookie <= peekedCookie+volume.MaxEntries
+}
 
-// rootListing is what the root folder is listed by after a cookie; nil where the
+// rootListing is what the root folder is listed by after a cookie; nil if the
 // filesystem has to be asked.
-func (r *fsRoot) rootListing(cookie uint64) *rootListing {
+func (r *root) rootListing(cookie uint64) *rootListing {
 	switch {
 	case isPeeked(cookie):
 		return r.listing.Load()
-	case cookie != 0 || r.live():
+	case cookie != 0 || r.Volume.Live():
 		return nil
 	}
-	if p := r.peeks.last.Load(); p.valid(false) && p.fs != nil && p.fs.entries != nil {
-		r.listing.CompareAndSwap(nil, &rootListing{p.fs.root.attr.Ino, p.fs.entries})
+	if p := r.LastPeek(); p != nil && p.Entries() != nil {
+		r.listing.CompareAndSwap(nil, &rootListing{p.Root().Attr.Ino, p.Entries()})
 	}
 	return r.listing.Load()
 }
 
-// openRoot opens the root folder of a volume to be listed by what a peek has told. At
-// the end of the listing the filesystem in it is opened, for who will walk on.
-func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListing) *Dir {
+// openRoot opens the root folder of a volume to be listed by what a peek has read. At
+// the end of the listing the filesystem in it is opened, for a caller that walks on.
+func (t *Tree) openRoot(ctx context.Context, id NodeID, r *root, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
-	d.lease = t.leases.joinOpen(r.vol)
+	d.lease = t.leases.AcquireOpen(r.Volume)
 	d.list = func(cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 		first := cookie &^ peekedCookie
 		used := d.withOpen(func(fs volfs.FS) {
@@ -49,7 +52,7 @@ func (t *Tree) openRoot(ctx context.Context, id NodeID, r *fsRoot, l *rootListin
 			return nil
 		}
 		if first == uint64(len(l.entries)) {
-			t.openSoon(r)
+			t.openAhead(r)
 		}
 		l.each(first, func(e volfs.DirEntry) bool {
 			out, _ := r.dirEntry(e, l.root)
@@ -70,67 +73,15 @@ func (l *rootListing) each(first uint64, emit func(volfs.DirEntry) bool) {
 	}
 }
 
-// withOpen calls use with the folder's filesystem if that is open: nothing is waited for.
+// withOpen calls use with the folder's filesystem if that is open: it waits for nothing.
 func (d *Dir) withOpen(use func(volfs.FS)) (used bool) {
-	if d.lease == nil {
-		return false
-	}
-	m := d.lease.content.open(d.root.part)
-	if m == nil {
-		return false
-	}
-	used, _ = m.use(func(fs volfs.FS) error {
-		use(fs)
-		return nil
-	})
-	return used
+	return d.lease != nil && d.lease.Resource().UseOpen(d.root.Root, use)
 }
 
-// openSoon opens the filesystem at a root, unless somebody does, or it would have to
-// wait for others. There is one at a time that is opened so.
-func (t *Tree) openSoon(r *fsRoot) {
-	t.leases.soon(r.vol, func(ctx context.Context, l *lease) {
-		_, _ = l.content.current(ctx, r) // the caller that walks on is told why not
+// openAhead opens the filesystem at a root, unless somebody does, or it would have to wait
+// for others.
+func (t *Tree) openAhead(r *root) {
+	t.leases.OpenAhead(r.Volume, func(ctx context.Context, l *volumeLease) {
+		_ = l.Resource().Ready(ctx, r.Root) // the caller that walks on gets the error
 	})
-}
-
-// soon opens a volume that is not open, and calls use with its lease in the background.
-func (ls *leases) soon(v *volume, use func(context.Context, *lease)) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	room := ls.slots < ls.max || ls.queue.Len() == 0 && ls.unused.Len() > 0
-	if ls.closed || ls.opening || ls.held[v] != nil || !room {
-		return
-	}
-	ls.opening = true
-	l := ls.create(v)
-	ls.background.Go(func() {
-		if <-l.ready; l.err == nil {
-			use(ls.running, l)
-		}
-		ls.release(l)
-		ls.mu.Lock()
-		defer ls.mu.Unlock()
-		ls.opening = false
-	})
-}
-
-// joinOpen takes a reference to the lease of a volume that is open; nil where it is not.
-func (ls *leases) joinOpen(v *volume) *lease {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	l := ls.held[v]
-	if l == nil || l.closing || ls.closed {
-		return nil
-	}
-	select {
-	case <-l.ready:
-	default:
-		return nil
-	}
-	if l.err != nil {
-		return nil
-	}
-	ls.use(l)
-	return l
 }

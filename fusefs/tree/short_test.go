@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/thin/lend"
 )
@@ -168,7 +169,7 @@ func TestKernelIsNotAskedForAVolumeThatIsTooShort(t *testing.T) {
 	for name, users := range map[string]map[uint32]lend.User{
 		"idle": {}, "in use, and not mounted": {cutID: {Name: "other", Writable: true, Open: true}},
 	} {
-		tree := shortTree(t, Options{Engine: EngineKernel, Kernel: &kernel{users: users}}, io.Discard)
+		tree := shortTree(t, Options{Options: volume.Options{Engine: volume.EngineKernel, Kernel: &kernel{users: users}}}, io.Discard)
 		for _, path := range []string{"volumes/short/big", "volumes/table/p1/big"} {
 			if _, err := tree.Walk(t.Context(), RootID, path, true); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -176,7 +177,7 @@ func TestKernelIsNotAskedForAVolumeThatIsTooShort(t *testing.T) {
 		}
 		var v VolumeInfo
 		readJSON(t, tree, "info/short.json", &v)
-		if name == "idle" && (v.Engine != EngineDirect || !strings.Contains(v.EngineWhy, "refuses")) {
+		if name == "idle" && (v.Engine != volume.EngineDirect || !strings.Contains(v.EngineWhy, "refuses")) {
 			t.Errorf("%s: engine %s (%s)", name, v.Engine, v.EngineWhy)
 		}
 	}

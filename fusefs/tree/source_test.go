@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"thintree/fusefs/volume"
 	"thintree/meta"
 )
 
@@ -207,7 +208,7 @@ func volumeRecord(name string, id uint32) meta.Volume {
 // newTree makes a tree that is closed with the test.
 func newTree(t *testing.T, sources ...meta.Source) *Tree {
 	t.Helper()
-	tree, err := New(t.Context(), sources, Options{MaxActive: 4, OpenTimeout: time.Second, Log: slog.New(slog.DiscardHandler)})
+	tree, err := New(t.Context(), sources, Options{MaxActive: 4, Options: volume.Options{OpenTimeout: time.Second, Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,11 +258,16 @@ func entries(t *testing.T, tree *Tree, path string, after uint64) []DirEntry {
 // look makes the tree look at its sources now, and not after a second.
 func look(t *testing.T, tree *Tree) {
 	t.Helper()
-	tree.refreshing.Lock()
-	defer tree.refreshing.Unlock()
-	if err := tree.refresh(t.Context()); err != nil {
+	if err := lookFor(t, tree); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lookFor makes the tree look at its sources now, and gives the error.
+func lookFor(t *testing.T, tree *Tree) (err error) {
+	t.Helper()
+	tree.keeper.do(t.Context(), func(ctx context.Context) { err = tree.keeper.refresh(ctx) })
+	return err
 }
 
 // deviceAt is the device id of the volume that a path of the tree leads to.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/thin/lend"
 	"thintree/thin/loop"
@@ -33,16 +34,16 @@ func (k *watchedKernel) Watch(ctx context.Context, changed func(bool)) error {
 	return ctx.Err()
 }
 
-// keeper is a caller that keeps what it may keep, as the kernel does: by node id, what a name
+// cacher is a caller that keeps what it may keep, as the kernel does: by node id, what a name
 // means and what a file holds.
-type keeper struct {
+type cacher struct {
 	tree  *Tree
 	names map[string]Entry  // by the id of the folder and the name
 	texts map[NodeID]string // by the id of the file
 }
 
 // read gives a file's text: from what was kept, if anything was.
-func (k *keeper) read(t *testing.T, path string) string {
+func (k *cacher) read(t *testing.T, path string) string {
 	t.Helper()
 	for range 2 { // the kernel too looks a path up again after ESTALE
 		at := Entry{ID: RootID}
@@ -119,7 +120,7 @@ func watchedTree(t *testing.T, pool meta.Pool) (tree *Tree, k *watchedKernel, ch
 	k = &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
 	tree, err := New(t.Context(), []meta.Source{&named{name: "named", cat: meta.Catalog{
 		Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)},
-	}}}, Options{MaxActive: 4, OpenTimeout: time.Minute, Engine: EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)})
+	}}}, Options{MaxActive: 4, Options: volume.Options{OpenTimeout: time.Minute, Engine: volume.EngineAuto, Kernel: k, Log: slog.New(slog.DiscardHandler)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +144,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 		k.users = u
 		k.mu.Unlock()
 	}
-	reader := &keeper{tree, map[string]Entry{}, map[NodeID]string{}}
+	reader := &cacher{tree, map[string]Entry{}, map[NodeID]string{}}
 	round := 0
 	const steps = 5
 	for _, told := range []string{"of each step", "at the end", "that one was not seen"} {

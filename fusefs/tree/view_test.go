@@ -265,16 +265,14 @@ func TestSourceThatFailsDoesNotHideChangesOfAnother(t *testing.T) {
 	tree := newTree(t, one, two)
 	one.change(func(s *named) { s.cat.Volumes = []meta.Volume{volumeRecord("new", linksID)} })
 	two.change(func(s *named) { s.err = syscall.EIO })
-	tree.refreshing.Lock()
-	err := tree.refresh(t.Context())
-	tree.refreshing.Unlock()
+	err := lookFor(t, tree)
 	if !errors.Is(err, syscall.EIO) {
 		t.Errorf("%v, want what the second source says", err)
 	}
-	if tree.current(t.Context()).find("docker-one/volumes/new") == nil {
+	if tree.current(t.Context()).Find("docker-one/volumes/new") == nil {
 		t.Error("the new volume of the source that can be read does not show")
 	}
-	if tree.view.Load().find("docker-two/volumes/@1") == nil {
+	if tree.layout.Load().Find("docker-two/volumes/@1") == nil {
 		t.Error("what was known of the source that cannot be read is gone")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 
+	"thintree/fusefs/layout"
+	"thintree/fusefs/volume"
 	"thintree/volfs"
 )
 
@@ -12,9 +14,9 @@ import (
 // that name.
 func (t *Tree) Xattr(ctx context.Context, id NodeID, name string) ([]byte, error) {
 	var value []byte
-	err := t.withXattrs(ctx, id, func(p *peekedFolder) error {
+	err := t.withXattrs(ctx, id, func(p *volume.Folder) error {
 		var ok bool
-		if value, ok = p.xattrs[name]; !ok {
+		if value, ok = p.Xattrs[name]; !ok {
 			return noXattr(name)
 		}
 		return nil
@@ -28,8 +30,8 @@ func (t *Tree) Xattr(ctx context.Context, id NodeID, name string) ([]byte, error
 // Xattrs lists the names of a node's extended attributes.
 func (t *Tree) Xattrs(ctx context.Context, id NodeID) ([]string, error) {
 	var names []string
-	err := t.withXattrs(ctx, id, func(p *peekedFolder) error {
-		for name := range p.xattrs {
+	err := t.withXattrs(ctx, id, func(p *volume.Folder) error {
+		for name := range p.Xattrs {
 			names = append(names, name)
 		}
 		return nil
@@ -42,24 +44,24 @@ func (t *Tree) Xattrs(ctx context.Context, id NodeID) ([]string, error) {
 
 // withXattrs answers from a peek where that is enough: lists ask for the
 // attributes of each folder that they show. What is in no volume has none.
-func (t *Tree) withXattrs(ctx context.Context, id NodeID, peeked func(*peekedFolder) error, opened func(volfs.FS, volfs.Ino) error) error {
-	none := peekedFolder{}
-	if !id.isFile() {
+func (t *Tree) withXattrs(ctx context.Context, id NodeID, peeked func(*volume.Folder) error, opened func(volfs.FS, volfs.Ino) error) error {
+	none := volume.Folder{}
+	if !id.IsFile() {
 		return peeked(&none)
 	}
-	r, err := t.fsRoot(id)
+	r, err := t.root(id)
 	if err != nil {
 		return err
 	}
-	ino := id.ino()
-	if ino > maxIno {
+	ino := id.Ino()
+	if ino > layout.MaxIno {
 		return peeked(&none)
 	}
-	if p := r.peeks.last.Load(); ino == 0 || p.valid(r.live()) {
+	if p := r.LastPeek(); ino == 0 || p != nil {
 		if p, err = t.peek(ctx, r); err != nil {
 			return err
 		}
-		if f := p.folder(ino); f != nil {
+		if f := p.Folder(ino); f != nil {
 			return peeked(f)
 		}
 		if ino == 0 {

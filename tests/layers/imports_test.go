@@ -18,10 +18,13 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
-	{"fusefs", []string{"fusefs/tree", "thin/resolve", "volfs"}},
+	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
+	{"fusefs", []string{"fusefs/tree", "thin/resolve", "thin/wait", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
-	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
+	{"fusefs/tree", []string{"fusefs/bytejson", "fusefs/layout", "fusefs/lease", "fusefs/volume", "meta", "volfs", "volfs/probe"}},
+	{"fusefs/volume", []string{"fusefs/layout", "meta", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
+	{"fusefs/lease", []string{"thin/wait"}},
+	{"fusefs/layout", []string{"meta", "volfs"}},
 
 	{"fusefs/bytejson", nil},
 
@@ -41,6 +44,7 @@ var arrows = []struct {
 	{"thin/loop", []string{"thin/resolve"}},
 
 	{"thin/resolve", nil},
+	{"thin/wait", nil},
 
 	{"volfs", nil},
 	{"volfs/probe", []string{"volfs"}},

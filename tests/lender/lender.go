@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/fusefs/tree"
+	"thintree/fusefs/volume"
 	"thintree/thin"
 	"thintree/thin/lend"
 	"thintree/thin/loop"
@@ -21,7 +21,7 @@ import (
 // own at each lending, or of block devices, which are lent themselves.
 type Lender map[uint32]string
 
-var _ tree.Kernel = Lender{}
+var _ volume.Kernel = Lender{}
 
 // Users tells that nobody has the pool active.
 func (Lender) Users(context.Context, string) (map[uint32]lend.User, error) {

@@ -23,6 +23,7 @@ import (
 
 	"thintree/fusefs"
 	"thintree/fusefs/tree"
+	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/meta/pool"
 	"thintree/tests/lender"
@@ -53,7 +54,7 @@ func run() error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	t, err := tree.New(context.Background(), []meta.Source{pool.New(args[0], args[1], args[2])}, tree.Options{
-		Idle: *idle, MaxActive: 4, OpenTimeout: 10 * time.Second, Engine: tree.EngineKernel, Kernel: lent, Log: log,
+		Idle: *idle, MaxActive: 4, Options: volume.Options{OpenTimeout: 10 * time.Second, Engine: volume.EngineKernel, Kernel: lent, Log: log},
 	})
 	if err != nil {
 		return err

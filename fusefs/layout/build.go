@@ -1,0 +1,381 @@
+package layout
+
+import (
+	"fmt"
+	"log/slog"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"thintree/meta"
+)
+
+// Source is what is laid out of one source.
+type Source struct {
+	Folder  string // its folder in the tree, "" if it is the only source
+	Rank    uint64 // among all, in the order of their names
+	Pools   []Pool
+	Catalog *meta.Catalog
+}
+
+// Options say how a layout is built.
+type Options struct {
+	// Now is the time of what is not as it was before.
+	Now time.Time
+	// Log is told of names that cannot be shown; not nil.
+	Log *slog.Logger
+}
+
+// Changes are what became of volumes from one layout to the next.
+type Changes struct {
+	// Fresh were not in the layout before. Their slots are in no Slots yet: the caller adds
+	// them before it uses the layout.
+	Fresh []*Volume
+	// Kept are the others, as they are now, and Gone those that are not there any more, as
+	// they were.
+	Kept, Gone []*Volume
+}
+
+// Build lays out what sources name. before is the layout that is there now, nil if there is
+// none.
+func Build(sources []Source, before *Layout, o Options) (*Layout, Changes) {
+	count := 0
+	for _, s := range sources {
+		count += s.count()
+	}
+	b := newBuilder(o, before, count)
+	for i, s := range sources {
+		b.addSource(i, s, uint64(len(sources)))
+	}
+	b.layVolumes()
+	var c Changes
+	c.Fresh = slices.Concat(b.fresh, b.beside)
+	for id, v := range b.layout.volumes {
+		if before != nil && before.volumes[id] != nil {
+			c.Kept = append(c.Kept, v)
+		}
+	}
+	if before != nil {
+		for id, v := range before.volumes {
+			if b.layout.volumes[id] == nil {
+				c.Gone = append(c.Gone, v)
+			}
+		}
+	}
+	return b.finish(o.Now), c
+}
+
+// addSource lays out one source in its folder.
+func (b *builder) addSource(i int, s Source, sources uint64) {
+	a := &adder{builder: b, Source: s, sources: sources, byName: make(map[string]*Volume, s.count()), named: make(map[Pool]map[uint32]*Volume)}
+	a.section = Section{Folder: s.Folder, Pools: s.Pools, Misfits: make([][]*Volume, len(s.Pools)), layers: b.layersBefore(i)}
+	a.section.layPools(s)
+	for _, view := range []string{"volumes", "raw", "info"} {
+		b.expect(a.path(view), s.count())
+	}
+	b.expect(a.path("containers"), len(s.Catalog.Containers))
+	b.expect(a.path("images"), len(s.Catalog.Images))
+	for view, err := range map[string]error{"containers": s.Catalog.ContainersLost, "images": s.Catalog.ImagesLost} {
+		if err != nil {
+			b.lose(a.path(view), fmt.Errorf("there may be more: %w: %w", syscall.EIO, err))
+		}
+	}
+	for _, view := range []string{"by-id", "pools"} {
+		b.expect(a.path(view), len(s.Pools))
+	}
+	a.addPools()
+	a.addRecorded()
+	for _, p := range s.Pools {
+		a.addIDs(p)
+	}
+	a.addContainers()
+	a.addImages()
+	b.layout.Sections = append(b.layout.Sections, a.section)
+}
+
+// adder lays out one source.
+type adder struct {
+	*builder
+	Source
+	sources uint64 // how many there are
+	section Section
+	byName  map[string]*Volume          // the volumes that containers and images mean
+	named   map[Pool]map[uint32]*Volume // the device ids that have a name
+}
+
+// path is the path of something in the source's folder.
+func (a *adder) path(name string) string { return Join(a.Folder, name) }
+
+func (a *adder) addPools() {
+	for i, p := range a.Pools {
+		name := p.Name() + ".json"
+		if !validName(name) || a.add(a.path("pools"), name, strconv.Itoa(i), &Node{Pool: p}) == "" {
+			a.Log.Warn("a pool has a name that cannot be shown", "pool", p.Name())
+		}
+	}
+}
+
+// addRecorded lays out the volumes that records name.
+func (a *adder) addRecorded() {
+	pools := make(map[string]int)
+	for i, p := range a.Pools {
+		pools[p.Name()] = i
+		a.named[p] = make(map[uint32]*Volume, len(p.IDs()))
+	}
+	records := inFolderOrder(a.Catalog.Volumes, func(v *meta.Volume) string { return v.Name })
+	slices.SortStableFunc(records, func(x, y *meta.Volume) int { return deletedLast(x) - deletedLast(y) })
+	for _, record := range records {
+		i, ok := pools[record.Pool]
+		if !ok {
+			a.Log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)
+			continue
+		}
+		p := a.Pools[i]
+		// The device with the id may be another volume's, or nobody's.
+		beside := a.named[p][record.DeviceID] != nil || p.OtherDevice(record) != nil
+		v := a.addVolume(p, record, beside)
+		if v == nil {
+			continue
+		}
+		a.byName[record.Name] = v
+		if !beside {
+			a.named[p][record.DeviceID] = v
+		}
+		switch {
+		case v.Deleted():
+			a.section.Deleted = append(a.section.Deleted, v)
+		case p.NoDevice(record) != nil:
+			a.section.Misfits[i] = append(a.section.Misfits[i], v)
+		}
+	}
+}
+
+// addIDs lays out all device ids of a pool, also those that no record names.
+func (a *adder) addIDs(p Pool) {
+	under := a.path("by-id/" + p.Name())
+	ids := p.IDs()
+	if len(ids) > 0 {
+		a.expect(under, len(ids))
+	}
+	unnamed := len(a.named[p]) == 0
+	for _, id := range ids {
+		v := a.named[p][id]
+		if v == nil {
+			unnamed = true
+			v = a.addVolume(p, a.unnamed(p, id), false)
+		}
+		if v != nil {
+			a.add(under, strconv.FormatUint(uint64(id), 10), "", &Node{Target: a.linkTo(Join(under, "x"), v, "")})
+		}
+	}
+	if lost := p.Lost(); lost != nil {
+		a.lose(under, lost)
+		// Records name their volumes also if the pool has lost the ids.
+		for _, view := range []string{"volumes", "raw", "info"} {
+			if unnamed {
+				a.lose(a.path(view), lost)
+			}
+		}
+	}
+}
+
+func (a *adder) addContainers() {
+	for _, c := range inFolderOrder(a.Catalog.Containers, func(c *meta.Container) string { return c.Name }) {
+		name := c.Name
+		if name == "" {
+			name = shortID(c.ID)
+		}
+		if v, name := a.link("containers", name, shortID(c.ID), c.Volume); name != "" {
+			u := a.layout.users[v.Slot]
+			u.Containers = append(u.Containers, name)
+			a.layout.users[v.Slot] = u
+		}
+	}
+}
+
+func (a *adder) addImages() {
+	type tag struct{ name, id, volume string }
+	var images []tag
+	for _, i := range a.Catalog.Images {
+		names := i.Names
+		if len(names) == 0 {
+			names = []string{shortID(i.ID)}
+		}
+		for _, n := range names {
+			images = append(images, tag{n, shortID(i.ID), i.Volume})
+		}
+	}
+	for _, i := range inFolderOrder(images, func(n *tag) string { return n.name }) {
+		if v, name := a.link("images", i.name, i.id, i.volume); name != "" {
+			u := a.layout.users[v.Slot]
+			u.Images = append(u.Images, name)
+			a.layout.users[v.Slot] = u
+		}
+	}
+}
+
+// link lays out a link to where the files of a container or image begin, and returns the
+// name that it got, "" if it cannot be shown.
+func (a *adder) link(view, name, tag, volume string) (v *Volume, shown string) {
+	v = a.byName[volume]
+	if v == nil {
+		a.Log.Warn("what a record names has no volume", "view", view, "name", name, "volume", volume)
+		return nil, ""
+	}
+	if !validName(name) {
+		a.Log.Warn("a name cannot be a path, its id is shown instead", "view", view, "name", name, "id", tag)
+		name = tag
+	}
+	if !validName(name) {
+		a.Log.Warn("an id cannot be a path", "view", view, "id", tag)
+		return nil, ""
+	}
+	under := a.path(view)
+	shown = a.add(under, name, tag, &Node{Target: a.linkTo(Join(under, name), v, v.Record.Root)})
+	if shown == "" {
+		a.Log.Warn("a name is taken", "view", view, "id", tag)
+	}
+	return v, shown
+}
+
+// count is about how many volumes a source has.
+func (s *Source) count() int {
+	ids := 0
+	for _, p := range s.Pools {
+		ids += len(p.IDs())
+	}
+	return max(ids, len(s.Catalog.Volumes))
+}
+
+// deletedLast is higher of what is deleted than of others, to sort by.
+func deletedLast(v *meta.Volume) int {
+	if v.State == meta.StateDeleted {
+		return 1
+	}
+	return 0
+}
+
+// addVolume lays out a volume. It is nil if the volume cannot be shown. What is deleted has
+// its info, and no folder. beside says that the device with the id is not this volume's, or
+// another volume's too.
+func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
+	name := record.Name
+	if !validName(name) || !validName(name+".parts") {
+		a.Log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
+		return nil
+	}
+	number := uint64(record.DeviceID)*a.sources + a.Rank
+	if number > maxVolume || a.counts[number] == maxNames {
+		a.Log.Warn("there are no inode numbers left for a volume", "volume", name, "id", record.DeviceID)
+		return nil
+	}
+	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
+	n := &Node{Volume: &Volume{}} // until it is known which volume it is
+	if record.State != meta.StateDeleted {
+		switch shown := a.add(a.path("volumes"), name, tag, n); shown {
+		case name:
+		case "":
+			a.Log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
+			return nil
+		default:
+			renamed := *record
+			renamed.Name, record = shown, &renamed
+		}
+	}
+	v := &Volume{Record: record, Pool: p, Identity: p.Identity(record)}
+	if old := a.volumeBefore(v.Identity); old != nil {
+		v.Slot = old.Slot
+	} else {
+		v.Slot = &Slot{name: v.Name(), address: address{volume: number, layer: a.section.layers[p.Name()]}}
+		if beside {
+			a.beside = append(a.beside, v)
+		} else {
+			a.fresh = append(a.fresh, v)
+		}
+	}
+	a.counts[number]++
+	a.layout.volumes[v.Identity] = v
+	n.Volume = v
+	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, ino: InfoIno})
+	if v.Deleted() {
+		return v
+	}
+	a.add(a.path("raw"), v.Name()+".img", tag, &Node{Volume: v, ino: RawIno})
+	if v.MayHavePartitions() {
+		a.add(a.path("raw"), v.Name()+".parts", tag, &Node{Volume: v, ino: PartsIno})
+	}
+	return v
+}
+
+// MayHavePartitions is false of what container engines make: there is a filesystem on the
+// whole of it, so that nobody needs to look.
+func (v *Volume) MayHavePartitions() bool { return v.Record.Role == meta.RoleVolume }
+
+// unnamed is the record of an id that no record names.
+func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
+	name := "@" + strconv.FormatUint(uint64(id), 10)
+	if len(a.Pools) > 1 {
+		name = "@" + p.Name() + "-" + strconv.FormatUint(uint64(id), 10)
+	}
+	return &meta.Volume{Name: name, Pool: p.Name(), DeviceID: id, Role: meta.RoleVolume}
+}
+
+// linkTo is the target of a link at a path in the tree to a folder in a volume, or to
+// the info of one that is deleted and has no folder.
+func (a *adder) linkTo(from string, v *Volume, inside string) string {
+	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, a.Folder+"/"), "/"))
+	if v.Deleted() {
+		return up + "info/" + v.Name() + ".json"
+	}
+	return path.Join(up+"volumes/"+v.Name(), inside)
+}
+
+// inFolderOrder sorts so that names which make folders come first: a folder has
+// its name for sure, a link can take another.
+func inFolderOrder[T any](items []T, name func(*T) string) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	slices.SortStableFunc(out, func(x, y *T) int {
+		a, b := strings.Count(name(x), "/"), strings.Count(name(y), "/")
+		if a != b {
+			return b - a
+		}
+		return strings.Compare(name(x), name(y))
+	})
+	return out
+}
+
+// shortID is an id as docker shows it: 12 digits, without the name of its hash.
+func shortID(id string) string {
+	if i := strings.IndexByte(id, ':'); i >= 0 {
+		id = id[i+1:]
+	}
+	return id[:min(len(id), 12)]
+}
+
+// Folders are the folders of several sources with these names: the kind and the last part of
+// where the source lies, and a number if that is not enough. "docker:/var/lib/docker" is in
+// "docker-docker", "pool:a/meta,a/data" in "pool-meta".
+func Folders(names []string) []string {
+	folders, count := make([]string, len(names)), make(map[string]int)
+	for i, name := range names {
+		kind, where, ok := strings.Cut(name, ":")
+		if !ok {
+			kind, where = "source", name
+		}
+		where, _, _ = strings.Cut(where, ",")
+		folders[i] = fmt.Sprintf("%s-%s", kind, path.Base(where))
+		count[folders[i]]++
+	}
+	for i, folder := range folders {
+		if count[folder] > 1 {
+			folders[i] = fmt.Sprintf("%s-%d", folder, i+1)
+		}
+	}
+	return folders
+}

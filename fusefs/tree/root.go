@@ -1,0 +1,123 @@
+package tree
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"thintree/fusefs/layout"
+	"thintree/fusefs/lease"
+	"thintree/fusefs/volume"
+	"thintree/volfs"
+)
+
+// root is a place in a volume at which a filesystem may lie, with its slot in node ids.
+type root struct {
+	*layout.Slot
+	*volume.Root
+	listing atomic.Pointer[rootListing] // set once
+	whole   *root                       // of its volume; nil if it is that
+
+	mu    sync.Mutex
+	parts map[layout.Place]*root // of the whole volume: its other roots; guarded by mu
+}
+
+// root is the root that a file's node is in.
+func (t *Tree) root(id NodeID) (*root, error) {
+	r := t.slots.Get(id)
+	if r == nil {
+		return nil, fmt.Errorf("the volume is gone: %w", syscall.ESTALE)
+	}
+	return r, nil
+}
+
+// rootOf is the root of a whole volume.
+func (t *Tree) rootOf(v *layout.Volume) *root { return t.slots.Get(v.Slot.ID(0)) }
+
+// partition is the root of a partition of what lies at r. It is given a slot when it is
+// first asked for.
+func (t *Tree) partition(r *root, number int) *root {
+	at, whole := r.Place.Partition(number), r
+	if r.whole != nil {
+		whole = r.whole
+	}
+	whole.mu.Lock()
+	defer whole.mu.Unlock()
+	if p := whole.parts[at]; p != nil {
+		return p
+	}
+	p := &root{Slot: whole.Slot.At(whole.Volume.String(), at), Root: whole.Volume.At(at), whole: whole}
+	t.slots.Add(p.Slot, p)
+	if whole.parts == nil {
+		whole.parts = make(map[layout.Place]*root)
+	}
+	whole.parts[at] = p
+	return p
+}
+
+// drop forgets the roots of a volume that is gone.
+func (t *Tree) drop(whole *root) {
+	whole.mu.Lock()
+	defer whole.mu.Unlock()
+	t.slots.Drop(whole.Slot)
+	for _, r := range whole.parts {
+		t.slots.Drop(r.Slot)
+	}
+}
+
+// diskIno is the inode number on the disk of a node.
+func (r *root) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
+	if id.Ino() == 0 {
+		return fs.Root()
+	}
+	return id.Ino()
+}
+
+// stillThere looks whether a volume is still what it was: a caller that walks in it does
+// not pass the layout, where that would be seen.
+func (t *Tree) stillThere(ctx context.Context, r *root) error {
+	if t.current(ctx); r.Volume.Gone() {
+		return fmt.Errorf("%s: the volume is gone, or its pool is in use by somebody since: %w", r.Root, syscall.ESTALE)
+	}
+	return nil
+}
+
+// acquire opens the volume of a root, or joins those who use it.
+func (t *Tree) acquire(ctx context.Context, r *root) (*volumeLease, error) {
+	if err := t.stillThere(ctx, r); err != nil {
+		return nil, err
+	}
+	return t.leases.Acquire(ctx, r.Volume)
+}
+
+// withFS opens the volume of a root, or joins those who use it, and calls use with the
+// filesystem.
+func (t *Tree) withFS(ctx context.Context, r *root, use func(volfs.FS) error) error {
+	l, err := t.acquire(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer t.leases.Release(l)
+	return l.Resource().With(ctx, r.Root, use)
+}
+
+// peek reads the few blocks that lists ask for. If the volume has to be opened for that, it
+// is closed again soon.
+func (t *Tree) peek(ctx context.Context, r *root) (*volume.Peek, error) {
+	return t.opener.Peek(ctx, r.Root, func(ctx context.Context, use func(*volume.Contents) error) error {
+		if !t.leases.Holds(r.Volume) {
+			defer t.leases.EndPeek(r.Volume)
+		}
+		l, err := t.acquire(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer t.leases.Release(l)
+		return use(l.Resource())
+	})
+}
+
+// volumeLease is a lease of an open volume.
+type volumeLease = lease.Lease[*volume.Volume, *volume.Contents]

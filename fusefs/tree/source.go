@@ -1,0 +1,134 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"thintree/fusefs/layout"
+	"thintree/fusefs/volume"
+	"thintree/meta"
+)
+
+// source is a meta.Source and what was made of it. It belongs to the keeper.
+type source struct {
+	meta.Source
+	folder string // its folder in the tree, "" if it is the only source
+	rank   uint64 // among all, in the order of their names
+	stamp  string
+	pools  []*volume.Pool
+	cat    *meta.Catalog
+	bases  map[string]*meta.Volume // in cat, by pool: the volume whose filesystem is recorded
+	// warnings are the records and pools that could not be read, misfits the sum of
+	// records that name no device of their own in a pool.
+	warnings, misfits []error
+}
+
+func newSources(list []meta.Source) []*source {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = s.String()
+	}
+	folders := layout.Folders(names)
+	sources := make([]*source, len(list))
+	for i, s := range list {
+		sources[i] = &source{Source: s}
+		if len(list) > 1 {
+			sources[i].folder = folders[i]
+		}
+	}
+	byName := slices.Clone(sources)
+	slices.SortStableFunc(byName, func(x, y *source) int { return strings.Compare(x.String(), y.String()) })
+	for i, s := range byName {
+		s.rank = uint64(i)
+	}
+	return sources
+}
+
+// layout is what is laid out of the source.
+func (s *source) layout() layout.Source {
+	pools := make([]layout.Pool, len(s.pools))
+	for i, p := range s.pools {
+		pools[i] = p
+	}
+	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Catalog: s.cat}
+}
+
+// tellMisfits logs which records name no device of their own.
+func (s *source) tellMisfits(log *slog.Logger, section layout.Section) {
+	s.misfits = nil
+	for i, p := range s.pools {
+		if err := p.TellMisfits(log, section.Misfits[i]); err != nil {
+			s.misfits = append(s.misfits, err)
+		}
+	}
+}
+
+// refresh reads again what has changed of the source, and reports whether the layout has to
+// change.
+func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, err error) {
+	stamp, err := s.Stamp(ctx)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", s, err)
+	}
+	if s.cat == nil || stamp != s.stamp {
+		cat, err := s.Load(ctx)
+		if err != nil {
+			return false, err
+		}
+		if err := s.openPools(ctx, cat, o); err != nil {
+			return false, err
+		}
+		s.cat, s.stamp, changed = cat, stamp, true
+		s.bases = make(map[string]*meta.Volume)
+		for i := range cat.Volumes {
+			if v := &cat.Volumes[i]; v.FilesystemUUID != "" {
+				s.bases[v.Pool] = v
+			}
+		}
+	}
+	for _, p := range s.pools {
+		c, perr := p.Refresh(ctx, o)
+		judged, jerr := p.Judge(ctx, s.bases[p.Name()])
+		changed = changed || c || judged
+		if perr = errors.Join(perr, jerr); perr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: pool %s: %w", s, p.Name(), perr))
+		}
+	}
+	return changed, err
+}
+
+// openPools opens the pools that a catalog names and that are not open yet. It is an error
+// if none can be read.
+func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Opener) error {
+	var pools []*volume.Pool
+	var errs []error
+	for _, record := range cat.Pools {
+		if i := slices.IndexFunc(s.pools, func(p *volume.Pool) bool { return p.Record() == record }); i >= 0 {
+			pools = append(pools, s.pools[i])
+			continue
+		}
+		p, err := o.OpenPool(ctx, record)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s, err))
+			continue
+		}
+		pools = append(pools, p)
+	}
+	if len(pools) == 0 {
+		return errors.Join(errs...)
+	}
+	for _, p := range s.pools {
+		if !slices.Contains(pools, p) {
+			errs = append(errs, p.Close())
+		}
+	}
+	s.pools, s.warnings = pools, slices.DeleteFunc(append(errs, cat.Warnings...), func(err error) bool { return err == nil })
+	for _, err := range s.warnings {
+		o.Log.Warn("not all that is named can be shown", "source", s.String(), "error", err)
+	}
+	return nil
+}

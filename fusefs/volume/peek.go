@@ -1,0 +1,320 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"thintree/volfs"
+	"thintree/volfs/probe"
+)
+
+// Peek is what was read of a root without opening its volume: enough to answer what lists
+// ask. Nobody changes it.
+type Peek struct {
+	// Found is what was recognised.
+	Found probe.Result
+	// SizeBytes is the length of the volume or partition.
+	SizeBytes int64
+	// Err is why no filesystem could be read; nil if one was.
+	Err error
+
+	at    time.Time
+	live  bool // somebody could write to it then
+	fs    *fsPeek
+	short string // what does not fit, "" if all does: see Root.tooShort
+	// shortPart is that of partitions; nil before it is known.
+	shortPart atomic.Pointer[string]
+}
+
+// fsPeek is what was read of a filesystem.
+type fsPeek struct {
+	info volfs.Info
+	// statfs is nil before it is known: see Opener.Statfs.
+	statfs atomic.Pointer[volfs.Statfs]
+	root   Folder
+	// inner is the folder in which what people look for begins; zero if the volume has
+	// none.
+	inner Folder
+	// unmounted says that the filesystem was cleanly unmounted, as far as is known.
+	unmounted bool
+	// opened says that it was read from an open volume: a journal had to be replayed, or
+	// this process does not read the filesystem.
+	opened bool
+	// entries are those of the root folder if the kernel reads the volume, which takes
+	// some time at first; nil if they are not known.
+	entries []volfs.DirEntry
+}
+
+// Folder is one folder with all that stat and getxattr say of it.
+type Folder struct {
+	Attr   volfs.Attr
+	Xattrs map[string][]byte
+}
+
+// HasFS reports whether a filesystem was read.
+func (p *Peek) HasFS() bool { return p.fs != nil }
+
+// Root is the root folder of the filesystem, nil if none was read.
+func (p *Peek) Root() *Folder { return p.Folder(0) }
+
+// Inner is the folder in the root in which what people look for begins, nil if there is none.
+func (p *Peek) Inner() *Folder {
+	if p.fs == nil || p.fs.inner.Attr.Ino == 0 {
+		return nil
+	}
+	return &p.fs.inner
+}
+
+// Entries are those of the root folder, nil if they are not known.
+func (p *Peek) Entries() []volfs.DirEntry {
+	if p.fs == nil {
+		return nil
+	}
+	return p.fs.entries
+}
+
+// Folder is the folder that was read with an inode number, 0 being the root; nil if that
+// one was not read.
+func (p *Peek) Folder(ino volfs.Ino) *Folder {
+	switch {
+	case p.fs == nil:
+		return nil
+	case ino == 0:
+		return &p.fs.root
+	case ino == p.fs.inner.Attr.Ino:
+		return &p.fs.inner
+	}
+	return nil
+}
+
+// peeker keeps a peek, and lets many callers wait for one.
+type peeker struct {
+	last atomic.Pointer[Peek]
+	mu   sync.Mutex
+	now  *flight[*Peek] // that is being taken; guarded by mu
+}
+
+// valid reports whether a peek still holds: for ever if nothing can have changed; for a
+// moment if it can, and after an error, which may have a passing cause.
+func (p *Peek) valid(live bool) bool {
+	if p == nil {
+		return false
+	}
+	return p.Err == nil && !live && !p.live || time.Since(p.at) < fresh
+}
+
+// LastPeek is the last peek, nil if it does not hold any more.
+func (r *Root) LastPeek() *Peek {
+	if p := r.peeks.last.Load(); p.valid(r.Volume.Live()) {
+		return p
+	}
+	return nil
+}
+
+// Peek reads the few blocks that lists ask for, or gives what was read before. If the volume
+// has to be opened for that, open does: it calls use with its contents. An error is one of
+// reaching the volume at all; what is wrong with what it holds is the peek's own.
+func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Context, use func(*Contents) error) error) (*Peek, error) {
+	if p := r.LastPeek(); p != nil {
+		return p, nil
+	}
+	r.peeks.mu.Lock()
+	f := r.peeks.now
+	if f == nil {
+		f = fly(ctx, func(ctx context.Context) (*Peek, error) {
+			p, err := o.takePeek(ctx, r, open)
+			if err == nil {
+				r.peeks.last.Store(p)
+			}
+			r.peeks.mu.Lock()
+			r.peeks.now = nil
+			r.peeks.mu.Unlock()
+			return p, err
+		})
+		r.peeks.now = f
+	}
+	r.peeks.mu.Unlock()
+	return f.wait(ctx)
+}
+
+func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (p *Peek, err error) {
+	at, live := time.Now(), r.Volume.Live()
+	var unreached error
+	err = r.Volume.glimpse(ctx, func(open func(int64) (device, error)) error {
+		p, unreached = o.peekAt(ctx, r, open)
+		return nil
+	})
+	switch {
+	case err != nil:
+		p = &Peek{SizeBytes: r.Volume.sizeBytes, Err: fmt.Errorf("%s: %w", r.Volume.name, err)}
+	case unreached != nil:
+		return nil, unreached
+	case errors.Is(p.Err, errUnopened):
+		p.Err = open(ctx, func(c *Contents) error {
+			return c.With(ctx, r, func(fs volfs.FS) (err error) {
+				if p.fs, err = peekMounted(ctx, fs, r.Volume.Record().Root); err == nil {
+					p.fs.opened = true
+				}
+				return err
+			})
+		})
+	}
+	p.Err = unread(p.Err)
+	p.at, p.live = at, live || r.Volume.Live()
+	return p, nil
+}
+
+func (o *Opener) peekAt(ctx context.Context, r *Root, open func(int64) (device, error)) (*Peek, error) {
+	c, err := o.readContents(ctx, r.Volume, open)
+	if err != nil {
+		return &Peek{SizeBytes: r.Volume.sizeBytes, Err: err}, nil
+	}
+	defer c.Close()
+	at, err := c.bytes(ctx, r.Place)
+	if err != nil {
+		return nil, err
+	}
+	p := &Peek{Found: c.found, SizeBytes: at.Size()}
+	if r.Place.IsWhole() {
+		p.short = r.tooShort(c.found, at.Size())
+		o.tellShort(r, p.short)
+	}
+	if !r.Place.IsWhole() || len(Partitions(c.found)) == 0 {
+		p.fs, p.Err = o.peekContents(ctx, c, r)
+	}
+	return p, nil
+}
+
+// errUnopened says that a peek has to open the volume.
+var errUnopened = errors.New("what lies there is known only when it is open")
+
+// peekContents reads a few blocks of a filesystem: directly if that shows what an open
+// volume does, as they are not worth a mount. Otherwise the error is errUnopened.
+func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root) (*fsPeek, error) {
+	at, found, err := c.probe(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	inner := r.Volume.Record().Root
+	sig := found.Signatures[0]
+	room, err := c.room(ctx, r.Place)
+	if err != nil {
+		return nil, err
+	}
+	o.tellShort(r, r.tooShort(found, room))
+	by, err := o.choose(ctx, r, found, room)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	if by.live == LiveAuto || by.live == LiveBind {
+		if fs, err := o.openMounted(ctx, by, r, infoOf(sig)); err == nil {
+			defer fs.Close()
+			return peekMounted(ctx, fs, inner)
+		}
+	}
+	if by.engine == EngineKernel && !readsDirectly(sig.Type) {
+		return nil, errUnopened
+	}
+	fs, err := openDirect(ctx, sig.Type, at, found)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r, err)
+	}
+	defer fs.Close()
+	if by.orDirect != "" && !o.replays(fs.Info()) {
+		by.readDirectly()
+	}
+	if by.engine == EngineDirect {
+		return peekFS(ctx, fs, inner)
+	}
+	if fs.Info().Dirty {
+		return nil, errUnopened
+	}
+	f, err := peekFS(ctx, fs, inner)
+	if err == nil {
+		f.unmounted, f.entries = true, fewEntries(ctx, fs, f.root.Attr)
+	}
+	return f, err
+}
+
+// MaxEntries is how many entries of the root folder a peek reads.
+const MaxEntries = 100
+
+// maxRootBytes is how long the root folder may be for that: one that had many entries
+// stays long.
+const maxRootBytes = 32 << 10
+
+// fewEntries lists the root folder. It is nil if there are too many entries, or one
+// cannot be read.
+func fewEntries(ctx context.Context, fs volfs.FS, root volfs.Attr) (list []volfs.DirEntry) {
+	if root.Size > maxRootBytes {
+		return nil
+	}
+	err := fs.ReadDir(ctx, fs.Root(), 0, func(e volfs.DirEntry) bool {
+		list = append(list, e)
+		return len(list) <= MaxEntries
+	})
+	if err != nil || len(list) > MaxEntries {
+		return nil
+	}
+	return list
+}
+
+// peekMounted is peekFS of what the kernel has mounted: it knows how full that is.
+func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
+	f, err := peekFS(ctx, fs, inner)
+	if err != nil {
+		return nil, err
+	}
+	s, err := fs.Statfs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.statfs.Store(&s)
+	return f, nil
+}
+
+// peekFS reads a filesystem's root, and the folder inner in it.
+func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
+	f := &fsPeek{info: fs.Info()}
+	var err error
+	if f.root, err = peekFolder(ctx, fs, fs.Root()); err != nil {
+		return nil, err
+	}
+	if inner == "" {
+		return f, nil
+	}
+	ino, err := fs.Lookup(ctx, fs.Root(), inner)
+	if errors.Is(err, syscall.ENOENT) {
+		return f, nil
+	}
+	if err == nil {
+		f.inner, err = peekFolder(ctx, fs, ino)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (Folder, error) {
+	attr, err := fs.Stat(ctx, ino)
+	if err != nil || !attr.HasXattrs {
+		return Folder{Attr: attr}, err
+	}
+	names, err := fs.Xattrs(ctx, ino)
+	if err != nil {
+		return Folder{}, err
+	}
+	p := Folder{Attr: attr, Xattrs: make(map[string][]byte, len(names))}
+	for _, name := range names {
+		if p.Xattrs[name], err = fs.Xattr(ctx, ino, name); err != nil {
+			return Folder{}, err
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,178 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"thintree/meta"
+	"thintree/thin"
+	"thintree/thin/pdata"
+	"thintree/thin/resolve"
+)
+
+// Pool is a pool that a source has, opened for reading. Its methods may be called
+// concurrently, but for Refresh, Judge, TellMisfits and Close.
+type Pool struct {
+	record meta.Pool
+	reader *thin.PoolReader
+	usage  usage
+	active atomic.Bool // whether somebody else had it active at the last look
+	// foreign says that it is not the pool that its source's records are of; nil
+	// otherwise.
+	foreign atomic.Pointer[foreignPoolError]
+	listing atomic.Pointer[listing]
+	opens   atomic.Int64 // how often a volume of it was opened
+
+	// of the one that refreshes it
+	stale   bool            // listing may be
+	judged  judged          // what foreign was found out by
+	told    map[string]bool // the problems that were logged last
+	misfits string          // what TellMisfits said last
+}
+
+// listing is which devices a pool has.
+type listing struct {
+	ids      []uint32 // rising
+	devices  map[uint32]pdata.DeviceDetails
+	problems []error // what could not be read
+	// lost is why ids may be missing in it: both trees that have them are damaged in
+	// the same place. It is nil if none can be missing.
+	lost error
+	// when is when the file of the pool's metadata was last written, in nanoseconds
+	// since 1970.
+	when int64
+}
+
+// OpenPool opens a pool for reading, and lists its devices.
+func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
+	r, err := thin.OpenPoolReader(ctx, rec.Metadata, rec.Data, thin.ReaderOptions{HeldRoot: o.HeldRoot})
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{record: rec, reader: r}
+	p.usage.watched = o.watched
+	p.Observe(ctx, o.Kernel)
+	if err := p.list(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	p.tell(o.Log)
+	return p, nil
+}
+
+// Refresh lists the devices again if the pool has changed.
+func (p *Pool) Refresh(ctx context.Context, o *Opener) (changed bool, err error) {
+	if changed, err = p.reader.Refresh(ctx); err != nil {
+		return false, err
+	}
+	p.Observe(ctx, o.Kernel)
+	if !changed && !p.stale && !p.usage.moved.Load() {
+		return false, nil
+	}
+	p.stale = true
+	if err := p.list(ctx); err != nil {
+		return false, err
+	}
+	p.stale = false
+	p.usage.moved.Store(false)
+	p.tell(o.Log)
+	return true, nil
+}
+
+// tell logs each problem of the pool when it is first seen.
+func (p *Pool) tell(log *slog.Logger) {
+	now := make(map[string]bool)
+	for _, err := range p.Problems() {
+		text := err.Error()
+		if now[text] = true; !p.told[text] {
+			log.Warn("not all of a pool can be read", "pool", p.record.Name, "error", err)
+		}
+	}
+	p.told = now
+}
+
+// list reads which devices the pool has.
+func (p *Pool) list(ctx context.Context) error {
+	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
+	metadata, _ := p.reader.Paths()
+	if st, err := resolve.Stat(metadata); err == nil {
+		l.when = st.Mtim.Nano()
+	}
+	damage := make(map[pdata.Tree]*pdata.DamageError) // of each tree, the last
+	for d, err := range p.reader.Devices(ctx) {
+		here, damaged := errors.AsType[*pdata.DamageError](err)
+		switch {
+		case damaged:
+			l.problems = append(l.problems, err)
+			damage[here.Tree] = here
+			l.lose(damage[pdata.TreeDevices], damage[pdata.TreeDetails])
+		case errors.As(err, new(*pdata.MismatchError)):
+			l.problems = append(l.problems, err)
+		case err != nil:
+			return err
+		default:
+			l.ids = append(l.ids, d.ID)
+			l.devices[d.ID] = d
+		}
+	}
+	if len(l.ids) == 0 && damage[pdata.TreeDevices] != nil {
+		return fmt.Errorf("%s: its devices cannot be listed: %w", p.record.Metadata, l.problems[0])
+	}
+	p.listing.Store(l)
+	p.usage.seeRoots(l.devices)
+	return nil
+}
+
+// lose notes that ids are lost if damage of the two trees overlaps.
+func (l *listing) lose(devices, details *pdata.DamageError) {
+	if l.lost != nil || devices == nil || details == nil {
+		return
+	}
+	if devices.KeyBegin < details.KeyEnd && details.KeyBegin < devices.KeyEnd {
+		l.lost = fmt.Errorf("there may be more, which cannot be listed: %w; %w", devices, details)
+	}
+}
+
+// Name is the pool's name in its source.
+func (p *Pool) Name() string { return p.record.Name }
+
+// Record is what its source says of the pool.
+func (p *Pool) Record() meta.Pool { return p.record }
+
+// IDs are the ids of its devices, rising.
+func (p *Pool) IDs() []uint32 { return p.listing.Load().ids }
+
+// Lost is why there may be ids that are not among IDs; nil if there are none.
+func (p *Pool) Lost() error { return p.listing.Load().lost }
+
+// When is when the file of its metadata was last written, in nanoseconds since 1970.
+func (p *Pool) When() int64 { return p.listing.Load().when }
+
+// Opens is how often a volume of it was opened.
+func (p *Pool) Opens() int64 { return p.opens.Load() }
+
+func (p *Pool) devices() map[uint32]pdata.DeviceDetails { return p.listing.Load().devices }
+
+// Problems are what is wrong with the pool, though it can be read.
+func (p *Pool) Problems() []error {
+	return append(p.reader.Warnings(), p.listing.Load().problems...)
+}
+
+// Live reports whether somebody has the pool active, so that it moves, and names the device
+// by which it is.
+func (p *Pool) Live() (by string, live bool) { return p.reader.LiveBy(), p.reader.Live() }
+
+// Usage is how full the pool is, and in what state.
+func (p *Pool) Usage() thin.Usage { return p.reader.Usage() }
+
+// BlockBytes is the length of a data block in bytes.
+func (p *Pool) BlockBytes() int64 { return p.reader.BlockBytes() }
+
+// Moved reports whether one of its volumes may have become another one since Identity was
+// last asked for it and Refresh was called.
+func (p *Pool) Moved() bool { return p.usage.moved.Load() }
+
+// Close closes the pool. No volume of it may be open.
+func (p *Pool) Close() error { return p.reader.Close() }

@@ -1,0 +1,98 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	"thintree/fusefs/layout"
+	"thintree/volfs/probe"
+)
+
+// tooShort says what does not fit into a root that has so many bytes, of what was found
+// there: as if it had been cut off. It is "" if all of it does.
+func (r *Root) tooShort(found probe.Result, has int64) string {
+	const beyond = ": what lies beyond cannot be read"
+	where := "volume"
+	if !r.Place.IsWhole() {
+		where = "partition"
+	}
+	if found.Kind == probe.KindFilesystem && found.Signatures[0].SizeBytes > has {
+		want, got := lengths(found.Signatures[0].SizeBytes, has)
+		return fmt.Sprintf("its %s is %s long, and the %s %s%s", found.Signatures[0].Type, want, where, got, beyond)
+	}
+	for _, p := range Partitions(found) {
+		if end := p.OffsetBytes + p.LengthBytes; end > has {
+			want, got := lengths(end, has)
+			return fmt.Sprintf("its partition p%d ends at %s, and the %s at %s%s", p.Index, want, where, got, beyond)
+		}
+	}
+	return ""
+}
+
+// lengths are two lengths as people read them, to the byte if they would read the same.
+func lengths(a, b int64) (string, string) {
+	x, y := humanize.IBytes(uint64(a)), humanize.IBytes(uint64(b))
+	if x == y {
+		return fmt.Sprint(a, " bytes"), fmt.Sprint(b)
+	}
+	return x, y
+}
+
+// tellShort logs once that a root is too short, if it is.
+func (o *Opener) tellShort(r *Root, why string) {
+	if why != "" && !r.toldShort.Swap(true) {
+		o.Log.Warn("not all of a volume is there", "volume", r.String(), "error", why)
+	}
+}
+
+// shortPartition says which partition of a volume is too short for what it holds, among
+// those that lie within the volume. It looks at the first bytes of each, once.
+func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string {
+	if why := p.shortPart.Load(); why != nil {
+		return *why
+	}
+	why := ""
+	err := v.glimpse(ctx, func(open func(int64) (device, error)) error {
+		why = ""
+		c, err := o.readContents(ctx, v, open)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for _, part := range Partitions(p.Found) {
+			r := v.At(layout.Place{}.Partition(part.Index))
+			at, err := c.bytes(ctx, r.Place)
+			if err != nil {
+				continue
+			}
+			room, err := c.room(ctx, r.Place)
+			if err != nil {
+				continue
+			}
+			// A caller that walks in gets the error of what cannot be read of it.
+			found, _ := probe.Probe(ctx, at)
+			if text := r.tooShort(found, room); text != "" && why == "" {
+				why = fmt.Sprintf("p%d: %s", part.Index, text)
+				o.tellShort(r, text)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		p.shortPart.Store(&why)
+	}
+	return why
+}
+
+// choose chooses the engine for what was found in a room of so many bytes. The kernel refuses
+// to mount what does not fit, and this process need not.
+func (o *Opener) choose(ctx context.Context, r *Root, found probe.Result, room int64) (choice, error) {
+	sig := found.Signatures[0]
+	c, err := o.engine(ctx, r, sig.Type)
+	if err == nil && c.engine == EngineKernel && c.live == "" && readsDirectly(sig.Type) && sig.SizeBytes > room {
+		c.engine, c.why = EngineDirect, "the kernel refuses a filesystem that is longer than what it lies on"
+	}
+	return c, err
+}

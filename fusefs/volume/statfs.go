@@ -1,0 +1,49 @@
+package volume
+
+import (
+	"context"
+	"fmt"
+
+	"thintree/volfs"
+)
+
+// Statfs is how full the filesystem is that a peek has read. If this process reads it, that
+// takes the group descriptors, which are many in a large one: so it is read when somebody
+// asks.
+func (o *Opener) Statfs(ctx context.Context, r *Root, p *Peek) (volfs.Statfs, error) {
+	if s := p.fs.statfs.Load(); s != nil {
+		return *s, nil
+	}
+	var s volfs.Statfs
+	var failed error
+	err := r.Volume.glimpse(ctx, func(open func(int64) (device, error)) error {
+		s, failed = o.statfsAt(ctx, r, open)
+		return nil
+	})
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", r, err)
+	}
+	p.fs.statfs.Store(&s)
+	return s, nil
+}
+
+func (o *Opener) statfsAt(ctx context.Context, r *Root, open func(int64) (device, error)) (volfs.Statfs, error) {
+	c, err := o.readContents(ctx, r.Volume, open)
+	if err != nil {
+		return volfs.Statfs{}, err
+	}
+	defer c.Close()
+	at, found, err := c.probe(ctx, r)
+	if err != nil {
+		return volfs.Statfs{}, err
+	}
+	fs, err := openDirect(ctx, found.Signatures[0].Type, at, found)
+	if err != nil {
+		return volfs.Statfs{}, err
+	}
+	defer fs.Close()
+	return fs.Statfs(ctx)
+}

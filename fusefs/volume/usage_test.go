@@ -1,0 +1,83 @@
+package volume
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"thintree/thin/lend"
+	"thintree/thin/pdata"
+)
+
+// usersOf are the users of device 7, if there is one.
+func usersOf(u ...lend.User) map[uint32]lend.User {
+	all := map[uint32]lend.User{}
+	for _, u := range u {
+		all[7] = u
+	}
+	return all
+}
+
+func TestVolumeIsAnotherOneAfterEachSignOfChange(t *testing.T) {
+	t.Parallel()
+	const id = 7
+	writer := lend.User{Name: "w", Number: 1, Sequence: 5, Writable: true}
+	opened, again := writer, writer
+	opened.Open, again.Sequence = true, 6
+	root := func(n uint64) map[uint32]pdata.DeviceDetails {
+		return map[uint32]pdata.DeviceDetails{id: {ID: id, InMappings: true, MappingRoot: n}}
+	}
+	for name, test := range map[string]struct {
+		steps    []func(*usage)
+		signs    int
+		changing bool // at the end, though its signs were counted
+	}{
+		"never looked at":    {nil, 0, true},
+		"nobody has it":      {[]func(*usage){sees(), sees()}, 0, false},
+		"active at first":    {[]func(*usage){sees(writer)}, 0, true},
+		"an activation":      {[]func(*usage){sees(), sees(writer)}, 1, true},
+		"of a reader":        {[]func(*usage){sees(), sees(lend.User{Name: "r"})}, 1, true},
+		"is opened":          {[]func(*usage){sees(), sees(writer), sees(opened), sees(writer)}, 1, true},
+		"another one":        {[]func(*usage){sees(writer), sees(again)}, 1, true},
+		"just ended":         {[]func(*usage){sees(writer), sees()}, 1, true},
+		"ended":              {[]func(*usage){sees(writer), sees(), wait(settling)}, 1, false},
+		"came and went":      {[]func(*usage){sees(), sees(writer), sees(), wait(settling)}, 2, false},
+		"unseen":             {[]func(*usage){sees(), (*usage).seeUnseen}, 1, false},
+		"nobody can tell":    {[]func(*usage){sees(), (*usage).lose}, 0, true},
+		"told again":         {[]func(*usage){sees(), (*usage).lose, sees()}, 0, false},
+		"meanwhile it began": {[]func(*usage){sees(), (*usage).lose, sees(writer)}, 1, true},
+		"mapped otherwise":   {[]func(*usage){sees(), lists(root(10)), lists(root(11))}, 1, false},
+		"mapped alike":       {[]func(*usage){sees(), lists(root(10)), lists(root(10))}, 0, false},
+		"mapped by its user": {[]func(*usage){sees(), lists(root(10)), sees(writer), lists(root(11)), lists(root(12))}, 1, true},
+		"mapped late": {[]func(*usage){
+			sees(writer), sees(), lists(root(10)), lists(root(11)), wait(settling), lists(root(12)), lists(root(12)),
+		}, 1, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			u := &usage{}
+			for _, step := range test.steps {
+				step(u)
+			}
+			if got := u.signs(id); got != test.signs {
+				t.Errorf("%s: %d signs, want %d", name, got, test.signs)
+			}
+			if u.moved.Load() != (test.signs > 0) {
+				t.Errorf("%s: moved is %v", name, u.moved.Load())
+			}
+			if got := u.changing(id, u.signs(id)); got != test.changing {
+				t.Errorf("%s: changing %v, want %v", name, got, test.changing)
+			}
+			if test.signs > 0 && !u.changing(id, 0) {
+				t.Errorf("%s: what was told before the signs is taken for true", name)
+			}
+		})
+	}
+}
+
+func sees(now ...lend.User) func(*usage) { return func(u *usage) { u.see(usersOf(now...)) } }
+
+func lists(devices map[uint32]pdata.DeviceDetails) func(*usage) {
+	return func(u *usage) { u.seeRoots(devices) }
+}
+
+func wait(d time.Duration) func(*usage) { return func(*usage) { time.Sleep(d) } }
