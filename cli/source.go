@@ -22,6 +22,7 @@ import (
 	"thintree/thin"
 	"thintree/thin/block"
 	"thintree/thin/lend"
+	"thintree/volfs"
 )
 
 const sourceHelp = `SOURCE is one of
@@ -44,7 +45,7 @@ func sourceFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
 		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
 		&cli.StringFlag{Name: "live", Value: string(tree.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
-		&cli.StringFlag{Name: "journal", Value: string(tree.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
+		&cli.StringFlag{Name: "journal", Value: string(volfs.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
 	}
 }
 
@@ -215,13 +216,13 @@ func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.
 // chooseEngine reads --engine, --live and --journal, and opens the kernel's
 // device-mapper where it may be needed and can be used.
 func chooseEngine(c *cli.Context, o *tree.Options) error {
-	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), tree.Journal(c.String("journal"))
+	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), volfs.Journal(c.String("journal"))
 	switch {
 	case !slices.Contains([]tree.Engine{tree.EngineAuto, tree.EngineKernel, tree.EngineDirect}, o.Engine):
 		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
 	case !slices.Contains([]tree.Live{tree.LiveAuto, tree.LiveBind, tree.LiveSnapshot, tree.LiveDisk, tree.LiveSkip}, o.Live):
 		return wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
-	case o.Journal != tree.JournalReplay && o.Journal != tree.JournalSkip:
+	case o.Journal != volfs.JournalReplay && o.Journal != volfs.JournalSkip:
 		return wrongUse("--journal %s: replay and skip are known", o.Journal)
 	case o.Engine == tree.EngineDirect && (o.Live == tree.LiveBind || o.Live == tree.LiveSnapshot):
 		return wrongUse("--live %s: only the kernel engine can", o.Live)

@@ -12,9 +12,9 @@ import (
 
 	"thintree/thin/block"
 	"thintree/volfs"
-	"thintree/volfs/ext4"
 	"thintree/volfs/kernelfs"
 	"thintree/volfs/probe"
+	"thintree/volfs/readers"
 )
 
 // content is a volume that is open: its device, and the filesystems in it that
@@ -184,7 +184,7 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 		return nil, err
 	}
 	if m.by.orDirect != "" {
-		fs, err := openDirect(ctx, m.fstype, at, found)
+		fs, err := c.tree.openDirect(ctx, m.fstype, at, found)
 		if err == nil && !c.tree.replays(fs.Info()) {
 			m.by.readDirectly()
 			return fs, nil
@@ -206,24 +206,26 @@ func (c *content) openFS(ctx context.Context, r *fsRoot, at block.Reader, found 
 		}
 		m.by.engine, m.by.live = EngineDirect, LiveDisk
 	}
-	return openDirect(ctx, m.fstype, at, found)
+	return c.tree.openDirect(ctx, m.fstype, at, found)
 }
 
-// openDirect has this process read it.
-func openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
-	if !readsDirectly(fstype) {
+// openDirect reads it in this process.
+func (t *Tree) openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
+	reader, ok := readers.For(fstype)
+	if !ok {
 		by := "nothing here reads"
 		if kernelfs.Reads(fstype) {
 			by = "only the kernel reads (as root, --engine kernel has it do so)"
 		}
 		return nil, fmt.Errorf("%s, which %s: %w", holds(found), by, syscall.EMEDIUMTYPE)
 	}
-	return ext4.Open(ctx, at)
+	return reader.Open(ctx, at, volfs.Options{Journal: t.opts.Journal})
 }
 
-// readsDirectly tells whether the direct engine reads a filesystem.
+// readsDirectly reports whether the direct engine reads a filesystem.
 func readsDirectly(fstype string) bool {
-	return fstype == "ext2" || fstype == "ext3" || fstype == "ext4"
+	_, ok := readers.For(fstype)
+	return ok
 }
 
 // revoke has whoever still reads what was lent for it read errors, also past the

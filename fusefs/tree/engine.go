@@ -91,7 +91,7 @@ func (c *choice) readDirectly() { c.engine, c.why, c.orDirect = EngineDirect, c.
 
 // replays reports whether a filesystem has a journal that the kernel is to replay: this
 // process does not.
-func (t *Tree) replays(fs volfs.Info) bool { return fs.Dirty && t.opts.Journal != JournalSkip }
+func (t *Tree) replays(fs volfs.Info) bool { return fs.Dirty && t.opts.Journal != volfs.JournalSkip }
 
 // engine chooses for a filesystem of a type, by blkid's name.
 func (t *Tree) engine(ctx context.Context, r *fsRoot, fstype string) (choice, error) {

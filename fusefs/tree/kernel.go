@@ -14,17 +14,6 @@ import (
 	"thintree/volfs/probe"
 )
 
-// Journal says what is done about the journal of a filesystem that was not
-// cleanly unmounted, where the kernel reads it.
-type Journal string
-
-// JournalReplay shows what it holds, without writing to the volume; JournalSkip
-// shows the volume as it lies.
-const (
-	JournalReplay Journal = "replay"
-	JournalSkip   Journal = "skip"
-)
-
 // extent is where in a volume something lies, in bytes.
 type extent struct{ offset, length int64 }
 
@@ -112,9 +101,9 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 	if err != nil {
 		return nil, err
 	}
-	journal := kernelfs.ReplayJournal
-	if t.opts.Journal == JournalSkip || !snapshot && r.unmounted() {
-		journal = kernelfs.SkipJournal
+	journal := volfs.JournalReplay
+	if t.opts.Journal == volfs.JournalSkip || !snapshot && r.unmounted() {
+		journal = volfs.JournalSkip
 	}
 	scratch := false
 	if kernelfs.NeedsIdentity(info.Type) {
@@ -127,7 +116,7 @@ func (t *Tree) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r 
 		scratch = true
 	}
 	fs, err := kernelfs.Open(d.top, info, journal)
-	if err == nil || journal == kernelfs.SkipJournal || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
+	if err == nil || journal == volfs.JournalSkip || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
 		return fs, err
 	}
 	if !scratch {

@@ -178,7 +178,7 @@ func (t *Tree) peekContent(ctx context.Context, c *content, r *fsRoot) (*fsPeek,
 	if by.engine == EngineKernel && !readsDirectly(sig.Type) {
 		return nil, errUnopened
 	}
-	fs, err := openDirect(ctx, sig.Type, at, found)
+	fs, err := t.openDirect(ctx, sig.Type, at, found)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r, err)
 	}

@@ -58,7 +58,7 @@ func (t *Tree) statfsAt(ctx context.Context, r *fsRoot, open func(int64) (device
 	if err != nil {
 		return volfs.Statfs{}, err
 	}
-	fs, err := openDirect(ctx, found.Signatures[0].Type, at, found)
+	fs, err := t.openDirect(ctx, found.Signatures[0].Type, at, found)
 	if err != nil {
 		return volfs.Statfs{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"thintree/meta"
+	"thintree/volfs"
 )
 
 // Tree is all that a set of sources names. All its methods may be called
@@ -53,8 +54,8 @@ type Options struct {
 	Kernel Kernel
 	// Live says what is shown of a volume that is in use; "" is LiveAuto.
 	Live Live
-	// Journal says what the kernel engine does about journals; "" is JournalReplay.
-	Journal Journal
+	// Journal says what is done about journals.
+	Journal volfs.Journal
 	// Log is where it is said what happens; not nil.
 	Log *slog.Logger
 

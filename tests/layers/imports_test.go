@@ -44,6 +44,7 @@ var arrows = []struct {
 
 	{"volfs", nil},
 	{"volfs/probe", []string{"volfs"}},
+	{"volfs/readers", []string{"volfs", "volfs/..."}},
 	{"volfs/...", []string{"volfs", "volfs/probe"}},
 
 	{"tests/...", []string{"..."}},
