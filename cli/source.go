@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,25 +17,32 @@ import (
 	"thintree/fusefs/tree"
 	"thintree/fusefs/volume"
 	"thintree/meta"
-	"thintree/meta/docker"
-	"thintree/meta/pool"
-	"thintree/meta/store"
+	"thintree/meta/systems"
 	"thintree/thin"
-	"thintree/thin/block"
 	"thintree/thin/lend"
+	"thintree/volfs"
 )
 
-const sourceHelp = `SOURCE is one of
-   docker:DIR        a Docker root (/var/lib/docker) with the devicemapper driver
-   store:DIR         a store of thintree's own: what a Docker root has in its
-                     folder devicemapper
-   pool:META,DATA    a pool's metadata and data: files or block devices
-   DIR               a folder, recognised by what lies there
+// sourceHelp says in a command's help what its arguments can be.
+var sourceHelp = "SOURCE is one of\n" + systemsHelp() + `   DIR               a folder, recognised by what lies there
 Links in a Docker root or store lead nowhere out of it. If it lies in a var/lib, as
 in /mnt/var/lib/docker, they lead nowhere out of the system there, /mnt. So it can be
 another machine's.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
 container:NAME or image:NAME, which begin at their root folder.`
+
+// systemsHelp has the naming systems, each with its help in a column beside it.
+func systemsHelp() string {
+	var b strings.Builder
+	for _, s := range systems.All() {
+		left := s.Form()
+		for line := range strings.SplitSeq(s.Help, "\n") {
+			fmt.Fprintf(&b, "   %-17s %s\n", left, line)
+			left = ""
+		}
+	}
+	return b.String()
+}
 
 // sourceFlags are of every command that reads a source.
 func sourceFlags() []cli.Flag {
@@ -45,7 +52,7 @@ func sourceFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
 		&cli.StringFlag{Name: "engine", Value: string(volume.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
 		&cli.StringFlag{Name: "live", Value: string(volume.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
-		&cli.StringFlag{Name: "journal", Value: string(volume.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
+		&cli.StringFlag{Name: "journal", Value: string(volfs.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
 	}
 }
 
@@ -55,116 +62,78 @@ func looksLikeSource(arg string) bool {
 	return strings.ContainsAny(arg, ":/")
 }
 
-// openSource finds out what an argument means.
+// openSource opens the source that an argument names.
 func openSource(c *cli.Context, arg string) (meta.Source, error) {
-	kind, where, ok := strings.Cut(arg, ":")
-	if !ok || strings.Contains(kind, "/") {
+	name, argument, ok := strings.Cut(arg, ":")
+	if !ok || strings.Contains(name, "/") {
 		return recognise(c, arg)
 	}
-	switch kind {
-	case "docker":
-		return openDocker(c, where)
-	case "store":
-		return openStore(c, where)
-	case "pool":
-		if c.String("pool") != "" {
-			return nil, wrongUse("--pool: %s names a pool already", arg)
+	for _, s := range systems.All() {
+		if s.Name == name {
+			return openAs(c, s, arg, argument)
 		}
-		metadata, data, err := splitPool(where)
-		if err != nil {
-			return nil, wrongUse("%s: %v", arg, err)
-		}
-		names := c.String("names")
-		if names != "" {
-			if names, err = filepath.Abs(names); err != nil {
-				return nil, err
-			}
-		}
-		return pool.New(metadata, data, names), nil
 	}
-	return nil, wrongUse("%s: no such kind of source: docker:DIR, store:DIR and pool:META,DATA are known", arg)
+	return nil, wrongUse("%s: no such kind of source: %s are known", arg, list(forms(), "and"))
 }
 
-func openDocker(c *cli.Context, dir string) (meta.Source, error) {
-	if c.String("names") != "" {
-		return nil, wrongUse("--names: a Docker root has names of its own")
+// openAs opens a source of a naming system. arg is as the person wrote it.
+func openAs(c *cli.Context, s meta.System, arg, argument string) (meta.Source, error) {
+	o := meta.Options{Pool: c.String("pool"), Names: c.String("names")}
+	switch {
+	case o.Pool != "" && !s.TakesPool:
+		return nil, wrongUse("--pool: %s names a pool already", arg)
+	case o.Names != "" && !s.TakesNames:
+		return nil, wrongUse("--names: %s has names of its own", s.Noun)
 	}
-	if dir == "" {
-		return nil, wrongUse("docker: names no folder: docker:/var/lib/docker")
-	}
-	root, o, err := openRecords(c, dir)
+	source, err := s.Open(argument, o)
 	if err != nil {
-		return nil, err
+		return nil, wrongUse("%v", err)
 	}
-	return docker.New(root, o), nil
+	return source, nil
 }
 
-func openStore(c *cli.Context, dir string) (meta.Source, error) {
-	if c.String("names") != "" {
-		return nil, wrongUse("--names: a store has names of its own")
+// forms are the ways to write a SOURCE with the name of its system.
+func forms() (all []string) {
+	for _, s := range systems.All() {
+		all = append(all, s.Form())
 	}
-	if dir == "" {
-		return nil, wrongUse("store: names no folder: store:/var/lib/thintree")
-	}
-	root, o, err := openRecords(c, dir)
-	if err != nil {
-		return nil, err
-	}
-	return store.New(root, o), nil
+	return all
 }
 
-// openRecords is where records of devices are, and their pool.
-func openRecords(c *cli.Context, dir string) (root string, o store.Options, err error) {
-	if root, err = filepath.Abs(dir); err != nil {
-		return "", o, err
+// list joins words as a sentence does: "a, b or c".
+func list(words []string, last string) string {
+	n := len(words) - 1
+	if n < 1 {
+		return strings.Join(words, "")
 	}
-	if p := c.String("pool"); p != "" {
-		if o.Metadata, o.Data, err = splitPool(p); err != nil {
-			return "", o, wrongUse("--pool: %v", err)
-		}
-	}
-	return root, o, nil
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
 
-// splitPool splits META,DATA into two paths that hold wherever the program goes.
-func splitPool(arg string) (metadata, data string, err error) {
-	if metadata, data, err = pool.Split(arg); err != nil {
-		return "", "", err
-	}
-	if metadata, err = filepath.Abs(metadata); err != nil {
-		return "", "", err
-	}
-	data, err = filepath.Abs(data)
-	return metadata, data, err
-}
-
-// recognise tells what lies at a path.
+// recognise opens what lies at a path as a source of the first system that takes it.
 func recognise(c *cli.Context, path string) (meta.Source, error) {
-	st, err := os.Stat(path)
+	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no such file or folder: a source is docker:DIR, store:DIR, pool:META,DATA or a path", path)
+		return nil, fmt.Errorf("%s: no such file or folder: a source is %s", path, list(append(forms(), "a path"), "or"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if st.IsDir() {
-		if docker.Recognise(path) {
-			return openDocker(c, path)
+	var refused error
+	var signs []string
+	for _, s := range systems.All() {
+		found, err := s.Recognise(c.Context, path)
+		if found {
+			return openAs(c, s, path, path)
 		}
-		if store.Recognise(path) {
-			return openStore(c, path)
+		refused = cmp.Or(refused, err)
+		if s.Sign != "" {
+			signs = append(signs, s.Sign)
 		}
-		return nil, fmt.Errorf("%s: nothing in this folder is known: a Docker root has devicemapper/metadata in it, a store metadata/base", path)
 	}
-	f, err := block.Open(path, block.Options{})
-	if err != nil {
-		return nil, err
+	if refused != nil {
+		return nil, refused
 	}
-	defer f.Close()
-	if err := block.CheckRaw(c.Context, path, f); err != nil {
-		return nil, err
-	}
-	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)
+	return nil, fmt.Errorf("%s: nothing in this folder is known: %s", path, strings.Join(signs, ", "))
 }
 
 // openTimeout is how long a volume waits for its turn, or for a pool that is suspended, if
@@ -216,13 +185,13 @@ func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.
 // chooseEngine reads --engine, --live and --journal, and opens the kernel's
 // device-mapper where it may be needed and can be used.
 func chooseEngine(c *cli.Context, o *tree.Options) error {
-	o.Engine, o.Live, o.Journal = volume.Engine(c.String("engine")), volume.Live(c.String("live")), volume.Journal(c.String("journal"))
+	o.Engine, o.Live, o.Journal = volume.Engine(c.String("engine")), volume.Live(c.String("live")), volfs.Journal(c.String("journal"))
 	switch {
 	case !slices.Contains([]volume.Engine{volume.EngineAuto, volume.EngineKernel, volume.EngineDirect}, o.Engine):
 		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
 	case !slices.Contains([]volume.Live{volume.LiveAuto, volume.LiveBind, volume.LiveSnapshot, volume.LiveDisk, volume.LiveSkip}, o.Live):
 		return wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
-	case o.Journal != volume.JournalReplay && o.Journal != volume.JournalSkip:
+	case o.Journal != volfs.JournalReplay && o.Journal != volfs.JournalSkip:
 		return wrongUse("--journal %s: replay and skip are known", o.Journal)
 	case o.Engine == volume.EngineDirect && (o.Live == volume.LiveBind || o.Live == volume.LiveSnapshot):
 		return wrongUse("--live %s: only the kernel engine can", o.Live)

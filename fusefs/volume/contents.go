@@ -13,7 +13,6 @@ import (
 	"thintree/fusefs/layout"
 	"thintree/thin/block"
 	"thintree/volfs"
-	"thintree/volfs/ext4"
 	"thintree/volfs/kernelfs"
 	"thintree/volfs/probe"
 )
@@ -166,7 +165,7 @@ func (c *Contents) openFS(ctx context.Context, r *Root, at block.Reader, found p
 		return nil, err
 	}
 	if m.by.orDirect != "" {
-		fs, err := openDirect(ctx, m.fstype, at, found)
+		fs, err := c.opener.openDirect(ctx, m.fstype, at, found)
 		if err == nil && !c.opener.replays(fs.Info()) {
 			m.by.readDirectly()
 			return fs, nil
@@ -182,30 +181,32 @@ func (c *Contents) openFS(ctx context.Context, r *Root, at block.Reader, found p
 		}
 		var fs volfs.FS
 		fs, m.by.live, err = c.opener.openKernel(ctx, m.by, r, c.device.Size(), lies, found.Signatures[0])
-		refused := err != nil && found.Signatures[0].SizeBytes > room && readsDirectly(m.fstype)
+		refused := err != nil && found.Signatures[0].SizeBytes > room && c.opener.readsDirectly(m.fstype)
 		if !refused && (err != nil || m.by.live != LiveDisk) {
 			return fs, err
 		}
 		m.by.engine, m.by.live = EngineDirect, LiveDisk
 	}
-	return openDirect(ctx, m.fstype, at, found)
+	return c.opener.openDirect(ctx, m.fstype, at, found)
 }
 
 // openDirect reads a filesystem in this process.
-func openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
-	if !readsDirectly(fstype) {
+func (o *Opener) openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
+	reader, ok := o.Readers(fstype)
+	if !ok {
 		by := "nothing here reads"
 		if kernelfs.Reads(fstype) {
 			by = "only the kernel reads (as root, --engine kernel has it do so)"
 		}
 		return nil, fmt.Errorf("%s, which %s: %w", Holds(found), by, syscall.EMEDIUMTYPE)
 	}
-	return ext4.Open(ctx, at)
+	return reader.Open(ctx, at, volfs.Options{Journal: o.Journal})
 }
 
 // readsDirectly reports whether the direct engine reads a filesystem.
-func readsDirectly(fstype string) bool {
-	return fstype == "ext2" || fstype == "ext3" || fstype == "ext4"
+func (o *Opener) readsDirectly(fstype string) bool {
+	_, ok := o.Readers(fstype)
+	return ok
 }
 
 // all are the filesystems that are open, or being closed.

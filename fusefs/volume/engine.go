@@ -90,7 +90,7 @@ func (c *choice) readDirectly() { c.engine, c.why, c.orDirect = EngineDirect, c.
 
 // replays reports whether a filesystem has a journal that the kernel is to replay: this
 // process does not.
-func (o *Opener) replays(fs volfs.Info) bool { return fs.Dirty && o.Journal != JournalSkip }
+func (o *Opener) replays(fs volfs.Info) bool { return fs.Dirty && o.Journal != volfs.JournalSkip }
 
 // engine chooses for a filesystem of a type, by blkid's name.
 func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, error) {
@@ -143,7 +143,7 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 	if c.engine == EngineDirect && c.live != "" {
 		c.live = LiveDisk
 	}
-	if c.engine == EngineKernel && c.live == "" && o.Engine == EngineAuto && readsDirectly(fstype) {
+	if c.engine == EngineKernel && c.live == "" && o.Engine == EngineAuto && o.readsDirectly(fstype) {
 		c.orDirect = c.why + ", and thintree reads " + fstype + " itself without activating anything"
 	}
 	return c, nil

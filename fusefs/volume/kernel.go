@@ -14,17 +14,6 @@ import (
 	"thintree/volfs/probe"
 )
 
-// Journal says what is done about the journal of a filesystem that was not
-// cleanly unmounted, where the kernel reads it.
-type Journal string
-
-// JournalReplay shows what it holds, without writing to the volume; JournalSkip
-// shows the volume as it lies.
-const (
-	JournalReplay Journal = "replay"
-	JournalSkip   Journal = "skip"
-)
-
 // underWay is how long a mount may be under way of a device that is open already.
 const underWay = 200 * time.Millisecond
 
@@ -109,9 +98,9 @@ func (o *Opener) mountLent(ctx context.Context, d *lent, snapshot, shared bool, 
 	if err != nil {
 		return nil, err
 	}
-	journal := kernelfs.ReplayJournal
-	if o.Journal == JournalSkip || !snapshot && r.unmounted() {
-		journal = kernelfs.SkipJournal
+	journal := volfs.JournalReplay
+	if o.Journal == volfs.JournalSkip || !snapshot && r.unmounted() {
+		journal = volfs.JournalSkip
 	}
 	scratch := false
 	if kernelfs.NeedsIdentity(info.Type) {
@@ -124,7 +113,7 @@ func (o *Opener) mountLent(ctx context.Context, d *lent, snapshot, shared bool, 
 		scratch = true
 	}
 	fs, err := kernelfs.Open(d.top, info, journal)
-	if err == nil || journal == kernelfs.SkipJournal || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
+	if err == nil || journal == volfs.JournalSkip || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
 		return fs, err
 	}
 	if !scratch {

@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"thintree/volfs"
+	"thintree/volfs/readers"
 )
 
 // Options say how volumes are read.
@@ -18,8 +21,10 @@ type Options struct {
 	Kernel Kernel
 	// Live says what is shown of a volume that is in use; "" is LiveAuto.
 	Live Live
-	// Journal says what the kernel engine does about journals; "" is JournalReplay.
-	Journal Journal
+	// Journal says what is done about journals.
+	Journal volfs.Journal
+	// Readers finds the reader of a filesystem type in this process; nil is readers.For.
+	Readers func(fstype string) (volfs.Reader, bool)
 	// Log is not nil.
 	Log *slog.Logger
 }
@@ -34,6 +39,9 @@ type Opener struct {
 func NewOpener(o Options) *Opener {
 	if o.Engine == "" {
 		o.Engine = EngineDirect
+	}
+	if o.Readers == nil {
+		o.Readers = readers.For
 	}
 	if o.Live == "" {
 		o.Live = LiveAuto

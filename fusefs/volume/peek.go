@@ -217,10 +217,10 @@ func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root) (*fsPee
 			return peekMounted(ctx, fs, inner)
 		}
 	}
-	if by.engine == EngineKernel && !readsDirectly(sig.Type) {
+	if by.engine == EngineKernel && !o.readsDirectly(sig.Type) {
 		return nil, errUnopened
 	}
-	fs, err := openDirect(ctx, sig.Type, at, found)
+	fs, err := o.openDirect(ctx, sig.Type, at, found)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r, err)
 	}

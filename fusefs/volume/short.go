@@ -91,7 +91,7 @@ func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string 
 func (o *Opener) choose(ctx context.Context, r *Root, found probe.Result, room int64) (choice, error) {
 	sig := found.Signatures[0]
 	c, err := o.engine(ctx, r, sig.Type)
-	if err == nil && c.engine == EngineKernel && c.live == "" && readsDirectly(sig.Type) && sig.SizeBytes > room {
+	if err == nil && c.engine == EngineKernel && c.live == "" && o.readsDirectly(sig.Type) && sig.SizeBytes > room {
 		c.engine, c.why = EngineDirect, "the kernel refuses a filesystem that is longer than what it lies on"
 	}
 	return c, err

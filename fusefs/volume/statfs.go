@@ -40,7 +40,7 @@ func (o *Opener) statfsAt(ctx context.Context, r *Root, open func(int64) (device
 	if err != nil {
 		return volfs.Statfs{}, err
 	}
-	fs, err := openDirect(ctx, found.Signatures[0].Type, at, found)
+	fs, err := o.openDirect(ctx, found.Signatures[0].Type, at, found)
 	if err != nil {
 		return volfs.Statfs{}, err
 	}

@@ -35,7 +35,7 @@ func newStore(t testing.TB, hashes ...string) string {
 	if err := os.WriteFile(filepath.Join(dir, PoolDir, "data"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	pool(t, dir, 100)
+	writePool(t, dir, 100)
 	return dir
 }
 
@@ -53,8 +53,8 @@ func begin(t testing.TB, dir string, x record.Transaction) {
 	}
 }
 
-// pool writes a superblock that has a transaction id.
-func pool(t testing.TB, dir string, transaction uint64) {
+// writePool writes a superblock that has a transaction id.
+func writePool(t testing.TB, dir string, transaction uint64) {
 	t.Helper()
 	sb := make([]byte, 4096)
 	le := binary.LittleEndian
@@ -217,7 +217,7 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 			}
 		},
 		"a device marked as deleted": func(t testing.TB, dir string) { write(t, dir, "a", record.Device{ID: 2, Deleted: true}) },
-		"a transaction's end":        func(t testing.TB, dir string) { pool(t, dir, 101) },
+		"a transaction's end":        func(t testing.TB, dir string) { writePool(t, dir, 101) },
 		"a lost store": func(t testing.TB, dir string) {
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)

@@ -73,7 +73,7 @@ func compareTruth(t *testing.T, image string, want truth) {
 // open opens an image with the reader.
 func open(t *testing.T, image string) *ext4.FS {
 	t.Helper()
-	fs, err := ext4.Open(t.Context(), openVolume(t, image))
+	fs, err := ext4.Open(t.Context(), openVolume(t, image), volfs.Options{})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -203,7 +203,7 @@ func (v *fileVolume) seek(off int64, whence int) (int64, error) {
 func openCounted(t *testing.T, image string) (*ext4.FS, *fileVolume) {
 	t.Helper()
 	volume := openVolume(t, image)
-	fs, err := ext4.Open(t.Context(), volume)
+	fs, err := ext4.Open(t.Context(), volume, volfs.Options{})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

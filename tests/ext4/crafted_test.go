@@ -222,7 +222,7 @@ func TestUnknownFeaturesAreTakenAsTheKernelTakesThem(t *testing.T) {
 				return
 			}
 			var unsupported *volfs.UnsupportedError
-			if _, err := ext4.Open(t.Context(), openVolume(t, image)); !errors.As(err, &unsupported) {
+			if _, err := ext4.Open(t.Context(), openVolume(t, image), volfs.Options{}); !errors.As(err, &unsupported) {
 				t.Errorf("Open: %v, want an UnsupportedError", err)
 			}
 		})
@@ -251,7 +251,7 @@ func TestWhatIsNoExt4IsRefused(t *testing.T) {
 		if err := os.WriteFile(image, content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ext4.Open(t.Context(), openVolume(t, image)); err == nil {
+		if _, err := ext4.Open(t.Context(), openVolume(t, image), volfs.Options{}); err == nil {
 			t.Errorf("%s: Open takes it", name)
 		}
 	}

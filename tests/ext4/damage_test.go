@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thintree/tests/manifest"
+	"thintree/volfs"
 	"thintree/volfs/ext4"
 )
 
@@ -70,7 +71,7 @@ func walkDamaged(t *testing.T, image string, seed uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	fs, err := ext4.Open(ctx, openVolume(t, image))
+	fs, err := ext4.Open(ctx, openVolume(t, image), volfs.Options{})
 	if err != nil {
 		t.Logf("seed %d: Open: %v", seed, err)
 		return

@@ -244,7 +244,7 @@ func TestMetaBlockGroupsThatBeginBehindTheLastAreRefused(t *testing.T) {
 		if want {
 			k.unmount()
 		}
-		if _, err := ext4.Open(t.Context(), openVolume(t, image)); (err == nil) != want {
+		if _, err := ext4.Open(t.Context(), openVolume(t, image), volfs.Options{}); (err == nil) != want {
 			t.Errorf("s_first_meta_bg %d: %v", first, err)
 		}
 	}

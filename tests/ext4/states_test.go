@@ -197,7 +197,7 @@ func TestAnImageCutShortShowsNothingFalse(t *testing.T) {
 				if err := os.Truncate(cut, size); err != nil {
 					t.Fatal(err)
 				}
-				fs, err := ext4.Open(t.Context(), openVolume(t, cut))
+				fs, err := ext4.Open(t.Context(), openVolume(t, cut), volfs.Options{})
 				if err != nil {
 					t.Logf("%d bytes: Open: %v", size, err)
 					continue

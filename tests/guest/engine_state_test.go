@@ -219,7 +219,7 @@ head -c 8M /dev/urandom >/mnt/taken/file; umount /mnt/taken; dmsetup remove take
 	if names := lent(); !slices.Equal(names, []string{device.Name()}) {
 		t.Errorf("lent: %v, want %s", names, device.Name())
 	}
-	fs, err := kernelfs.Open(device, volfs.Info{Type: "ext4"}, kernelfs.SkipJournal)
+	fs, err := kernelfs.Open(device, volfs.Info{Type: "ext4"}, volfs.JournalSkip)
 	noError(t, errors.Join(err, device.Close()))
 	ino, err := fs.Lookup(t.Context(), fs.Root(), "file")
 	noError(t, err)

@@ -132,19 +132,19 @@ func (k kernelKind) onlyReplayed(t *testing.T, image string) {
 	t.Helper()
 	sum := hashFile(t, image)
 	device := k.attach(t, image)
-	for _, journal := range []kernelfs.Journal{kernelfs.SkipJournal, kernelfs.ReplayJournal} {
+	for _, journal := range []volfs.Journal{volfs.JournalSkip, volfs.JournalReplay} {
 		_, err := openWith(t, device, k.fs, journal)
 		wants(t, "on a device that is read-only", err, unix.EROFS)
 	}
 	sh(t, "losetup -d "+device)
 	device = attach(t, image)
 	defer sh(t, "losetup -d "+device)
-	_, err := openWith(t, device, k.fs, kernelfs.SkipJournal)
+	_, err := openWith(t, device, k.fs, volfs.JournalSkip)
 	wants(t, "on one that can be written to", err, unix.EOPNOTSUPP)
 	if hashFile(t, image) != sum {
 		t.Errorf("%s has changed", image)
 	}
-	fs, err := openWith(t, device, k.fs, kernelfs.ReplayJournal)
+	fs, err := openWith(t, device, k.fs, volfs.JournalReplay)
 	noError(t, err)
 	_, err = fs.Lookup(t.Context(), fs.Root(), "more")
 	noError(t, errors.Join(err, fs.Close()))
@@ -194,12 +194,12 @@ printf data | dd of=sparse bs=1 seek=3000000 conv=notrunc status=none
 
 func openKind(t *testing.T, device, fstype string) *kernelfs.FS {
 	t.Helper()
-	fs, err := openWith(t, device, fstype, kernelfs.SkipJournal)
+	fs, err := openWith(t, device, fstype, volfs.JournalSkip)
 	noError(t, err)
 	return fs
 }
 
-func openWith(t *testing.T, device, fstype string, journal kernelfs.Journal) (*kernelfs.FS, error) {
+func openWith(t *testing.T, device, fstype string, journal volfs.Journal) (*kernelfs.FS, error) {
 	t.Helper()
 	f, err := os.Open(device)
 	noError(t, err)

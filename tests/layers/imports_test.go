@@ -31,6 +31,8 @@ var arrows = []struct {
 	{"meta", nil},
 	{"meta/record", []string{"thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
+	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
+	{"meta/systems", []string{"meta", "meta/..."}},
 	{"meta/...", []string{"meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 
 	{"thin", []string{"thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata", "thin/resolve"}},
@@ -48,6 +50,7 @@ var arrows = []struct {
 
 	{"volfs", nil},
 	{"volfs/probe", []string{"volfs"}},
+	{"volfs/readers", []string{"volfs", "volfs/..."}},
 	{"volfs/...", []string{"volfs", "volfs/probe"}},
 
 	{"tests/...", []string{"..."}},

@@ -46,6 +46,11 @@ func benchVolume(b *testing.B) fileVolume {
 		}
 	}, "-t", "ext4")
 	program(b, "sh", "-c", "PATH=$PATH:/usr/sbin; e2fsck -fyD "+image+" || test $? = 1") // makes indexes
+	return openImage(b, image)
+}
+
+func openImage(b *testing.B, image string) fileVolume {
+	b.Helper()
 	f, err := os.Open(image)
 	if err != nil {
 		b.Fatal(err)
@@ -68,6 +73,7 @@ func Benchmark(b *testing.B) {
 			}
 		}
 	})
+	b.Run("open a large volume and list the root", benchLarge)
 	b.Run("list and stat a tree", func(b *testing.B) { benchTree(b, v) })
 	b.Run("look up and stat a tree", func(b *testing.B) { benchLookups(b, v) })
 	b.Run("read a file", func(b *testing.B) { benchRead(b, v) })
@@ -82,6 +88,17 @@ func Benchmark(b *testing.B) {
 			}
 		}
 	})
+}
+
+// benchLarge opens a volume of 8192 groups.
+func benchLarge(b *testing.B) {
+	v := openImage(b, makeImage(b, "1T", nil, "-t", "ext4", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"))
+	for b.Loop() {
+		fs := mustOpen(b, v)
+		if _, err := list(fs, fs.Root()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func benchTree(b *testing.B, v fileVolume) {

@@ -14,23 +14,32 @@ func crc32c(crc uint32, p []byte) uint32 {
 	return ^crc32.Update(^crc, castagnoli(), p)
 }
 
+// crc32cFew is crc32c for a few bytes. Unlike the other, it leaves p on the stack.
+func crc32cFew(crc uint32, p []byte) uint32 {
+	t := castagnoli()
+	for _, b := range p {
+		crc = crc>>8 ^ t[byte(crc)^b]
+	}
+	return crc
+}
+
 func crc32cUint32(crc, v uint32) uint32 {
 	var b [4]byte
 	binary.LittleEndian.PutUint32(b[:], v)
-	return crc32c(crc, b[:])
+	return crc32cFew(crc, b[:])
 }
 
 func crc32cUint64(crc uint32, v uint64) uint32 {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], v)
-	return crc32c(crc, b[:])
+	return crc32cFew(crc, b[:])
 }
 
 // crc32cSkipping is the checksum of p with the n bytes at off taken as zeros.
 func crc32cSkipping(crc uint32, p []byte, off, n int) uint32 {
 	var zeros [4]byte
 	crc = crc32c(crc, p[:off])
-	crc = crc32c(crc, zeros[:n])
+	crc = crc32cFew(crc, zeros[:n])
 	return crc32c(crc, p[off+n:])
 }
 

@@ -34,7 +34,7 @@ func TestWhatIsNotReadIsNamed(t *testing.T) {
 		v := load(t, makeImage(t, "1M", nil, "-t", "ext4", "-O", "^metadata_csum,^has_journal"))
 		incompat := v[superblockOffset+0x60:]
 		binary.LittleEndian.PutUint32(incompat, binary.LittleEndian.Uint32(incompat)|feature)
-		_, err := Open(context.Background(), v)
+		_, err := Open(context.Background(), v, volfs.Options{})
 		var u *volfs.UnsupportedError
 		if !errors.As(err, &u) || !strings.Contains(err.Error(), want) || !errors.Is(err, syscall.EOPNOTSUPP) {
 			t.Errorf("feature %#x: %v", feature, err)
@@ -48,13 +48,13 @@ func TestADamagedSuperblockIsAnErrorThatTellsOfBackups(t *testing.T) {
 	for _, off := range []int{0x38, 0x78, 0x3fc} {
 		v := load(t, image)
 		v[superblockOffset+off] ^= 1
-		_, err := Open(context.Background(), v)
+		_, err := Open(context.Background(), v, volfs.Options{})
 		wantDamage(t, err)
 		if err == nil || !strings.Contains(err.Error(), "backup") {
 			t.Errorf("byte %#x: %v", off, err)
 		}
 	}
-	_, err := Open(context.Background(), memVolume(make([]byte, 1500)))
+	_, err := Open(context.Background(), memVolume(make([]byte, 1500)), volfs.Options{})
 	wantDamage(t, err)
 }
 

@@ -35,7 +35,10 @@ var _ volfs.FS = (*FS)(nil)
 // [volfs.DamageError], a [volfs.UnsupportedError] if the filesystem uses what this
 // package does not know, and those of v. The volume may be shorter than the filesystem: what
 // lies beyond its end is then EIO.
-func Open(ctx context.Context, v volfs.Volume) (*FS, error) {
+//
+// The journal is not replayed yet, whatever the options ask for: [volfs.Info] says Dirty
+// if it may hold something.
+func Open(ctx context.Context, v volfs.Volume, _ volfs.Options) (*FS, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

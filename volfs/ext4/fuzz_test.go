@@ -111,7 +111,7 @@ func FuzzImage(f *testing.F) {
 // for what no answer may be.
 func walkEverything(t *testing.T, v volfs.Volume) {
 	ctx := context.Background()
-	fs, err := Open(ctx, v)
+	fs, err := Open(ctx, v, volfs.Options{})
 	if err != nil {
 		wantErrno(t, err)
 		return

@@ -26,11 +26,11 @@ func (fs *FS) group(ctx context.Context, g uint32) (*groupDesc, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := fs.sb.parseGroupDesc(g, p)
-	if err == nil {
-		err = fs.survey.check(fs.sb, d)
+	d := new(groupDesc)
+	if err := fs.sb.parseGroupDesc(d, g, p); err != nil {
+		return nil, err
 	}
-	if err != nil {
+	if err := fs.survey.check(fs.sb, d); err != nil {
 		return nil, err
 	}
 	fs.lastGroup.Store(d)
@@ -54,12 +54,12 @@ func descDamage(g uint32, format string, args ...any) error {
 	return damage(fmt.Sprintf("descriptor of group %d", g), format, args...)
 }
 
-// parseGroupDesc decodes the descriptor of group g in its block of descriptors.
-func (sb *superblock) parseGroupDesc(g uint32, block []byte) (*groupDesc, error) {
+// parseGroupDesc decodes the descriptor of group g in its block of descriptors into d.
+func (sb *superblock) parseGroupDesc(d *groupDesc, g uint32, block []byte) error {
 	le := binary.LittleEndian
 	off := int(g%sb.descPerBlock) * sb.descSize
 	p := block[off : off+sb.descSize]
-	d := &groupDesc{
+	*d = groupDesc{
 		number:      g,
 		blockBitmap: uint64(le.Uint32(p[0x0:])),
 		inodeBitmap: uint64(le.Uint32(p[0x4:])),
@@ -87,13 +87,13 @@ func (sb *superblock) parseGroupDesc(g uint32, block []byte) (*groupDesc, error)
 	inside := func(block, blocks uint64) bool { return block >= first && block <= last && blocks-1 <= last-block }
 	switch {
 	case !inside(d.blockBitmap, 1):
-		return nil, descDamage(g, "block bitmap at block %d", d.blockBitmap)
+		return descDamage(g, "block bitmap at block %d", d.blockBitmap)
 	case !inside(d.inodeBitmap, 1):
-		return nil, descDamage(g, "inode bitmap at block %d", d.inodeBitmap)
+		return descDamage(g, "inode bitmap at block %d", d.inodeBitmap)
 	case !inside(d.inodeTable, sb.inodeTableBlocks()):
-		return nil, descDamage(g, "inode table at block %d", d.inodeTable)
+		return descDamage(g, "inode table at block %d", d.inodeTable)
 	}
-	return d, nil
+	return nil
 }
 
 // groupCsum gives the checksum that the descriptor p of group g has, and the one that

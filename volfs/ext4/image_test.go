@@ -112,7 +112,7 @@ func load(tb testing.TB, image string) memVolume {
 
 func mustOpen(tb testing.TB, v volfs.Volume) *FS {
 	tb.Helper()
-	fs, err := Open(context.Background(), v)
+	fs, err := Open(context.Background(), v, volfs.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

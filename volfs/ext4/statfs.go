@@ -15,19 +15,19 @@ func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	sb := fs.sb
 	var free, freeInodes uint64
 	tables := tableClusters{sb: sb}
-	for g := range sb.groups {
-		if err := ctx.Err(); err != nil {
-			return volfs.Statfs{}, err
-		}
-		d, err := fs.group(ctx, g)
-		if err == nil {
-			err = tables.add(d)
-		}
+	err := fs.eachGroup(ctx, func(_ uint32, d *groupDesc, err error) error {
 		if err != nil {
-			return volfs.Statfs{}, err
+			return err
+		}
+		if err := fs.survey.check(sb, d); err != nil {
+			return err
 		}
 		free += uint64(d.freeBlocks)
 		freeInodes += uint64(d.freeInodes)
+		return tables.add(d)
+	})
+	if err != nil {
+		return volfs.Statfs{}, err
 	}
 	free <<= sb.clusterBits
 	overhead := fs.overhead(ctx, &tables)

@@ -42,10 +42,14 @@ func (k kept) borrow(ctx context.Context) (*os.File, error) { return k.root, ctx
 func (k kept) giveBack(*os.File)                            {}
 func (k kept) Close() error                                 { return k.root.Close() }
 
-// Open mounts the filesystem on a block device. info is what a look at its
-// superblock has told: Type says which it is, by blkid's name. The device may be
-// closed afterwards. Errors are a [volfs.UnsupportedError], and the kernel's.
-func Open(device *os.File, info volfs.Info, j Journal) (*FS, error) {
+// Open mounts the filesystem on a block device. info is what its superblock says: Type
+// is blkid's name of the filesystem. The device may be closed afterwards. Errors are a
+// [volfs.UnsupportedError], and the kernel's.
+//
+// The kernel writes to the device when it replays a journal. If there is something to
+// replay and the device is read-only, Open fails with EROFS or EIO, and nothing is
+// written.
+func Open(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error) {
 	if writing[info.Type] {
 		return openWriting(device, info, j)
 	}

@@ -170,7 +170,7 @@ func open(t *testing.T, device, fs string) *kernelfs.FS {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	k, err := kernelfs.Open(f, volfs.Info{Type: fs}, kernelfs.SkipJournal)
+	k, err := kernelfs.Open(f, volfs.Info{Type: fs}, volfs.JournalSkip)
 	if err != nil {
 		t.Fatal(err)
 	}

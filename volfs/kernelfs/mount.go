@@ -12,7 +12,7 @@ import (
 )
 
 // detached mounts the filesystem on a block device, and gives its root folder.
-func detached(device *os.File, fstype string, j Journal) (*os.File, error) {
+func detached(device *os.File, fstype string, j volfs.Journal) (*os.File, error) {
 	opts, ok := options[fstype]
 	if !ok {
 		return nil, &volfs.UnsupportedError{FS: fstype, What: "reading it through the kernel"}
@@ -32,7 +32,7 @@ func detached(device *os.File, fstype string, j Journal) (*os.File, error) {
 			return nil, err
 		}
 	}
-	if err := configure(conf, device, node, j.options(opts)); err != nil {
+	if err := configure(conf, device, node, optionsFor(opts, j)); err != nil {
 		return nil, fmt.Errorf("mount %s: %w%s", device.Name(), err, messages(conf))
 	}
 	mount, err := unix.Fsmount(conf, unix.FSMOUNT_CLOEXEC, harmless)

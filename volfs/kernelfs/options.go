@@ -1,5 +1,7 @@
 package kernelfs
 
+import "thintree/volfs"
+
 // kernelNames are those that blkid has another name for.
 var kernelNames = map[string]string{"ntfs": "ntfs3"}
 
@@ -43,24 +45,11 @@ type option struct {
 	skips      bool // it has the journal left as it is
 }
 
-// Journal says what a mount does with a filesystem's journal.
-type Journal int
-
-const (
-	// SkipJournal leaves it: the filesystem is shown as it lies on the disk, which
-	// may be older than its last state, or in the middle of a change.
-	SkipJournal Journal = iota
-	// ReplayJournal has it replayed where there is something in it, which writes to
-	// the device: Open fails with EROFS or EIO on one that is read-only, and
-	// nothing is written.
-	ReplayJournal
-)
-
-// options are those of a filesystem that hold for j, and ro.
-func (j Journal) options(all []option) []option {
+// optionsFor returns ro and those of a filesystem's options that apply.
+func optionsFor(all []option, j volfs.Journal) []option {
 	opts := []option{{key: "ro"}}
 	for _, o := range all {
-		if !o.skips || j == SkipJournal {
+		if !o.skips || j == volfs.JournalSkip {
 			opts = append(opts, o)
 		}
 	}

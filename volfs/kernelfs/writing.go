@@ -17,12 +17,12 @@ var writing = map[string]bool{"gfs2": true, "ocfs2": true, "reiserfs": true}
 
 // openWriting opens one of those: to leave the journal as it is, only on a device that
 // is read-only.
-func openWriting(device *os.File, info volfs.Info, j Journal) (*FS, error) {
+func openWriting(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error) {
 	readOnly, err := isReadOnly(device)
 	if err != nil {
 		return nil, err
 	}
-	if j == SkipJournal && !readOnly {
+	if j == volfs.JournalSkip && !readOnly {
 		return nil, &volfs.UnsupportedError{FS: info.Type, What: "reading it on a device that can be written to"}
 	}
 	root, err := detached(device, info.Type, j)
