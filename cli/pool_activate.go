@@ -12,6 +12,7 @@ import (
 	"thintree/thin"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
+	"thintree/thin/reader"
 )
 
 func poolActivateCommand() *cli.Command {
@@ -46,7 +47,7 @@ func poolActivate(c *cli.Context) error {
 	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
 	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("low-water") {
-		r, err := thin.OpenPoolReader(c.Context, config.Metadata, config.Data, thin.ReaderOptions{})
+		r, err := reader.Open(c.Context, config.Metadata, config.Data, reader.Options{})
 		if err != nil {
 			return err
 		}

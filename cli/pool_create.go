@@ -114,16 +114,16 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 	var errs [4]error
 	n.DataBytes, errs[0] = sizeOf(c, "data-size")
 	n.MetadataBytes, errs[1] = sizeOf(c, "metadata-size")
-	block := int64(defaultBlockBytes)
+	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("block-size") {
-		block, errs[2] = sizeOf(c, "block-size")
+		blockBytes, errs[2] = sizeOf(c, "block-size")
 	}
 	if errs[2] == nil {
-		n.BlockSectors = uint32(min(block/sectorBytes, 1<<31))
+		n.BlockSectors = uint32(min(blockBytes/block.SectorBytes, 1<<31))
 		if err := thin.CheckBlockSectors(n.BlockSectors); err != nil {
 			return thin.NewPool{}, wrongUse("--block-size: %v", err)
 		}
-		n.Features, errs[3] = features(c, block)
+		n.Features, errs[3] = features(c, blockBytes)
 	}
 	for _, err := range errs {
 		if err != nil {

@@ -6,11 +6,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"thintree/thin/block"
 
 	"github.com/urfave/cli/v2"
 )
-
-const sectorBytes = 512
 
 var sizePattern = regexp.MustCompile(`^(?i)([0-9]+)(?:([kmgtpe])(?:i?b)?|b)?$`)
 
@@ -30,8 +29,8 @@ func parseSize(text string) (int64, error) {
 	if err != nil || n == 0 || n > math.MaxInt64>>shift {
 		return 0, bad
 	}
-	if n <<= shift; n%sectorBytes != 0 {
-		return 0, fmt.Errorf("%q is no multiple of %d bytes", text, sectorBytes)
+	if n <<= shift; n%block.SectorBytes != 0 {
+		return 0, fmt.Errorf("%q is no multiple of %d bytes", text, block.SectorBytes)
 	}
 	return n, nil
 }

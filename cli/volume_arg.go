@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"thintree/thin"
+	"thintree/thin/pdata"
 )
 
 // volumeArg is what an argument for a volume of a pool that is no store's means: the
@@ -87,7 +88,7 @@ func activeOf(ctx context.Context, p *thin.Pool, arg string) (thin.ActiveDevice,
 	case 0:
 		has, err := p.HasDevice(ctx, v.id)
 		if err == nil && !has {
-			err = &thin.NoDeviceError{ID: v.id}
+			err = &pdata.NoDeviceError{ID: v.id}
 		}
 		if err == nil {
 			err = fmt.Errorf("volume %d is not active: thintree volume activate %s %d DEVICE --size SIZE", v.id, p.Name(), v.id)

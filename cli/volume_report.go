@@ -14,8 +14,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
+	"thintree/thin/reader"
 )
 
 // volumeReport is what is told of a volume of a pool. Its JSON is documented in
@@ -73,7 +75,7 @@ func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (vol
 		if err != nil {
 			return volumeReport{}, fmt.Errorf("%s: %w", a.Name, err)
 		}
-		v.MappedBytes = int64(st.MappedSectors) * sectorBytes
+		v.MappedBytes = int64(st.MappedSectors) * block.SectorBytes
 	}
 	v.Mounts, err = mountsOf(a.Number)
 	return v, err
@@ -220,7 +222,7 @@ func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := thin.OpenPoolReader(ctx, l.Metadata, l.Data, thin.ReaderOptions{})
+	r, err := reader.Open(ctx, l.Metadata, l.Data, reader.Options{})
 	if err != nil {
 		return nil, err
 	}

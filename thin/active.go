@@ -65,7 +65,7 @@ func (p *Pool) parseActive(name string, info dm.Info, table []dm.Target) (Active
 	}
 	return ActiveDevice{
 		Device: Device{Name: name, Number: info.Number, ID: t.id},
-		Info:   info, SizeBytes: int64(t.sectors) * sectorBytes, Origin: t.origin,
+		Info:   info, SizeBytes: int64(t.sectors) * block.SectorBytes, Origin: t.origin,
 	}, nil
 }
 

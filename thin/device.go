@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"thintree/thin/pdata"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,9 +18,9 @@ func (p *Pool) HasDevice(ctx context.Context, id uint32) (bool, error) {
 	// use where there is such an origin.
 	err := p.message(ctx, map[unix.Errno]error{
 		unix.EEXIST:  ErrIDInUse,
-		unix.ENODATA: &NoDeviceError{id},
+		unix.ENODATA: &pdata.NoDeviceError{ID: id},
 	}, "create_snap %d %d", id, id)
-	var missing *NoDeviceError
+	var missing *pdata.NoDeviceError
 	switch {
 	case errors.Is(err, ErrIDInUse):
 		return true, nil
@@ -42,7 +43,7 @@ func (p *Pool) CreateDevice(ctx context.Context, id uint32) error {
 // holds now. Where the origin is active it is suspended for that moment, with the
 // filesystem on it frozen, so that the snapshot is consistent; it is resumed
 // whatever happens, also if this process is killed. Errors are [ErrIDInUse], a
-// *[NoDeviceError] where there is no origin, and a *[PoolModeError] where the pool
+// *[pdata.NoDeviceError] where there is no origin, and a *[PoolModeError] where the pool
 // is out of data space and the origin active: writing it out would wait for space.
 func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	if err := checkIDs(id, origin); err != nil {
@@ -70,7 +71,7 @@ func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	return p.kernel.suspended(ctx, active, func(ctx context.Context) error {
 		return p.message(ctx, map[unix.Errno]error{
 			unix.EEXIST:  ErrIDInUse,
-			unix.ENODATA: &NoDeviceError{origin},
+			unix.ENODATA: &pdata.NoDeviceError{ID: origin},
 		}, "create_snap %d %d", id, origin)
 	})
 }
@@ -91,14 +92,14 @@ func (p *Pool) CreateTemporarySnapDevice(ctx context.Context, id, origin uint32)
 }
 
 // DeleteDevice deletes a device from the pool; what only it held is lost. Errors
-// are [ErrActive], and a *[NoDeviceError] where there is none.
+// are [ErrActive], and a *[pdata.NoDeviceError] where there is none.
 func (p *Pool) DeleteDevice(ctx context.Context, id uint32) error {
 	if err := checkIDs(id); err != nil {
 		return err
 	}
 	return p.message(ctx, map[unix.Errno]error{
 		unix.EBUSY:   ErrActive,
-		unix.ENODATA: &NoDeviceError{id},
+		unix.ENODATA: &pdata.NoDeviceError{ID: id},
 	}, "delete %d", id)
 }
 

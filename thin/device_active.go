@@ -7,7 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
+	"thintree/thin/pdata"
 	"thintree/thin/resolve"
 )
 
@@ -38,16 +40,16 @@ type Activation struct {
 // ActivateDevice makes a block device of a device in the pool, and finds it where
 // it is active in just this way already. An id may be active under several names,
 // but only readers may share it: what one writes another does not see. Errors are
-// a *[NoDeviceError], a *[DiffersError], and [dm.ErrExists] where another device has
+// a *[pdata.NoDeviceError], a *[DiffersError], and [dm.ErrExists] where another device has
 // the name.
 func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error) {
 	if err := checkIDs(a.ID); err != nil {
 		return Device{}, err
 	}
-	if a.SizeBytes <= 0 || a.SizeBytes%sectorBytes != 0 {
-		return Device{}, fmt.Errorf("device %d: a length of %d bytes: it must be a positive multiple of %d", a.ID, a.SizeBytes, sectorBytes)
+	if a.SizeBytes <= 0 || a.SizeBytes%block.SectorBytes != 0 {
+		return Device{}, fmt.Errorf("device %d: a length of %d bytes: it must be a positive multiple of %d", a.ID, a.SizeBytes, block.SectorBytes)
 	}
-	t := deviceTable{sectors: uint64(a.SizeBytes) / sectorBytes, pool: p.number, id: a.ID}
+	t := deviceTable{sectors: uint64(a.SizeBytes) / block.SectorBytes, pool: p.number, id: a.ID}
 	if a.Origin != "" {
 		st, err := resolve.Stat(a.Origin)
 		if err != nil {
@@ -73,7 +75,7 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 	}
 	if err != nil {
 		return Device{}, fmt.Errorf("pool %s: device %d: %w", p.name, a.ID, p.explain(ctx, err, map[unix.Errno]error{
-			unix.ENODATA: &NoDeviceError{a.ID},
+			unix.ENODATA: &pdata.NoDeviceError{ID: a.ID},
 		}))
 	}
 	return Device{a.Name, info.Number, a.ID}, nil

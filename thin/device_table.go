@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
 )
 
@@ -38,7 +39,7 @@ func (t deviceTable) differences(active deviceTable) (list []string) {
 		list = append(list, fmt.Sprintf("it is of device %d, not of %d", active.id, t.id))
 	}
 	if active.sectors != t.sectors {
-		list = append(list, fmt.Sprintf("it has %d bytes, not %d", active.sectors*sectorBytes, t.sectors*sectorBytes))
+		list = append(list, fmt.Sprintf("it has %d bytes, not %d", active.sectors*block.SectorBytes, t.sectors*block.SectorBytes))
 	}
 	if active.origin != t.origin {
 		list = append(list, fmt.Sprintf("its origin is %s, not %s", originText(active.origin), originText(t.origin)))

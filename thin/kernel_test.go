@@ -12,6 +12,7 @@ import (
 
 	"thintree/thin/dm"
 	"thintree/thin/dm/dmtest"
+	"thintree/thin/pdata"
 )
 
 const fakeSectors = 1024 * 128
@@ -183,7 +184,7 @@ func TestOriginIsNotSuspendedWithoutAGuard(t *testing.T) {
 func TestErrnoOfAMessageIsExplained(t *testing.T) {
 	t.Parallel()
 	other := unix.ENOMEM
-	var none *NoDeviceError
+	var none *pdata.NoDeviceError
 	for name, test := range map[string]struct {
 		do    func(ctx context.Context, p *Pool) error
 		errno unix.Errno

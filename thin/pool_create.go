@@ -91,7 +91,7 @@ func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error)
 			return nil, &NotEmptyError{b.path, what}
 		}
 	}
-	err = errors.Join(h.metadata.atLeast(leastMetadataBytes), h.data.atLeast(int64(n.BlockSectors)*sectorBytes))
+	err = errors.Join(h.metadata.atLeast(leastMetadataBytes), h.data.atLeast(int64(n.BlockSectors)*block.SectorBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (n NewPool) makeFiles() (made []string, err error) {
 }
 
 func metadataFor(dataBytes int64, blockSectors uint32) int64 {
-	blocks := dataBytes / (int64(blockSectors) * sectorBytes)
+	blocks := dataBytes / (int64(blockSectors) * block.SectorBytes)
 	need := max(minMetadataBytes, blocks*metadataPerBlock)
 	return min((need+pdata.BlockBytes-1)/pdata.BlockBytes*pdata.BlockBytes, maxMetadataBytes)
 }

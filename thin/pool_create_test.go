@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"thintree/tests/pools"
 	"thintree/thin/pdata"
 )
 
@@ -77,8 +78,8 @@ func TestContents(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, what, err)
 		}
 	}
-	files := newPool(t, poolOf(4))
-	if what, err := contents(t.Context(), files.metadata); err != nil || !strings.Contains(what, "pool") {
+	metadata := filepath.Join(pools.Docker(t), "devicemapper/devicemapper/metadata")
+	if what, err := contents(t.Context(), metadata); err != nil || !strings.Contains(what, "pool") {
 		t.Errorf("%q, %v", what, err)
 	}
 }

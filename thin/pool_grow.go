@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
@@ -51,10 +52,10 @@ func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 		return fmt.Errorf("pool %s: data: %w", p.name, err)
 	}
 	longer := t
-	longer.sectors = uint64(data) / sectorBytes
+	longer.sectors = uint64(data) / block.SectorBytes
 	switch {
 	case longer.sectors < t.sectors:
-		return &TooShortError{"device " + deviceText(t.data), data, int64(t.sectors) * sectorBytes}
+		return &TooShortError{"device " + deviceText(t.data), data, int64(t.sectors) * block.SectorBytes}
 	case longer.sectors > t.sectors:
 		return p.reload(ctx, t, longer)
 	}
@@ -140,5 +141,5 @@ func lengthOfDevice(number uint64) (int64, error) {
 	if _, err := fmt.Sscan(string(text), &sectors); err != nil {
 		return 0, fmt.Errorf("/sys/dev/block/%s/size: %w", deviceText(number), err)
 	}
-	return sectors * sectorBytes, nil
+	return sectors * block.SectorBytes, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"thintree/thin/block"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func (k *Kernel) mappedBytes(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}
-	return int64(st.MappedSectors) * sectorBytes, nil
+	return int64(st.MappedSectors) * block.SectorBytes, nil
 }
 
 // Discard gives back all blocks of an active device. What it held is lost.

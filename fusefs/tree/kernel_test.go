@@ -9,6 +9,7 @@ import (
 	"thintree/fusefs/volume"
 	"thintree/thin"
 	"thintree/thin/lend"
+	"thintree/thin/reader"
 )
 
 // kernel is a kernel in which a pool is active or not, and its devices are used as
@@ -37,7 +38,7 @@ func (*kernel) Lend(context.Context, string, string, uint32, int64) (*os.File, f
 	return nil, nil, syscall.EOPNOTSUPP
 }
 
-func (*kernel) LendPieces(context.Context, string, []thin.Piece) (*os.File, func() error, func(context.Context) error, error) {
+func (*kernel) LendPieces(context.Context, string, []reader.Piece) (*os.File, func() error, func(context.Context) error, error) {
 	return nil, nil, nil, syscall.EOPNOTSUPP
 }
 

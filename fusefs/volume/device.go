@@ -34,21 +34,21 @@ func (v *Volume) openDevice(ctx context.Context, sizeBytes int64) (device, error
 	return v.Pool.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
 }
 
-// glimpse calls f with what opens the device for a moment: see thin.PoolReader.Glimpse.
-func (v *Volume) glimpse(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
+// peek calls f with what opens the device for a moment: see reader.Pool.Peek.
+func (v *Volume) peek(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
 	if err := v.misfit(); err != nil {
 		return err
 	}
 	return v.read(ctx, f)
 }
 
-// read is glimpse of a device that need not be the volume's own.
+// read is peek of a device that need not be the volume's own.
 func (v *Volume) read(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
 	pieceBytes := int64(8 << 10)
 	if v.Pool.reader.Live() { // each is read from the disk
 		pieceBytes = 64 << 10
 	}
-	return v.Pool.reader.Glimpse(ctx, v.deviceID, func(open func(int64) block.Reader) error {
+	return v.Pool.reader.Peek(ctx, v.deviceID, func(open func(int64) block.Reader) error {
 		return f(func(sizeBytes int64) (device, error) { return block.Keep(open(sizeBytes), pieceBytes), nil })
 	})
 }

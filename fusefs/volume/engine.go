@@ -9,6 +9,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/lend"
+	"thintree/thin/reader"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
@@ -56,7 +57,7 @@ type Kernel interface {
 	LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
 	// LendPieces lends what a device consists of, if its pool is active. still is an error
 	// unless that is where it was.
-	LendPieces(ctx context.Context, metadata string, pieces []thin.Piece) (f *os.File, done func() error, still func(context.Context) error, err error)
+	LendPieces(ctx context.Context, metadata string, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error)
 	// Part activates a part of a device that was lent, Scratch one over it that can
 	// be written to, and loses it.
 	Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error)

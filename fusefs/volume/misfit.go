@@ -10,7 +10,6 @@ import (
 
 	"thintree/fusefs/layout"
 	"thintree/meta"
-	"thintree/thin"
 	"thintree/thin/pdata"
 	"thintree/volfs/probe"
 )
@@ -49,7 +48,7 @@ func (p *Pool) otherDevice(id uint32, recorded uint64) error {
 func (p *Pool) NoDevice(r *meta.Volume) error {
 	l := p.listing.Load()
 	if _, known := l.devices[r.DeviceID]; !known && l.lost == nil {
-		return &thin.NoDeviceError{ID: r.DeviceID}
+		return &pdata.NoDeviceError{ID: r.DeviceID}
 	}
 	return p.otherDevice(r.DeviceID, r.TransactionID)
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"thintree/fusefs/layout"
-	"thintree/thin"
+	"thintree/thin/reader"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
@@ -113,7 +113,7 @@ func (c *Contents) With(ctx context.Context, r *Root, use func(volfs.FS) error) 
 			used = m
 			return use(fs)
 		})
-		if again || !errors.Is(err, kernelfs.ErrNotMounted) && !errors.Is(err, thin.ErrChanged) {
+		if again || !errors.Is(err, kernelfs.ErrNotMounted) && !errors.Is(err, reader.ErrChanged) {
 			return err
 		}
 		if used != nil {

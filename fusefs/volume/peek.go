@@ -145,7 +145,7 @@ func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Contex
 func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (p *Peek, err error) {
 	at, live := time.Now(), r.Volume.Live()
 	var unreached error
-	err = r.Volume.glimpse(ctx, func(open func(int64) (device, error)) error {
+	err = r.Volume.peek(ctx, func(open func(int64) (device, error)) error {
 		p, unreached = o.peekAt(ctx, r, open)
 		return nil
 	})

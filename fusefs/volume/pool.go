@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 
 	"thintree/meta"
-	"thintree/thin"
 	"thintree/thin/pdata"
+	"thintree/thin/reader"
 	"thintree/thin/resolve"
 )
 
@@ -17,7 +17,7 @@ import (
 // concurrently, but for Refresh, Judge, TellMisfits and Close.
 type Pool struct {
 	record meta.Pool
-	reader *thin.PoolReader
+	reader *reader.Pool
 	usage  usage
 	active atomic.Bool // whether somebody else had it active at the last look
 	// foreign says that it is not the pool that its source's records are of; nil
@@ -48,7 +48,7 @@ type listing struct {
 
 // OpenPool opens a pool for reading, and lists its devices.
 func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
-	r, err := thin.OpenPoolReader(ctx, rec.Metadata, rec.Data, thin.ReaderOptions{HeldRoot: o.HeldRoot})
+	r, err := reader.Open(ctx, rec.Metadata, rec.Data, reader.Options{HeldRoot: o.HeldRoot})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (p *Pool) Problems() []error {
 func (p *Pool) Live() (by string, live bool) { return p.reader.LiveBy(), p.reader.Live() }
 
 // Usage is how full the pool is, and in what state.
-func (p *Pool) Usage() thin.Usage { return p.reader.Usage() }
+func (p *Pool) Usage() reader.Usage { return p.reader.Usage() }
 
 // BlockBytes is the length of a data block in bytes.
 func (p *Pool) BlockBytes() int64 { return p.reader.BlockBytes() }

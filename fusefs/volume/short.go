@@ -54,7 +54,7 @@ func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string 
 		return *why
 	}
 	why := ""
-	err := v.glimpse(ctx, func(open func(int64) (device, error)) error {
+	err := v.peek(ctx, func(open func(int64) (device, error)) error {
 		why = ""
 		c, err := o.readContents(ctx, v, open)
 		if err != nil {

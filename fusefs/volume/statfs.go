@@ -16,7 +16,7 @@ func (o *Opener) Statfs(ctx context.Context, r *Root, p *Peek) (volfs.Statfs, er
 	}
 	var s volfs.Statfs
 	var failed error
-	err := r.Volume.glimpse(ctx, func(open func(int64) (device, error)) error {
+	err := r.Volume.peek(ctx, func(open func(int64) (device, error)) error {
 		s, failed = o.statfsAt(ctx, r, open)
 		return nil
 	})

@@ -33,7 +33,7 @@ type identity struct {
 	recorded     uint64
 	transaction  uint64
 	creationTime uint32
-	// epoch is the pool's: see thin.PoolReader.Epoch.
+	// epoch is the pool's: see reader.Pool.Epoch.
 	epoch int
 	// signs counts the signs that it changed hands or contents: see usage.
 	signs int

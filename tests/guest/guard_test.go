@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"thintree/thin"
+	"thintree/thin/pdata"
 )
 
 // asSnapper is the environment variable that makes the test binary a process that
@@ -170,7 +171,7 @@ func TestProcessThatIsKilledLeavesNoOriginFrozen(t *testing.T) {
 			})
 			longest = max(longest, time.Since(killed))
 			noGuards(t)
-			var none *thin.NoDeviceError
+			var none *pdata.NoDeviceError
 			if err := p.DeleteDevice(t.Context(), copied); err != nil && !errors.As(err, &none) {
 				t.Error(err)
 			}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"thintree/thin"
 	"thintree/thin/pdata"
+	"thintree/thin/reader"
 )
 
 func TestLivePoolIsReadThroughItsBlockDevices(t *testing.T) {
@@ -62,7 +62,7 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	write(0)
 	p.snapshot(t, frozen, origin)
 	p.snapshot(t, first, origin)
-	r, err := thin.OpenPoolReader(t.Context(), metadata, data, thin.ReaderOptions{})
+	r, err := reader.Open(t.Context(), metadata, data, reader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	if !r.Live() {
 		t.Error("the pool does not count as live")
 	}
-	reader := &liveReader{PoolReader: r, frozen: p.read(t, frozen)}
+	reader := &liveReader{Pool: r, frozen: p.read(t, frozen)}
 
 	stop, stopped := make(chan struct{}), make(chan error, 1)
 	go func() { stopped <- reader.readUntil(stop) }()
@@ -107,7 +107,7 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 
 // liveReader reads a pool that moves.
 type liveReader struct {
-	*thin.PoolReader
+	*reader.Pool
 	frozen []byte // what the device of this name holds
 
 	reads int          // how often all was read

@@ -2,8 +2,7 @@ package guest
 
 import (
 	"testing"
-
-	"thintree/thin"
+	"thintree/thin/reader"
 )
 
 // TestBlockDevicesAreNotReadFromTheirPageCache looks at a pool before and after
@@ -20,7 +19,7 @@ func TestBlockDevicesAreNotReadFromTheirPageCache(t *testing.T) {
 		}
 		deactivatePool()
 		sh(t, "cat "+p.metadata+" "+p.data+" | wc -c") // fills the page cache
-		r, err := thin.OpenPoolReader(t.Context(), p.metadata, p.data, thin.ReaderOptions{})
+		r, err := reader.Open(t.Context(), p.metadata, p.data, reader.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/dm"
+	"thintree/thin/pdata"
 )
 
 func TestDeviceIsMadeActivatedAndDeleted(t *testing.T) {
@@ -56,7 +57,7 @@ func deviceIDs(t *testing.T, l *lab, p *thin.Pool) {
 	wants(t, "a snapshot of an id again", p.CreateSnapDevice(ctx, 1, 1), thin.ErrIDInUse)
 	missing := func(what string, err error, id uint32) {
 		t.Helper()
-		if none := wantsType[*thin.NoDeviceError](t, what, err); none != nil && none.ID != id {
+		if none := wantsType[*pdata.NoDeviceError](t, what, err); none != nil && none.ID != id {
 			t.Errorf("%s: device %d, want %d", what, none.ID, id)
 		}
 	}

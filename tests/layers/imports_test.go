@@ -18,11 +18,11 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
+	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
 	{"fusefs", []string{"fusefs/tree", "thin/resolve", "thin/wait", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"fusefs/bytejson", "fusefs/layout", "fusefs/lease", "fusefs/volume", "meta", "volfs", "volfs/probe"}},
-	{"fusefs/volume", []string{"fusefs/layout", "meta", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
+	{"fusefs/volume", []string{"fusefs/layout", "meta", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
 	{"fusefs/lease", []string{"thin/wait"}},
 	{"fusefs/layout", []string{"meta", "volfs"}},
 
@@ -36,9 +36,10 @@ var arrows = []struct {
 	{"meta/...", []string{"meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 
 	{"thin", []string{"thin/block", "thin/dm", "thin/guard", "thin/loop", "thin/pdata", "thin/resolve"}},
-	{"thin/deviceset", []string{"meta/record", "thin", "thin/block", "thin/dm", "volfs/probe"}},
+	{"thin/deviceset", []string{"meta/record", "thin", "thin/block", "thin/dm", "thin/pdata", "volfs/probe"}},
 	{"thin/guard", []string{"thin/dm"}},
-	{"thin/lend", []string{"thin", "thin/block", "thin/dm", "thin/loop", "thin/resolve"}},
+	{"thin/lend", []string{"thin", "thin/block", "thin/dm", "thin/loop", "thin/pdata", "thin/reader", "thin/resolve"}},
+	{"thin/reader", []string{"thin/block", "thin/pdata"}},
 	{"thin/pdata", []string{"thin/block"}},
 	{"thin/block", []string{"thin/resolve"}},
 	{"thin/dm", nil},
@@ -154,6 +155,24 @@ func TestModulesOfOthersStayInTheirLayer(t *testing.T) {
 					t.Errorf("%s imports %s, which only %q may", p.ImportPath, path, by)
 				}
 			}
+		}
+	}
+}
+
+// The reader of pools can be used by programs that never touch device-mapper.
+func TestReaderLinksNothingOfTheLifecycle(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", module+"/thin/reader").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"/thin/pdata") {
+		t.Fatalf("the reader does not read metadata: %q", deps)
+	}
+	for _, name := range []string{"thin", "thin/dm", "thin/loop", "thin/guard", "thin/lend", "thin/deviceset"} {
+		if slices.Contains(deps, module+"/"+name) {
+			t.Errorf("thin/reader links %s", name)
 		}
 	}
 }

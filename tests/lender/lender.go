@@ -15,6 +15,7 @@ import (
 	"thintree/thin"
 	"thintree/thin/lend"
 	"thintree/thin/loop"
+	"thintree/thin/reader"
 )
 
 // Lender is a kernel in which no pool is active. It gives, by device id, the paths of images, each for a loop device of its
@@ -63,7 +64,7 @@ func gone() error { return nil }
 var errNotHere = errors.New("there is no device-mapper here")
 
 // LendPieces fails: nobody has the pool active.
-func (Lender) LendPieces(context.Context, string, []thin.Piece) (*os.File, func() error, func(context.Context) error, error) {
+func (Lender) LendPieces(context.Context, string, []reader.Piece) (*os.File, func() error, func(context.Context) error, error) {
 	return nil, nil, nil, errNotHere
 }
 

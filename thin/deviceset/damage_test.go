@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"thintree/meta/record"
-	"thintree/thin"
+	"thintree/thin/pdata"
 )
 
 // written writes a file among the records of a store that is closed.
@@ -45,7 +45,7 @@ func TestDamagedRecordsAreLeftAlone(t *testing.T) {
 		t.Errorf("a record that is damaged was replaced: %v", err)
 	}
 	err := s.MountDevice(ctx, "lost", t.TempDir(), "")
-	if _, ok := errors.AsType[*thin.NoDeviceError](err); !ok {
+	if _, ok := errors.AsType[*pdata.NoDeviceError](err); !ok {
 		t.Errorf("mount of what the pool has not: %v", err)
 	}
 	if err := errors.Join(s.DeleteDevice(ctx, "lost"), s.AddDevice(ctx, "c", "", 0), s.Shutdown(ctx)); err != nil {

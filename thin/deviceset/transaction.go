@@ -8,6 +8,7 @@ import (
 
 	"thintree/meta/record"
 	"thintree/thin"
+	"thintree/thin/pdata"
 )
 
 // takeTurn waits for the turn, and ends what an earlier one could not.
@@ -149,7 +150,7 @@ func (s *DeviceSet) rollBack(ctx context.Context, t record.Transaction) error {
 
 // isMissing tells whether an error is that the pool has no such device.
 func isMissing(err error) bool {
-	var missing *thin.NoDeviceError
+	var missing *pdata.NoDeviceError
 	return errors.As(err, &missing)
 }
 

@@ -10,11 +10,11 @@ import (
 	"testing"
 
 	"thintree/meta/record"
-	"thintree/thin"
 	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
+	"thintree/thin/reader"
 )
 
 // smallStore are options of a store that is soon made.
@@ -93,7 +93,7 @@ func agrees(t *testing.T, root string) error {
 		return err
 	}
 	metadata, data := storeFiles(root)
-	p, err := thin.OpenPoolReader(t.Context(), metadata, data, thin.ReaderOptions{})
+	p, err := reader.Open(t.Context(), metadata, data, reader.Options{})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
+	"thintree/thin/reader"
 	"thintree/thin/resolve"
 )
 
@@ -24,9 +26,9 @@ const MaxPieces = 1 << 15
 // the path of its metadata; the error is [thin.ErrNotActive] if it is not active.
 //
 // What is read is the thin device's own only while that stays what it was, which
-// [thin.Version.Still] tells, and the data lie where they lay, which still does. The file and
+// [reader.Version.Still] tells, and the data lie where they lay, which still does. The file and
 // done are as for [Lender.Lend].
-func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
+func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
 	p, err := l.pool(ctx, l.state(metadata), metadata)
 	if err != nil {
 		return nil, nil, nil, err
@@ -46,7 +48,7 @@ func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.
 	still = func(ctx context.Context) error {
 		now, err := l.beneath(ctx, st.Rdev)
 		if err == nil && !slices.Equal(now, under) {
-			err = thin.ErrChanged
+			err = reader.ErrChanged
 		}
 		return err
 	}
@@ -56,7 +58,7 @@ func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []thin.
 
 // stackPieces activates the device. Zeros are the kernel's target of that name, or if the
 // kernel has none, memory that nobody has written to.
-func (l *Lender) stackPieces(ctx context.Context, pieces []thin.Piece, under []segment) (f *os.File, done func() error, err error) {
+func (l *Lender) stackPieces(ctx context.Context, pieces []reader.Piece, under []segment) (f *os.File, done func() error, err error) {
 	if !l.noZero.Load() {
 		f, done, err = l.stack(ctx, tableOf(pieces, under, nil), true)
 		if !errors.Is(err, unix.EINVAL) {
@@ -65,11 +67,11 @@ func (l *Lender) stackPieces(ctx context.Context, pieces []thin.Piece, under []s
 	}
 	longest := int64(0)
 	for _, p := range pieces {
-		if p.Kind == thin.Unmapped {
+		if p.Kind == reader.Unmapped {
 			longest = max(longest, p.Length)
 		}
 	}
-	memory, err := memoryDisk(ctx, max(longest, sectorBytes))
+	memory, err := memoryDisk(ctx, max(longest, block.SectorBytes))
 	if err != nil {
 		return nil, nil, fmt.Errorf("memory for what has no data: %w", err)
 	}
@@ -120,7 +122,7 @@ func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) 
 
 // tableOf is the table of a device of these pieces, over what the pool's data consist of, and
 // zeros, nil for the target of that name.
-func tableOf(pieces []thin.Piece, data []segment, zeros *segment) []dm.Target {
+func tableOf(pieces []reader.Piece, data []segment, zeros *segment) []dm.Target {
 	table := make([]dm.Target, 0, len(pieces))
 	start := uint64(0)
 	add := func(sectors uint64, kind, params string) {
@@ -130,18 +132,18 @@ func tableOf(pieces []thin.Piece, data []segment, zeros *segment) []dm.Target {
 		}
 	}
 	for _, p := range pieces {
-		left := uint64(p.Length) / sectorBytes
+		left := uint64(p.Length) / block.SectorBytes
 		switch {
-		case p.Kind == thin.Unmapped && zeros == nil:
+		case p.Kind == reader.Unmapped && zeros == nil:
 			add(left, "zero", "")
 			continue
-		case p.Kind == thin.Unmapped:
+		case p.Kind == reader.Unmapped:
 			add(left, "linear", zeros.at(0))
 			continue
 		}
-		from := uint64(p.Data) / sectorBytes
+		from := uint64(p.Data) / block.SectorBytes
 		for _, s := range data {
-			if p.Kind != thin.Mapped || left == 0 {
+			if p.Kind != reader.Mapped || left == 0 {
 				break
 			}
 			if from >= s.sectors {

@@ -6,22 +6,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
+	"thintree/thin/reader"
 )
 
 func TestPiecesAreMappedToWhatTheDataConsistOf(t *testing.T) {
 	t.Parallel()
-	const sector = sectorBytes
+	const sector = block.SectorBytes
 	// Data of 100 + 50 sectors, on two places of disks.
 	data := []segment{{sectors: 100, from: 2048, device: unix.Mkdev(8, 1)}, {sectors: 50, from: 10, device: unix.Mkdev(8, 17)}}
-	pieces := []thin.Piece{
-		{Length: 8 * sector, Kind: thin.Mapped, Data: 16 * sector},
+	pieces := []reader.Piece{
+		{Length: 8 * sector, Kind: reader.Mapped, Data: 16 * sector},
 		{Length: 24 * sector},
-		{Length: 20 * sector, Kind: thin.Mapped, Data: 90 * sector},
-		{Length: 8 * sector, Kind: thin.Broken},
-		{Length: 30 * sector, Kind: thin.Mapped, Data: 130 * sector},
-		{Length: 8 * sector, Kind: thin.Mapped, Data: 400 * sector},
+		{Length: 20 * sector, Kind: reader.Mapped, Data: 90 * sector},
+		{Length: 8 * sector, Kind: reader.Broken},
+		{Length: 30 * sector, Kind: reader.Mapped, Data: 130 * sector},
+		{Length: 8 * sector, Kind: reader.Mapped, Data: 400 * sector},
 	}
 	want := []dm.Target{
 		{Start: 0, Length: 8, Type: "linear", Params: "8:1 2064"},

@@ -7,24 +7,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
 )
-
-const sectorBytes = 512
 
 // Part activates a part of a device that was lent: a partition. offset and length
 // are in bytes, multiples of 512. The device may be
 // closed then. done is as for [Lender.Lend].
 func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
-	if offset < 0 || length <= 0 || offset%sectorBytes != 0 || length%sectorBytes != 0 {
-		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, sectorBytes)
+	if offset < 0 || length <= 0 || offset%block.SectorBytes != 0 || length%block.SectorBytes != 0 {
+		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, block.SectorBytes)
 	}
 	under, err := deviceText(device)
 	if err != nil {
 		return nil, nil, err
 	}
 	return l.stack(ctx, []dm.Target{{
-		Length: uint64(length) / sectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/sectorBytes),
+		Length: uint64(length) / block.SectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/block.SectorBytes),
 	}}, true)
 }
 

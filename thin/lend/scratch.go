@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/block"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 )
@@ -40,7 +41,7 @@ func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done
 	defer memory.Close()
 	n := memory.Number()
 	return l.stack(ctx, []dm.Target{{
-		Length: uint64(length) / sectorBytes, Type: "snapshot",
+		Length: uint64(length) / block.SectorBytes, Type: "snapshot",
 		Params: fmt.Sprintf("%s %d:%d N %d", under, unix.Major(n), unix.Minor(n), chunkSectors),
 	}}, false)
 }

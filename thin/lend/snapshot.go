@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/pdata"
+	"thintree/thin/reader"
 	"thintree/thin/resolve"
 )
 
@@ -110,7 +112,7 @@ func deleteUnused(p *thin.Pool, id uint32) error {
 	const longest, pause = 5 * time.Second, 5 * time.Millisecond
 	for until := time.Now().Add(longest); ; time.Sleep(pause) {
 		err := p.DeleteDevice(context.Background(), id)
-		var missing *thin.NoDeviceError
+		var missing *pdata.NoDeviceError
 		if errors.As(err, &missing) {
 			return nil
 		}
@@ -225,7 +227,7 @@ func transactionOf(ctx context.Context, p *thin.Pool, id uint32) (uint64, error)
 	if err != nil {
 		return 0, err
 	}
-	r, err := thin.OpenPoolReader(ctx, layout.Metadata, layout.Data, thin.ReaderOptions{})
+	r, err := reader.Open(ctx, layout.Metadata, layout.Data, reader.Options{})
 	if err != nil {
 		return 0, err
 	}

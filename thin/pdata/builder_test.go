@@ -1,6 +1,9 @@
 package pdata
 
-import "slices"
+import (
+	"slices"
+	"thintree/thin/block"
+)
 
 // poolSpec is a pool that a test wants to have.
 type poolSpec struct {
@@ -62,7 +65,7 @@ func build(spec poolSpec) *image {
 	b.alloc() // the superblock
 	s := Superblock{
 		Version: superblockVersion, Time: spec.time, TransactionID: spec.transaction,
-		DataBlockSize: spec.blockSectors, MetadataBlockSize: BlockBytes / sectorBytes,
+		DataBlockSize: spec.blockSectors, MetadataBlockSize: BlockBytes / block.SectorBytes,
 	}
 	s.DataMappingRoot, s.DeviceDetailsRoot = b.devices(spec.devices)
 	if spec.held {

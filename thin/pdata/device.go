@@ -42,8 +42,8 @@ func (d *DeviceDetails) parse(p []byte) {
 
 // deviceTree is the top level of the mapping tree: device id to the root of the
 // device's mappings.
-func (v *view) deviceTree() tree {
-	return tree{
+func (v *View) deviceTree() *tree {
+	return &tree{
 		name: TreeDevices, root: v.root.DataMappingRoot, valueSize: 8, keyEnd: MaxDevices,
 		checkValue: func(p []byte) error {
 			if err := v.checkNumber(le.Uint64(p)); err != nil {
@@ -54,23 +54,24 @@ func (v *view) deviceTree() tree {
 	}
 }
 
-func (v *view) detailsTree() tree {
-	return tree{name: TreeDetails, root: v.root.DeviceDetailsRoot, valueSize: 24, keyEnd: MaxDevices}
+func (v *View) detailsTree() *tree {
+	return &tree{name: TreeDetails, root: v.root.DeviceDetailsRoot, valueSize: 24, keyEnd: MaxDevices}
 }
 
-// Device tells of one device: [ErrNoDevice] where the pool has none of the id.
-// Where one of the two trees that it may be in is damaged there, the error is a
-// [DamageError], and what the other one says is told all the same.
+// Device is what the pool knows of one device: [ErrNoDevice] if it has none of the id. If
+// one of the two trees that a device is in is damaged there, the error is a [DamageError],
+// and what the other one has is returned all the same.
 func (m *Metadata) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	var d DeviceDetails
-	err := m.read(ctx, false, func(v *view) (err error) {
-		d, err = v.device(ctx, id)
+	err := m.Read(ctx, func(v *View) (err error) {
+		d, err = v.Device(ctx, id)
 		return err
 	})
 	return d, err
 }
 
-func (v *view) device(ctx context.Context, id uint32) (DeviceDetails, error) {
+// Device is [Metadata.Device] in one moment.
+func (v *View) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	d := DeviceDetails{ID: id}
 	root, inMappings, mappingsErr := v.lookup(ctx, v.deviceTree(), uint64(id))
 	if d.InMappings = inMappings; inMappings {
@@ -98,7 +99,7 @@ func (m *Metadata) Devices(ctx context.Context) iter.Seq2[DeviceDetails, error] 
 	return func(yield func(DeviceDetails, error) bool) {
 		for from := uint64(0); from < MaxDevices; {
 			var part devicesPart
-			err := m.read(ctx, false, func(v *view) (err error) {
+			err := m.Read(ctx, func(v *View) (err error) {
 				part, err = v.devices(ctx, from)
 				return err
 			})
@@ -127,7 +128,7 @@ type foundDevice struct {
 	err    error
 }
 
-func (v *view) devices(ctx context.Context, from uint64) (devicesPart, error) {
+func (v *View) devices(ctx context.Context, from uint64) (devicesPart, error) {
 	mappings, err := v.gather(ctx, v.deviceTree(), from)
 	if err != nil {
 		return devicesPart{}, err
@@ -178,17 +179,19 @@ type gathered struct {
 	end   uint64
 }
 
-func (v *view) gather(ctx context.Context, t tree, from uint64) (gathered, error) {
+func (v *View) gather(ctx context.Context, t *tree, from uint64) (gathered, error) {
 	g := gathered{end: t.keyEnd}
-	err := v.walk(ctx, t, span{from, t.keyEnd}, func(it item) bool {
+	for it, err := range v.walk(ctx, t, span{from, t.keyEnd}) {
+		if err != nil {
+			return g, err
+		}
 		if len(g.items) == devicesAtOnce {
 			g.end = it.key
-			return false
+			break
 		}
 		g.items = append(g.items, it)
-		return true
-	})
-	return g, err
+	}
+	return g, nil
 }
 
 // next is the first id that is not taken yet.

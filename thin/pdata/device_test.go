@@ -158,7 +158,7 @@ func TestDeviceReadsTheBlocksOnItsWayOnly(t *testing.T) {
 	im := build(manyDevices(5000))
 	m := im.open(t, Options{})
 	r := &countingReader{image: im}
-	m.view.Load().r = r
+	m.r = r
 	d, err := m.Device(t.Context(), 4500)
 	if err != nil || d.ID != 4500 || !d.InMappings || !d.InDetails {
 		t.Errorf("%+v %v", d, err)

@@ -93,3 +93,13 @@ func (e *MismatchError) Error() string {
 
 // Unwrap makes errors.Is(err, syscall.EIO) true.
 func (e *MismatchError) Unwrap() error { return syscall.EIO }
+
+// NoDeviceError says that a pool has no device of an id. It unwraps to ENXIO.
+type NoDeviceError struct{ ID uint32 }
+
+func (e *NoDeviceError) Error() string {
+	return fmt.Sprintf("the pool has no device %d: it was deleted, or the record that names it is of another pool", e.ID)
+}
+
+// Unwrap makes errors.Is(err, syscall.ENXIO) true.
+func (e *NoDeviceError) Unwrap() error { return syscall.ENXIO }

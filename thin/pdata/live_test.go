@@ -115,7 +115,7 @@ func TestCurrentComparesTheMapping(t *testing.T) {
 	}
 }
 
-func TestGlimpseIsOfOneSuperblock(t *testing.T) {
+func TestWhatAViewReadsIsOfOneSuperblock(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
 	ways := [2][2]Run{
@@ -125,26 +125,32 @@ func TestGlimpseIsOfOneSuperblock(t *testing.T) {
 	for after := 3; after < 40; after++ {
 		p := &movingPool{states: images[:], after: after}
 		m := p.open(t, Options{Live: true})
-		var got [2]Run
-		glimpse := func(run func(uint64, uint64) (Run, error)) error {
+		peek := func() (got [2]Run, err error) {
+			v := m.View()
+			mapping, err := v.Mapping(t.Context(), 1)
 			for i, block := range []uint64{0, 39} {
-				var err error
-				if got[i], err = run(block, 100); err != nil {
-					return err
+				if err == nil {
+					err = v.CheckInTime(t.Context())
 				}
-				for range 3 { // of data, which takes a while
+				if err == nil {
+					got[i], err = mapping.Run(t.Context(), block, 100)
+				}
+				for range 3 { // of data, which takes some time
 					_, _ = p.ReadAt(t.Context(), make([]byte, BlockBytes), 0)
 				}
 			}
-			return nil
+			if check := v.Check(t.Context()); check != nil {
+				return got, check
+			}
+			return got, err
 		}
-		err := m.Glimpse(t.Context(), 1, glimpse)
+		got, err := peek()
 		moved := len(p.states) == 1 && got != ways[1]
 		if moved && !errors.Is(err, ErrChanging) {
 			t.Errorf("changed after %d reads, and nobody says so: %v", after, got)
 		}
-		for errors.Is(err, ErrChanging) { // also where this process was held up
-			err = m.Glimpse(t.Context(), 1, glimpse)
+		for errors.Is(err, ErrChanging) { // also if this process was held up
+			got, err = peek()
 		}
 		if err != nil || got != ways[0] && got != ways[1] {
 			t.Errorf("changed after %d reads: %v, %v", after, got, err)
@@ -152,18 +158,14 @@ func TestGlimpseIsOfOneSuperblock(t *testing.T) {
 	}
 }
 
-func TestGlimpseThatTakesLongDoesNotHold(t *testing.T) {
+func TestViewThatIsCheckedTooLateProvesNothing(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
 	m := (&movingPool{states: images[:1], after: 1 << 30}).open(t, Options{Live: true})
-	calls := 0
-	err := m.Glimpse(t.Context(), 1, func(func(uint64, uint64) (Run, error)) error {
-		calls++
-		time.Sleep(2 * m.trust)
-		return nil
-	})
-	if !errors.Is(err, ErrChanging) || calls != 1 {
-		t.Errorf("%v after %d calls", err, calls)
+	v := m.View()
+	time.Sleep(2 * m.trust)
+	if err := v.Check(t.Context()); !errors.Is(err, ErrChanging) {
+		t.Error(err)
 	}
 }
 

@@ -11,15 +11,14 @@ import (
 const (
 	// walks is how often something is read of a live pool that changes each time.
 	walks = 64
-	// looks is how often a live pool's superblock is read where it makes no sense,
-	// as it does while it is being written.
+	// looks is how often a live pool's superblock is read if it makes no sense, as it does
+	// while it is being written.
 	looks = 8
 	// trust is how far apart two looks at the superblock of a live pool may be, for
 	// an equal one to prove that nothing has changed in between.
 	trust = 5 * time.Millisecond
 	// lateWalks is how often something is read again because the looks were too far
-	// apart. Where the disk is so slow that they always are, the pool is as slow in
-	// changing.
+	// apart. If the disk is so slow that they always are, the pool changes as slowly.
 	lateWalks = 4
 )
 
@@ -35,13 +34,13 @@ type Metadata struct {
 	size  int64 // bytes
 	opts  Options
 	trust time.Duration
-	view  atomic.Pointer[view]
+	view  atomic.Pointer[View]
 }
 
 // Options say how metadata are read.
 type Options struct {
-	// HeldRoot reads them as they were when the metadata snapshot was taken that
-	// the pool holds: [ErrNoHeldRoot] where it holds none. The superblock, and
+	// HeldRoot reads them as they were when the metadata snapshot was taken that the
+	// pool holds: [ErrNoHeldRoot] if it holds none. The superblock, and
 	// with it the number of data blocks, is the pool's all the same.
 	HeldRoot bool
 	// Live says that somebody has the pool in use, so that it changes.
@@ -73,15 +72,15 @@ func (m *Metadata) Superblock() Superblock { return m.view.Load().pool }
 // found to have changed. It reads nothing.
 func (m *Metadata) Generation() uint64 { return m.view.Load().generation }
 
-// Refresh reads the superblock again and tells whether the metadata have changed
-// since it was last read.
+// Refresh reads the superblock again and reports whether the metadata have changed since it
+// was last read.
 func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
 	same, _, err := m.look(ctx, m.view.Load())
 	return err == nil && !same, err
 }
 
-// state is what the superblock says: the pool's own, and that of what is read,
-// which is another one where that is a metadata snapshot.
+// state is what the superblock says: the pool's own, and that of what is read, which is
+// another one if that is a metadata snapshot.
 type state struct {
 	pool Superblock
 	root Superblock
@@ -135,10 +134,10 @@ func (m *Metadata) readSuperblock(ctx context.Context, block uint64) (Superblock
 	return s, p, err
 }
 
-// look reads the superblock again and tells whether what v shows is current. If
-// not, the view is replaced. Where the look comes too late after the one before,
-// the blocks that v has are not used again.
-func (m *Metadata) look(ctx context.Context, v *view) (same, late bool, err error) {
+// look reads the superblock again and reports whether what v shows is current. If not, the
+// view is replaced. If the look comes too late after the one before, the blocks that v has
+// are not used again.
+func (m *Metadata) look(ctx context.Context, v *View) (same, late bool, err error) {
 	at := time.Now()
 	s, err := m.readState(ctx)
 	if err != nil {
@@ -152,26 +151,26 @@ func (m *Metadata) look(ctx context.Context, v *view) (same, late bool, err erro
 		v.seen.Store(at.UnixNano())
 	}
 	if s.pool != v.pool { // and yet the metadata snapshot is the same
-		now := &view{state: s, generation: v.generation, r: v.r, size: v.size, cache: v.cache}
+		now := &View{state: s, metadata: m, generation: v.generation, cache: v.cache}
 		now.seen.Store(v.seen.Load())
 		m.view.CompareAndSwap(v, now)
 	}
 	return true, late, nil
 }
 
-// expired tells whether the last look that found a view current is too long ago.
-func (m *Metadata) expired(v *view, now time.Time) bool { return m.expiresIn(v, now) < 0 }
+// expired reports whether the last look that found a view current is too long ago.
+func (m *Metadata) expired(v *View, now time.Time) bool { return m.expiresIn(v, now) < 0 }
 
-func (m *Metadata) expiresIn(v *view, now time.Time) time.Duration {
+func (m *Metadata) expiresIn(v *View, now time.Time) time.Duration {
 	if !m.opts.Live {
 		return m.trust
 	}
 	return m.trust - now.Sub(time.Unix(0, v.seen.Load()))
 }
 
-// trusted is the view to read with. The blocks that it has of a live pool are
-// young enough to be used.
-func (m *Metadata) trusted() *view {
+// View is the view to read with now. The blocks that it has of a pool in use are young
+// enough to be used. It reads nothing.
+func (m *Metadata) View() *View {
 	v := m.view.Load()
 	if m.expired(v, time.Now()) {
 		m.view.CompareAndSwap(v, newView(m, v.state, v.generation))
@@ -180,17 +179,28 @@ func (m *Metadata) trusted() *view {
 	return v
 }
 
-// read calls f with a view until what it found is what a current superblock leads
-// to; f begins anew each time. Where look is false and the pool is not live, the
-// superblock that was read before is taken to be current.
-func (m *Metadata) read(ctx context.Context, look bool, f func(*view) error) error {
+// Read calls f with a view until what f found is of one moment; f begins anew each time. If
+// the pool is not in use, f is called once. The error is [ErrChanging] if the pool never
+// rests.
+func (m *Metadata) Read(ctx context.Context, f func(*View) error) error {
+	return m.read(ctx, m.opts.Live, f)
+}
+
+// ReadNow is Read of what the superblock leads to now, also if the pool did not seem to be
+// in use when it was opened.
+func (m *Metadata) ReadNow(ctx context.Context, f func(*View) error) error {
+	return m.read(ctx, true, f)
+}
+
+// read calls f until a look at the superblock finds that the view was current, if look.
+func (m *Metadata) read(ctx context.Context, look bool, f func(*View) error) error {
 	for i := range walks {
-		v := m.trusted()
+		v := m.View()
 		err := f(v)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !look && !m.opts.Live {
+		if !look {
 			return err
 		}
 		same, late, lookErr := m.look(ctx, v)

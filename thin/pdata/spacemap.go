@@ -48,7 +48,7 @@ type Counts struct {
 // snapshot [ErrNoSpaceMap].
 func (s *SpaceMap) RefCount(ctx context.Context, block uint64) (uint32, error) {
 	var count uint32
-	err := s.read(ctx, func(v *view, root SpaceMapRoot) error {
+	err := s.read(ctx, func(v *View, root SpaceMapRoot) error {
 		if block >= root.NrBlocks {
 			return fmt.Errorf("%s: no block %d: it has %d", s.name, block, root.NrBlocks)
 		}
@@ -73,7 +73,7 @@ func (s *SpaceMap) All(ctx context.Context) iter.Seq2[Counts, error] {
 		var last Counts
 		for next, done := uint64(0), false; !done; {
 			var part countsPart
-			err := s.read(ctx, func(v *view, root SpaceMapRoot) (err error) {
+			err := s.read(ctx, func(v *View, root SpaceMapRoot) (err error) {
 				if done = next >= root.NrBlocks; done {
 					part = countsPart{}
 					return nil
@@ -106,11 +106,11 @@ func (s *SpaceMap) All(ctx context.Context) iter.Seq2[Counts, error] {
 	}
 }
 
-func (s *SpaceMap) read(ctx context.Context, f func(*view, SpaceMapRoot) error) error {
+func (s *SpaceMap) read(ctx context.Context, f func(*View, SpaceMapRoot) error) error {
 	if s.m.opts.HeldRoot {
 		return ErrNoSpaceMap
 	}
-	return s.m.read(ctx, false, func(v *view) error {
+	return s.m.Read(ctx, func(v *View) error {
 		if s.name == TreeData {
 			return f(v, v.pool.DataSpaceMapRoot)
 		}
@@ -125,13 +125,13 @@ type countsPart struct {
 }
 
 type foundCounts struct {
-	counts Counts // Length is 0 where there is an error
+	counts Counts // Length is 0 if there is an error
 	err    error
 }
 
 // part reads the counts of the first of some blocks, as far as one bitmap has
 // them, or as far as they are damaged.
-func (s *SpaceMap) part(ctx context.Context, v *view, root SpaceMapRoot, blocks span) (countsPart, error) {
+func (s *SpaceMap) part(ctx context.Context, v *View, root SpaceMapRoot, blocks span) (countsPart, error) {
 	index := blocks.begin / blocksPerBitmap
 	bitmap, damage, err := s.bitmap(ctx, v, root, index)
 	if err != nil {
@@ -165,7 +165,7 @@ func (part *countsPart) add(c Counts) {
 	part.found = append(part.found, foundCounts{counts: c})
 }
 
-// addDamage adds damage, to that of the blocks before where it is the same.
+// addDamage adds damage, to that of the blocks before if it is the same.
 func (part *countsPart) addDamage(damage *DamageError) {
 	if n := len(part.found); n > 0 {
 		if last, ok := part.found[n-1].err.(*DamageError); ok && last.KeyEnd == damage.KeyBegin && last.Block == damage.Block {
@@ -184,8 +184,8 @@ func bitmapCount(p []byte, i uint64) uint32 {
 }
 
 // manyCount is the count of a block that a bitmap has no room for.
-func (s *SpaceMap) manyCount(ctx context.Context, v *view, root SpaceMapRoot, block uint64) (count uint32, damage *DamageError, err error) {
-	t := tree{name: s.name, root: root.RefCountRoot, valueSize: 4, keyEnd: root.NrBlocks}
+func (s *SpaceMap) manyCount(ctx context.Context, v *View, root SpaceMapRoot, block uint64) (count uint32, damage *DamageError, err error) {
+	t := &tree{name: s.name, root: root.RefCountRoot, valueSize: 4, keyEnd: root.NrBlocks}
 	p, found, err := v.lookup(ctx, t, block)
 	switch own := (span{block, block + 1}); {
 	case errors.As(err, &damage):
@@ -199,7 +199,7 @@ func (s *SpaceMap) manyCount(ctx context.Context, v *view, root SpaceMapRoot, bl
 }
 
 // bitmap reads a bitmap.
-func (s *SpaceMap) bitmap(ctx context.Context, v *view, root SpaceMapRoot, index uint64) (p []byte, damage *DamageError, err error) {
+func (s *SpaceMap) bitmap(ctx context.Context, v *View, root SpaceMapRoot, index uint64) (p []byte, damage *DamageError, err error) {
 	block, damage, err := s.bitmapBlock(ctx, v, root, index)
 	if damage != nil || err != nil {
 		return nil, damage, err
@@ -215,7 +215,7 @@ func (s *SpaceMap) bitmap(ctx context.Context, v *view, root SpaceMapRoot, index
 }
 
 // bitmapBlock finds the block of a bitmap in the index.
-func (s *SpaceMap) bitmapBlock(ctx context.Context, v *view, root SpaceMapRoot, index uint64) (block uint64, damage *DamageError, err error) {
+func (s *SpaceMap) bitmapBlock(ctx context.Context, v *View, root SpaceMapRoot, index uint64) (block uint64, damage *DamageError, err error) {
 	if s.name == TreeMetadata {
 		p, err := v.block(ctx, root.BitmapRoot, kindIndex)
 		switch {
@@ -226,21 +226,21 @@ func (s *SpaceMap) bitmapBlock(ctx context.Context, v *view, root SpaceMapRoot, 
 		}
 		return le.Uint64(p[indexHeaderBytes+index*indexEntryBytes:]), nil, nil
 	}
-	t := tree{name: s.name, root: root.BitmapRoot, valueSize: indexEntryBytes, keyEnd: root.bitmaps()}
+	t := &tree{name: s.name, root: root.BitmapRoot, valueSize: indexEntryBytes, keyEnd: root.bitmaps()}
 	missing := span{index, t.keyEnd}
-	err = v.walk(ctx, t, missing, func(it item) bool {
-		missing.end = it.key
+	v.each(ctx, t, missing, func(it item, e error) bool {
+		missing.end, err = it.key, e
 		if it.key == index && it.damage != nil {
 			damage = s.damaged(root, it.damage.Block, span{it.damage.KeyBegin, it.damage.KeyEnd}, it.damage.Err)
-		} else if it.key == index {
+		} else if it.key == index && e == nil {
 			block = le.Uint64(it.value)
 		}
 		return false
 	})
-	if err == nil && damage == nil && missing.end > index {
-		damage = s.damaged(root, root.BitmapRoot, missing, errors.New("its index lacks bitmaps"))
+	if err != nil || damage != nil || missing.end == index {
+		return block, damage, err
 	}
-	return block, damage, err
+	return 0, s.damaged(root, root.BitmapRoot, missing, errors.New("its index lacks bitmaps")), nil
 }
 
 // damaged is damage of a range of bitmaps.

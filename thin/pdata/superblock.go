@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"thintree/thin/block"
 )
 
 const (
@@ -14,7 +15,6 @@ const (
 	superblockVersion = 2
 	superblockUsed    = 364 // bytes
 
-	sectorBytes       = 512
 	minBlockSectors   = 128     // 64 KiB
 	maxBlockSectors   = 2 << 20 // 1 GiB
 	flagNeedsCheck    = 1 << 0
@@ -60,7 +60,7 @@ type SpaceMapRoot struct {
 func (s *Superblock) NeedsCheck() bool { return s.Flags&flagNeedsCheck != 0 }
 
 // dataBlockBytes is the length of a data block in bytes.
-func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * sectorBytes }
+func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * block.SectorBytes }
 
 // parseSuperblock decodes the superblock, or the copy of it in a metadata
 // snapshot, that lies in a block.
@@ -95,7 +95,7 @@ func parseSuperblock(p []byte, block uint64) (Superblock, error) {
 }
 
 func (s *Superblock) checkSizes() error {
-	if s.MetadataBlockSize*sectorBytes != BlockBytes {
+	if s.MetadataBlockSize*block.SectorBytes != BlockBytes {
 		return fmt.Errorf("%w: metadata blocks of %d sectors", ErrSuperblock, s.MetadataBlockSize)
 	}
 	if b := s.DataBlockSize; b < minBlockSectors || b > maxBlockSectors || b%minBlockSectors != 0 {

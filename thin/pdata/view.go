@@ -35,29 +35,55 @@ type blockKey struct {
 	kind  blockKind
 }
 
-// view is the metadata as one superblock leads to them. What is in its cache was
-// read under that superblock.
-type view struct {
+// View is the metadata of one moment: what one superblock leads to. All that walks metadata
+// walks a View. Its methods may be called concurrently.
+//
+// The blocks of a committed superblock stay as they are while it is the current one. If
+// somebody has the pool in use, that may end while a View is read; [View.Check] reports
+// whether it has. [Metadata.Read] repeats a walk until it is of one moment.
+type View struct {
 	state
+	metadata   *Metadata
 	generation uint64
-	r          Reader
-	size       int64 // of the metadata in bytes
-	cache      *lru.Cache[blockKey, []byte]
-	seen       atomic.Int64 // when the superblock was last seen to be current, in Unix nanoseconds
+	cache      *lru.Cache[blockKey, []byte] // of blocks that were read under the superblock
+	seen       atomic.Int64                 // when the superblock was last seen to be current, in Unix nanoseconds
 }
 
-func newView(m *Metadata, s state, generation uint64) *view {
+func newView(m *Metadata, s state, generation uint64) *View {
 	cache, err := lru.New[blockKey, []byte](cacheBytes / cacheEntryBytes)
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	v := &view{state: s, generation: generation, r: m.r, size: m.size, cache: cache}
+	v := &View{state: s, metadata: m, generation: generation, cache: cache}
 	v.seen.Store(time.Now().UnixNano())
 	return v
 }
 
+// Check reads the superblock of a pool that is in use, and is [ErrChanging] unless all that
+// was read by the view so far is of one moment: also data, which the pool may have given to
+// another device since. It is ErrChanging too if the last check was too long ago to prove it.
+func (v *View) Check(ctx context.Context) error {
+	if !v.metadata.opts.Live {
+		return nil
+	}
+	same, late, err := v.metadata.look(ctx, v)
+	if err == nil && (!same || late) {
+		err = ErrChanging
+	}
+	return err
+}
+
+// CheckInTime is Check if the last one will soon be too long ago. A caller that reads many
+// things by one view calls it before each.
+func (v *View) CheckInTime(ctx context.Context) error {
+	if v.metadata.expiresIn(v, time.Now()) >= v.metadata.trust/2 {
+		return nil
+	}
+	return v.Check(ctx)
+}
+
 // block gives a block that was verified to be of a kind. Nobody may write to it.
-func (v *view) block(ctx context.Context, block uint64, kind blockKind) ([]byte, error) {
+func (v *View) block(ctx context.Context, block uint64, kind blockKind) ([]byte, error) {
 	key := blockKey{block, kind}
 	if p, ok := v.cache.Get(key); ok {
 		return p, nil
@@ -65,7 +91,7 @@ func (v *view) block(ctx context.Context, block uint64, kind blockKind) ([]byte,
 	if err := v.checkNumber(block); err != nil {
 		return nil, err
 	}
-	p, err := readBlock(ctx, v.r, v.size, block)
+	p, err := readBlock(ctx, v.metadata.r, v.metadata.size, block)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +103,7 @@ func (v *view) block(ctx context.Context, block uint64, kind blockKind) ([]byte,
 }
 
 // checkNumber refuses the number of a block that cannot be in a tree.
-func (v *view) checkNumber(block uint64) error {
+func (v *View) checkNumber(block uint64) error {
 	switch n := v.pool.MetadataSpaceMapRoot.NrBlocks; {
 	case block == 0:
 		return errors.New("the superblock's own block")

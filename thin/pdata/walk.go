@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 )
 
-// maxDepth is how many nodes a way from a root to a leaf has at most. A full tree
-// of 16 levels would take more blocks than metadata can have.
+// maxDepth is how many nodes a path from a root to a leaf has at most. A full tree of 16
+// levels would take more blocks than metadata can have.
 const maxDepth = 16
 
 // tree is a btree, and what can be in it.
@@ -18,7 +19,7 @@ type tree struct {
 	root      uint64 // a block
 	valueSize int    // of the leaves, in bytes
 	keyEnd    uint64 // all keys are below it
-	// checkValue, which may be nil, tells what is wrong with a value.
+	// checkValue, which may be nil, says what is wrong with a value.
 	checkValue func([]byte) error
 }
 
@@ -37,63 +38,101 @@ func (t *tree) damaged(block uint64, keys span, err error) *DamageError {
 	return &DamageError{Tree: t.name, Device: t.device, Block: block, KeyBegin: keys.begin, KeyEnd: keys.end, Err: err}
 }
 
-// walk calls visit for all that the tree has in a range of keys, in rising order,
-// until visit returns false. Its error is the context's.
-func (v *view) walk(ctx context.Context, t tree, keys span, visit func(item) bool) error {
+// walk goes through all that the tree has in a range of keys, in rising order. An error,
+// which is the last of it, is the context's.
+func (v *View) walk(ctx context.Context, t *tree, keys span) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) { v.each(ctx, t, keys, yield) }
+}
+
+func (v *View) each(ctx context.Context, t *tree, keys span, yield func(item, error) bool) {
 	keys.end = min(keys.end, t.keyEnd)
 	if keys.begin >= keys.end {
-		return nil
+		return
 	}
-	w := walker{v: v, tree: t, keys: keys, visit: visit}
-	_, err := w.subtree(ctx, t.root, span{0, t.keyEnd})
-	return err
+	w := walker{v: v, tree: t, keys: keys, yield: yield}
+	if _, err := w.subtree(ctx, t.root, span{0, t.keyEnd}); err != nil {
+		yield(item{}, err)
+	}
 }
 
 // lookup finds what the tree has for a key. Damage there is the error.
-func (v *view) lookup(ctx context.Context, t tree, key uint64) (value []byte, found bool, err error) {
-	var damage error
-	err = v.walk(ctx, t, span{key, key + 1}, func(it item) bool {
-		if it.damage != nil {
-			damage = it.damage
-		} else {
-			value, found = it.value, true
-		}
-		return false
-	})
-	if err == nil {
-		err = damage
+func (v *View) lookup(ctx context.Context, t *tree, key uint64) (value []byte, found bool, err error) {
+	if key >= t.keyEnd {
+		return nil, false, nil
 	}
-	return value, found, err
+	w := walker{v: v, tree: t}
+	block, within := t.root, span{0, t.keyEnd}
+	for {
+		n, err := w.load(ctx, block, within)
+		if err != nil {
+			return nil, false, w.failed(ctx, block, within, err)
+		}
+		i := n.search(key)
+		here := i < n.nr && n.key(i) == key
+		switch {
+		case n.leaf && !here:
+			return nil, false, nil
+		case n.leaf:
+			value := n.value(i)
+			if t.checkValue != nil {
+				if err := t.checkValue(value); err != nil {
+					return nil, false, t.damaged(block, span{key, key + 1}, err)
+				}
+			}
+			return value, true, nil
+		case !here && i == 0:
+			return nil, false, nil
+		case !here:
+			i--
+		}
+		w.enter(block)
+		block, within = n.child(i, within)
+	}
 }
 
-// highest is the last key in the tree. Damage in the way to it is the error.
-func (v *view) highest(ctx context.Context, t tree) (key uint64, found bool, err error) {
+// highest is the last key in the tree. Damage on the path to it is the error.
+func (v *View) highest(ctx context.Context, t *tree) (key uint64, found bool, err error) {
 	w := walker{v: v, tree: t}
 	block, within := t.root, span{0, t.keyEnd}
 	for {
 		n, err := w.load(ctx, block, within)
 		switch {
-		case ctx.Err() != nil:
-			return 0, false, ctx.Err()
 		case err != nil:
-			return 0, false, t.damaged(block, within, err)
+			return 0, false, w.failed(ctx, block, within, err)
 		case n.leaf && n.nr == 0:
 			return 0, false, nil
 		case n.leaf:
 			return n.key(n.nr - 1), true, nil
 		}
-		w.path = append(w.path, block)
+		w.enter(block)
 		block, within = n.child(n.nr-1, within)
 	}
 }
 
 // walker is a walk under way.
 type walker struct {
-	v     *view
-	tree  tree
+	v     *View
+	tree  *tree
 	keys  span
-	visit func(item) bool
-	path  []uint64 // the blocks from the root to where it is
+	yield func(item, error) bool
+	path  [maxDepth]uint64 // the blocks from the root to where it is
+	depth int              // how many of these there are
+}
+
+// enter goes down into a block, leave back up.
+func (w *walker) enter(block uint64) {
+	w.path[w.depth] = block
+	w.depth++
+}
+
+func (w *walker) leave() { w.depth-- }
+
+// failed is why a walk ends at a block: the context's error, or damage.
+func (w *walker) failed(ctx context.Context, block uint64, within span, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return w.tree.damaged(block, within, err)
 }
 
 // subtree walks what lies below a block, the keys of which must be within a range.
@@ -103,7 +142,7 @@ func (w *walker) subtree(ctx context.Context, block uint64, within span) (more b
 	case ctx.Err() != nil:
 		return false, ctx.Err()
 	case err != nil:
-		return w.visit(item{key: max(within.begin, w.keys.begin), damage: w.tree.damaged(block, within, err)}), nil
+		return w.yield(item{key: max(within.begin, w.keys.begin), damage: w.tree.damaged(block, within, err)}, nil), nil
 	case n.leaf:
 		return w.leaf(block, n), nil
 	}
@@ -111,14 +150,14 @@ func (w *walker) subtree(ctx context.Context, block uint64, within span) (more b
 	if i > 0 && (i == n.nr || n.key(i) > w.keys.begin) {
 		i--
 	}
-	w.path = append(w.path, block)
+	w.enter(block)
 	for ; i < n.nr && n.key(i) < w.keys.end; i++ {
 		child, part := n.child(i, within)
 		if more, err := w.subtree(ctx, child, part); !more || err != nil {
 			return false, err
 		}
 	}
-	w.path = w.path[:len(w.path)-1]
+	w.leave()
 	return true, nil
 }
 
@@ -130,7 +169,7 @@ func (w *walker) leaf(block uint64, n node) (more bool) {
 				it = item{key: it.key, damage: w.tree.damaged(block, span{it.key, it.key + 1}, err)}
 			}
 		}
-		if !w.visit(it) {
+		if !w.yield(it, nil) {
 			return false
 		}
 	}
@@ -152,10 +191,10 @@ func (w *walker) load(ctx context.Context, block uint64, within span) (node, err
 	if err := ctx.Err(); err != nil {
 		return node{}, err
 	}
-	if len(w.path) == maxDepth {
+	if w.depth == maxDepth {
 		return node{}, fmt.Errorf("deeper than %d nodes", maxDepth)
 	}
-	if slices.Contains(w.path, block) {
+	if slices.Contains(w.path[:w.depth], block) {
 		return node{}, errors.New("lies below itself")
 	}
 	p, err := w.v.block(ctx, block, kindNode)
@@ -166,7 +205,7 @@ func (w *walker) load(ctx context.Context, block uint64, within span) (node, err
 	switch {
 	case n.leaf && n.valueSize != w.tree.valueSize:
 		return n, fmt.Errorf("values of %d bytes instead of %d", n.valueSize, w.tree.valueSize)
-	case n.nr == 0 && len(w.path) > 0:
+	case n.nr == 0 && w.depth > 0:
 		return n, errors.New("empty, and not the root")
 	case n.nr > 0 && n.key(0) < within.begin:
 		return n, fmt.Errorf("key %d, where those from %d on belong", n.key(0), within.begin)

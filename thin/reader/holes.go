@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 	"thintree/thin/pdata"
 )
 
-// NextData is the lowest offset ≥ off in a mapped block, or in data of the
-// external origin: io.EOF where there is none. What is damaged, so that nobody
-// knows, counts as data: reading it fails.
-func (d *DeviceReader) NextData(ctx context.Context, off int64) (int64, error) {
+// NextData is the lowest offset ≥ off in a mapped block, or in data of the external origin:
+// io.EOF if there is none. What is damaged, so that nobody knows, counts as data: reading it
+// fails.
+func (d *Device) NextData(ctx context.Context, off int64) (int64, error) {
 	return d.next(ctx, off, true)
 }
 
 // NextHole is the lowest offset ≥ off that is not mapped, and a hole of the
 // external origin too. The end of the device counts as a hole.
-func (d *DeviceReader) NextHole(ctx context.Context, off int64) (int64, error) {
+func (d *Device) NextHole(ctx context.Context, off int64) (int64, error) {
 	return d.next(ctx, off, false)
 }
 
-func (d *DeviceReader) next(ctx context.Context, off int64, data bool) (int64, error) {
+func (d *Device) next(ctx context.Context, off int64, data bool) (int64, error) {
 	if err := d.checkSeek(off); err != nil {
 		return 0, err
 	}
@@ -36,7 +36,7 @@ func (d *DeviceReader) next(ctx context.Context, off int64, data bool) (int64, e
 	return d.nextBy(ctx, o, o.find, off, data)
 }
 
-func (d *DeviceReader) checkSeek(off int64) error {
+func (d *Device) checkSeek(off int64) error {
 	switch {
 	case off < 0:
 		return fmt.Errorf("device %d: seek to %d: %w", d.id, off, syscall.EINVAL)
@@ -47,7 +47,7 @@ func (d *DeviceReader) checkSeek(off int64) error {
 }
 
 // nextBy is next by what finds runs.
-func (d *DeviceReader) nextBy(ctx context.Context, o openDevice, find findRun, off int64, data bool) (int64, error) {
+func (d *Device) nextBy(ctx context.Context, o openDevice, find findRun, off int64, data bool) (int64, error) {
 	// The first block alone, which often is the answer: a run can be long to read.
 	want := o.block - off%o.block
 	for off < d.size {
@@ -71,8 +71,8 @@ func (d *DeviceReader) nextBy(ctx context.Context, o openDevice, find findRun, o
 	return d.size, nil
 }
 
-// extent tells whether the block that off lies in is mapped, or damaged, and how
-// many bytes from off on, at most want, are like it.
+// extent reports whether the block that off lies in is mapped or damaged, and how many bytes
+// from off on, at most want, are like it.
 func (o openDevice) extent(ctx context.Context, find findRun, off, want int64) (mapped bool, length int64, err error) {
 	run, length, err := o.run(ctx, find, off, want)
 	var damage *pdata.DamageError
@@ -82,9 +82,9 @@ func (o openDevice) extent(ctx context.Context, find findRun, off, want int64) (
 	return run.Mapped, length, err
 }
 
-// nextIn is the next data or hole from off on, if all that follows were like what
-// lies at off: math.MaxInt64 where there is none.
-func (d *DeviceReader) nextIn(ctx context.Context, off int64, mapped, data bool) (int64, error) {
+// nextIn is the next data or hole from off on, if all that follows were like what lies at
+// off: math.MaxInt64 if there is none.
+func (d *Device) nextIn(ctx context.Context, off int64, mapped, data bool) (int64, error) {
 	switch {
 	case !mapped && d.origin != nil:
 		return d.nextInOrigin(ctx, off, data)
@@ -96,7 +96,7 @@ func (d *DeviceReader) nextIn(ctx context.Context, off int64, mapped, data bool)
 
 // nextInOrigin is the next data or hole of the external origin, beyond the end of
 // which there is only a hole.
-func (d *DeviceReader) nextInOrigin(ctx context.Context, off int64, data bool) (int64, error) {
+func (d *Device) nextInOrigin(ctx context.Context, off int64, data bool) (int64, error) {
 	seek := d.origin.NextHole
 	if data {
 		seek = d.origin.NextData

@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"math/rand/v2"
@@ -95,9 +95,9 @@ func (f poolFiles) fill(t *testing.T, s poolSpec) {
 }
 
 // open opens the pool until the test ends.
-func (f poolFiles) open(t *testing.T, o ReaderOptions) *PoolReader {
+func (f poolFiles) open(t *testing.T, o Options) *Pool {
 	t.Helper()
-	p, err := OpenPoolReader(t.Context(), f.metadata, f.data, o)
+	p, err := Open(t.Context(), f.metadata, f.data, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (f poolFiles) open(t *testing.T, o ReaderOptions) *PoolReader {
 	return p
 }
 
-func openDeviceOf(t *testing.T, p *PoolReader, id uint32, size int64) *DeviceReader {
+func openDeviceOf(t *testing.T, p *Pool, id uint32, size int64) *Device {
 	t.Helper()
 	d, err := p.OpenDevice(t.Context(), id, size, nil)
 	if err != nil {

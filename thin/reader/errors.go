@@ -1,19 +1,9 @@
-package thin
+package reader
 
 import (
 	"fmt"
 	"syscall"
 )
-
-// NoDeviceError says that a pool has no device of an id. It unwraps to ENXIO.
-type NoDeviceError struct{ ID uint32 }
-
-func (e *NoDeviceError) Error() string {
-	return fmt.Sprintf("the pool has no device %d: it was deleted, or the record that names it is of another pool", e.ID)
-}
-
-// Unwrap makes errors.Is(err, syscall.ENXIO) true.
-func (e *NoDeviceError) Unwrap() error { return syscall.ENXIO }
 
 // BeyondDataError says that a mapping leads beyond the end of the pool's data. It
 // unwraps to EIO.

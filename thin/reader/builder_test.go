@@ -1,10 +1,11 @@
-package thin
+package reader
 
 import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
 	"testing"
+	"thintree/thin/block"
 )
 
 // Metadata as drivers/md/dm-thin-metadata.c has them, without space maps, which
@@ -98,8 +99,8 @@ func (s poolSpec) metadata() []byte {
 	le.PutUint64(p[192:], metadataBlocks)
 	le.PutUint64(p[320:], b.node(leafNode, 8, roots))
 	le.PutUint64(p[328:], b.node(leafNode, 24, details))
-	le.PutUint32(p[336:], uint32(s.blockBytes/sectorBytes))
-	le.PutUint32(p[340:], metadataBlock/sectorBytes)
+	le.PutUint32(p[336:], uint32(s.blockBytes/block.SectorBytes))
+	le.PutUint32(p[340:], metadataBlock/block.SectorBytes)
 	le.PutUint64(p[344:], metadataBlocks)
 	seal(p, 0, superblockSalt)
 	return b.p

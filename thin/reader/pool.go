@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"context"
@@ -13,31 +13,30 @@ import (
 	"thintree/thin/pdata"
 )
 
-// PoolReader is a pool that is read in this process. Its methods may be called
-// concurrently, but for Close.
+// Pool is a pool that is read in this process. Its methods may be called concurrently, but
+// for Close.
 //
-// A pool that somebody has active is live: it moves while it is read. Then both
-// halves are read past the page cache, which what the kernel writes through
-// device-mapper does not pass; and since the blocks of one committed superblock
-// stay as they are while it is the current one, whoever has walked the metadata
-// or read data looks at the superblock again afterwards, and walks again where
-// it has changed.
+// A pool that somebody has active is live: it moves while it is read. Then both halves are
+// read past the page cache, because what the kernel writes through device-mapper does not
+// pass that. The blocks of one committed superblock stay as they are while it is the current
+// one. So after each walk of the metadata and each read of data the superblock is read again;
+// if it changed, the walk is done again.
 //
 // Both halves are open only while they are read, and for a moment after: see
 // [block.OnDemand].
-type PoolReader struct {
+type Pool struct {
 	given [2]string // the paths of the metadata and the data
-	opts  ReaderOptions
+	opts  Options
 
 	mu    sync.Mutex
-	state *poolState // guarded by mu; replaced where the pool becomes live, or no longer is, or has grown
+	state *poolState // guarded by mu; replaced if the pool becomes live, or no longer is, or has grown
 	epoch int        // guarded by mu
 	lost  bool       // the last Refresh did not find the halves; guarded by mu
 	until time.Time  // the halves are not opened before; guarded by mu
 }
 
-// ReaderOptions say how a pool is read.
-type ReaderOptions struct {
+// Options say how a pool is read.
+type Options struct {
 	// HeldRoot reads the metadata as of the pool's metadata snapshot, which
 	// somebody must have reserved.
 	HeldRoot bool
@@ -50,17 +49,16 @@ type poolState struct {
 	paths          [2]string     // of the halves
 	looks          [2]block.Look // at them, when they were opened
 	md             *pdata.Metadata
-	liveBy         string // the device that has it active, "" where none has
+	liveBy         string // the device that has it active, "" if none has
 	users          sync.WaitGroup
 
-	refreshed uint64 // the generation of md at the last Refresh; guarded by PoolReader.mu
+	refreshed uint64 // the generation of md at the last Refresh; guarded by Pool.mu
 }
 
-// OpenPoolReader opens a pool by the paths of its halves, files or block
-// devices. Errors are those of [pdata.Open], and a [block.FormatError] where a
-// half is in a format that is not raw.
-func OpenPoolReader(ctx context.Context, metadataPath, dataPath string, o ReaderOptions) (*PoolReader, error) {
-	p := &PoolReader{given: [2]string{metadataPath, dataPath}, opts: o}
+// Open opens a pool by the paths of its halves, files or block devices. Errors are those of
+// [pdata.Open], and a [block.FormatError] if a half is in a format that is not raw.
+func Open(ctx context.Context, metadataPath, dataPath string, o Options) (*Pool, error) {
+	p := &Pool{given: [2]string{metadataPath, dataPath}, opts: o}
 	liveBy, err := inUse(p.given)
 	if err != nil {
 		return nil, err
@@ -81,7 +79,7 @@ func inUse(paths [2]string) (by string, err error) {
 	return by, err
 }
 
-func (p *PoolReader) open(ctx context.Context, paths [2]string, liveBy string) (_ *poolState, err error) {
+func (p *Pool) open(ctx context.Context, paths [2]string, liveBy string) (_ *poolState, err error) {
 	s := &poolState{paths: paths, liveBy: liveBy}
 	defer func() {
 		if err != nil {
@@ -109,9 +107,8 @@ type half interface {
 	Yield(pause time.Duration)
 }
 
-// openHalf opens a half past the page cache where the pool is live, and a block
-// device always: what the page cache has of it may be from before somebody had
-// the pool active.
+// openHalf opens a half past the page cache if the pool is live, and a block device always:
+// what the page cache has of that may be from before somebody had the pool active.
 func openHalf(ctx context.Context, path string, live bool) (half, block.Look, error) {
 	look, err := block.LookAt(path)
 	if err != nil {
@@ -139,24 +136,24 @@ func (s *poolState) close() error {
 }
 
 // current is the state to look at what is in memory.
-func (p *PoolReader) current() *poolState {
+func (p *Pool) current() *poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state
 }
 
 // use is the state to read with, which is not closed until its users are done.
-func (p *PoolReader) use() *poolState {
+func (p *Pool) use() *poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state.users.Add(1)
 	return p.state
 }
 
-// Refresh looks whether the pool has changed: its metadata, whether it is live, or
-// whether its halves are others, or were not there for a while. What was read before may
-// then be false. Open devices are read as the pool is now.
-func (p *PoolReader) Refresh(ctx context.Context) (changed bool, err error) {
+// Refresh reports whether the pool has changed: its metadata, whether it is live, or whether
+// its halves are others, or were missing for some time. What was read before may be false
+// then. Open devices are read as the pool is now.
+func (p *Pool) Refresh(ctx context.Context) (changed bool, err error) {
 	if err := p.wait(ctx); err != nil {
 		return false, err
 	}
@@ -193,7 +190,7 @@ type found struct {
 
 // find finds the paths of the halves, and the device that has the pool active. It opens
 // nothing.
-func (p *PoolReader) find() (f found, err error) {
+func (p *Pool) find() (f found, err error) {
 	s := p.current()
 	var looks [2]block.Look
 	for i := range looks {
@@ -214,15 +211,15 @@ func (p *PoolReader) find() (f found, err error) {
 }
 
 // Paths is where the pool's metadata and data are now.
-func (p *PoolReader) Paths() (metadata, data string) {
+func (p *Pool) Paths() (metadata, data string) {
 	s := p.current()
 	return s.paths[0], s.paths[1]
 }
 
-// Yield lets go of the pool's halves as soon as no read is under way, and leaves device-mapper
-// devices among them alone for a while: their owner wants to deactivate them. Readers
-// who come meanwhile wait.
-func (p *PoolReader) Yield(pause time.Duration) {
+// Yield closes the pool's halves as soon as no read is under way, and leaves device-mapper
+// devices among them closed for a pause: their owner wants to deactivate them. Readers that
+// come meanwhile wait.
+func (p *Pool) Yield(pause time.Duration) {
 	s := p.use()
 	defer s.users.Done()
 	for i, h := range []half{s.metadata, s.data} {
@@ -236,7 +233,7 @@ func (p *PoolReader) Yield(pause time.Duration) {
 }
 
 // wait waits until the halves may be opened after a Yield.
-func (p *PoolReader) wait(ctx context.Context) error {
+func (p *Pool) wait(ctx context.Context) error {
 	p.mu.Lock()
 	pause := time.Until(p.until)
 	p.mu.Unlock()
@@ -251,17 +248,17 @@ func (p *PoolReader) wait(ctx context.Context) error {
 	}
 }
 
-// outgrown tells whether the pool has become larger than its halves were when
+// outgrown reports whether the pool has become larger than its halves were when
 // they were opened.
 func (s *poolState) outgrown() bool {
 	u := s.usage()
 	return s.data.Size() < u.DataTotalBytes || s.metadata.Size() < u.MetadataTotalBytes
 }
 
-// reopen replaces a state by a new one, unless somebody else has done so. another says
-// that what was read before may be false; otherwise only the lengths of the halves can be
-// others.
-func (p *PoolReader) reopen(ctx context.Context, old *poolState, paths [2]string, liveBy string, another bool) error {
+// reopen replaces a state by a new one, unless another caller has done so. another says
+// that what was read before may be false; otherwise only the lengths of the halves can
+// differ.
+func (p *Pool) reopen(ctx context.Context, old *poolState, paths [2]string, liveBy string, another bool) error {
 	now, err := p.open(ctx, paths, liveBy)
 	if err != nil {
 		if another { // the next Refresh tries again
@@ -289,9 +286,9 @@ func (p *PoolReader) reopen(ctx context.Context, old *poolState, paths [2]string
 	return nil
 }
 
-// advance tells whether the metadata are another generation than at the last
-// Refresh: a read may have found before it that they have changed.
-func (p *PoolReader) advance(s *poolState) bool {
+// advance reports whether the metadata are another generation than at the last Refresh: a
+// read may have found before it that they have changed.
+func (p *Pool) advance(s *poolState) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := s.md.Generation()
@@ -308,27 +305,27 @@ func (p *PoolReader) advance(s *poolState) bool {
 // Epoch changes when what was read of devices that nobody seemed to write to may
 // have become false: the pool became live, or is no longer, or has changed
 // though nobody has it active.
-func (p *PoolReader) Epoch() int {
+func (p *Pool) Epoch() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.epoch
 }
 
-// Live tells whether somebody has the pool active, so that it moves.
-func (p *PoolReader) Live() bool { return p.current().liveBy != "" }
+// Live reports whether somebody has the pool active, so that it moves.
+func (p *Pool) Live() bool { return p.current().liveBy != "" }
 
 // ShowsWrites reports whether every write to the pool shows at the next Refresh: nobody has
 // it active, and its halves are files, which keep the time of their last change.
-func (p *PoolReader) ShowsWrites() bool {
+func (p *Pool) ShowsWrites() bool {
 	s := p.current()
 	return s.liveBy == "" && s.looks[0].Rdev == 0 && s.looks[1].Rdev == 0
 }
 
-// LiveBy is the device of this host that has the pool active, "" where none has.
-func (p *PoolReader) LiveBy() string { return p.current().liveBy }
+// LiveBy is the device of this host that has the pool active, "" if none has.
+func (p *Pool) LiveBy() string { return p.current().liveBy }
 
 // Devices lists the pool's devices by rising id, as [pdata.Metadata.Devices].
-func (p *PoolReader) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error] {
+func (p *Pool) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error] {
 	return func(yield func(pdata.DeviceDetails, error) bool) {
 		s := p.use()
 		defer s.users.Done()
@@ -337,13 +334,11 @@ func (p *PoolReader) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails,
 }
 
 // BlockBytes is the length of a data block in bytes.
-func (p *PoolReader) BlockBytes() int64 { return p.current().blockBytes() }
+func (p *Pool) BlockBytes() int64 { return p.current().blockBytes() }
 
 func (s *poolState) blockBytes() int64 {
-	return int64(s.md.Superblock().DataBlockSize) * sectorBytes
+	return int64(s.md.Superblock().DataBlockSize) * block.SectorBytes
 }
-
-const sectorBytes = 512
 
 // Usage is how full a pool is, in bytes, and in what state.
 type Usage struct {
@@ -353,12 +348,12 @@ type Usage struct {
 	NeedsCheck                            bool
 }
 
-// Usage tells how full the pool is, by its superblock.
-func (p *PoolReader) Usage() Usage { return p.current().usage() }
+// Usage is how full the pool is, by its superblock.
+func (p *Pool) Usage() Usage { return p.current().usage() }
 
 func (s *poolState) usage() Usage {
 	sb := s.md.Superblock()
-	data := int64(sb.DataBlockSize) * sectorBytes
+	data := int64(sb.DataBlockSize) * block.SectorBytes
 	return Usage{
 		DataTotalBytes:     int64(sb.DataSpaceMapRoot.NrBlocks) * data,
 		DataUsedBytes:      int64(sb.DataSpaceMapRoot.NrAllocated) * data,
@@ -371,7 +366,7 @@ func (s *poolState) usage() Usage {
 
 // Warnings are what is wrong with the pool as a whole, though it can be read: the
 // data file is shorter than the metadata say.
-func (p *PoolReader) Warnings() []error {
+func (p *Pool) Warnings() []error {
 	s := p.current()
 	var list []error
 	if want := s.usage().DataTotalBytes; s.data.Size() < want {
@@ -381,4 +376,4 @@ func (p *PoolReader) Warnings() []error {
 }
 
 // Close closes the pool. No device of it may be open.
-func (p *PoolReader) Close() error { return p.current().close() }
+func (p *Pool) Close() error { return p.current().close() }

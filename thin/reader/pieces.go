@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const (
 // Version is what a device was at some moment. As long as it is that, its mappings are the
 // same, and nothing else is in the data blocks that they lead to.
 type Version struct {
-	pool          *PoolReader
+	pool          *Pool
 	id            uint32
 	root          uint64
 	transactionID uint64
@@ -44,8 +44,8 @@ const changedTries = 4
 
 // Pieces are the pieces of a device of a length in bytes, from its beginning to its end, and
 // its version then. Errors are [ErrTooManyPieces] if there are more than most, and a
-// *[NoDeviceError].
-func (p *PoolReader) Pieces(ctx context.Context, id uint32, sizeBytes int64, most int) ([]Piece, Version, error) {
+// *[pdata.NoDeviceError].
+func (p *Pool) Pieces(ctx context.Context, id uint32, sizeBytes int64, most int) ([]Piece, Version, error) {
 	s := p.use()
 	defer s.users.Done()
 	for range changedTries {
@@ -64,13 +64,13 @@ func (p *PoolReader) Pieces(ctx context.Context, id uint32, sizeBytes int64, mos
 	return nil, Version{}, wrap(id, pdata.ErrChanging)
 }
 
-func (p *PoolReader) version(ctx context.Context, s *poolState, id uint32) (Version, error) {
+func (p *Pool) version(ctx context.Context, s *poolState, id uint32) (Version, error) {
 	d, err := s.md.Device(ctx, id)
 	if err != nil && !errors.As(err, new(*pdata.DamageError)) || err != nil && !d.InMappings {
 		return Version{}, wrap(id, err)
 	}
 	if !d.InMappings {
-		return Version{}, &NoDeviceError{ID: id}
+		return Version{}, &pdata.NoDeviceError{ID: id}
 	}
 	return Version{p, id, d.MappingRoot, d.TransactionID}, nil
 }

@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"bytes"
@@ -164,7 +164,7 @@ func drawModel(r *rapid.T, blockBytes, dataBlocks int64) (*model, []runSpec) {
 }
 
 func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
-	p, err := OpenPoolReader(t.Context(), files.metadata, files.data, ReaderOptions{})
+	p, err := Open(t.Context(), files.metadata, files.data, Options{})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
 		return
 	}
 	p.state.liveBy = "who has it active"
-	err = p.Glimpse(t.Context(), 1, func(open func(int64) block.Reader) error {
+	err = p.Peek(t.Context(), 1, func(open func(int64) block.Reader) error {
 		compareDevice(r, open(m.size), m)
 		return nil
 	})

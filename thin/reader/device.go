@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"context"
@@ -10,10 +10,10 @@ import (
 	"thintree/thin/pdata"
 )
 
-// DeviceReader is a thin device that is read in this process. Its methods may be
+// Device is a thin device that is read in this process. Its methods may be
 // called concurrently, but for Close. Offsets and lengths are in bytes.
-type DeviceReader struct {
-	pool   *PoolReader
+type Device struct {
+	pool   *Pool
 	id     uint32
 	size   int64
 	origin block.Reader // external, or nil
@@ -30,18 +30,18 @@ type openDevice struct {
 	block   int64 // the length of a data block
 }
 
-// OpenDevice opens a device of the pool for reading. Its length is not the
-// pool's to know: sizeBytes gives it. Where origin is given, it is the device's
-// external origin: what is not mapped is read there, and what lies beyond its
-// end is zeros.
-func (p *PoolReader) OpenDevice(ctx context.Context, id uint32, sizeBytes int64, origin block.Reader) (*DeviceReader, error) {
+// OpenDevice opens a device of the pool for reading. The pool does not know the device's
+// length: sizeBytes is that, in bytes. If origin is not nil, it is the device's external
+// origin: what is not mapped is read there, and what lies beyond its end is zeros. The error
+// is a *[pdata.NoDeviceError] if there is no such device.
+func (p *Pool) OpenDevice(ctx context.Context, id uint32, sizeBytes int64, origin block.Reader) (*Device, error) {
 	s := p.use()
 	defer s.users.Done()
 	o, err := s.device(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return &DeviceReader{pool: p, id: id, size: sizeBytes, origin: origin, opened: o}, nil
+	return &Device{pool: p, id: id, size: sizeBytes, origin: origin, opened: o}, nil
 }
 
 func (s *poolState) device(ctx context.Context, id uint32) (openDevice, error) {
@@ -57,15 +57,15 @@ func (s *poolState) device(ctx context.Context, id uint32) (openDevice, error) {
 	return openDevice{state: s, tree: tree, details: details, block: s.blockBytes()}, nil
 }
 
-// sameAs tells whether it is the device that an id meant before.
+// sameAs reports whether it is the device that an id meant before.
 func (o openDevice) sameAs(old openDevice) bool {
 	return o.block == old.block && (!o.details.InDetails || !old.details.InDetails ||
 		o.details.TransactionID == old.details.TransactionID && o.details.CreationTime == old.details.CreationTime)
 }
 
-// use is the device in the pool's state of now. Whoever calls it is one of the
-// state's users until its done is called.
-func (d *DeviceReader) use(ctx context.Context) (o openDevice, done func(), err error) {
+// use is the device in the pool's state of now. The caller is one of the state's users until
+// it calls done.
+func (d *Device) use(ctx context.Context) (o openDevice, done func(), err error) {
 	s := d.pool.use()
 	d.mu.Lock()
 	o = d.opened
@@ -75,7 +75,7 @@ func (d *DeviceReader) use(ctx context.Context) (o openDevice, done func(), err 
 	}
 	now, err := s.device(ctx, d.id)
 	if err == nil && !now.sameAs(o) {
-		err = &NoDeviceError{ID: d.id}
+		err = &pdata.NoDeviceError{ID: d.id}
 	}
 	if err != nil {
 		s.users.Done()
@@ -90,14 +90,22 @@ func (d *DeviceReader) use(ctx context.Context) (o openDevice, done func(), err 
 // wrap says which device an error is of.
 func wrap(id uint32, err error) error {
 	if errors.Is(err, pdata.ErrNoDevice) {
-		return &NoDeviceError{ID: id}
+		return asMissing(id, err)
 	}
 	return fmt.Errorf("device %d: %w", id, err)
 }
 
+// asMissing makes a *[pdata.NoDeviceError] of an error that says that there is no device.
+func asMissing(id uint32, err error) error {
+	if errors.Is(err, pdata.ErrNoDevice) {
+		return &pdata.NoDeviceError{ID: id}
+	}
+	return err
+}
+
 // MappedBytes is how far a device reaches at least: the end of its highest mapped
 // block, in bytes.
-func (p *PoolReader) MappedBytes(ctx context.Context, id uint32) (int64, error) {
+func (p *Pool) MappedBytes(ctx context.Context, id uint32) (int64, error) {
 	s := p.use()
 	defer s.users.Done()
 	o, err := s.device(ctx, id)
@@ -115,7 +123,7 @@ func (p *PoolReader) MappedBytes(ctx context.Context, id uint32) (int64, error) 
 }
 
 // Close does nothing: between its calls a device holds nothing of its pool open.
-func (d *DeviceReader) Close() error { return nil }
+func (d *Device) Close() error { return nil }
 
 // Size is the device's length in bytes.
-func (d *DeviceReader) Size() int64 { return d.size }
+func (d *Device) Size() int64 { return d.size }

@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"bytes"
@@ -28,7 +28,7 @@ func poolOf(dataBlocks int64, devices ...deviceSpec) poolSpec {
 	return poolSpec{blockBytes: 64 * kib, dataBlocks: dataBlocks, devices: devices}
 }
 
-func readAll(t *testing.T, d *DeviceReader) []byte {
+func readAll(t *testing.T, d *Device) []byte {
 	t.Helper()
 	p := make([]byte, d.Size())
 	if n, err := d.ReadAt(t.Context(), p, 0); n < len(p) || err != nil && err != io.EOF {
@@ -37,7 +37,7 @@ func readAll(t *testing.T, d *DeviceReader) []byte {
 	return p
 }
 
-func refresh(t *testing.T, p *PoolReader) bool {
+func refresh(t *testing.T, p *Pool) bool {
 	t.Helper()
 	changed, err := p.Refresh(t.Context())
 	if err != nil {
@@ -46,7 +46,7 @@ func refresh(t *testing.T, p *PoolReader) bool {
 	return changed
 }
 
-func ids(t *testing.T, p *PoolReader) (list []uint32) {
+func ids(t *testing.T, p *Pool) (list []uint32) {
 	t.Helper()
 	for d, err := range p.Devices(t.Context()) {
 		if err != nil {
@@ -61,7 +61,7 @@ func TestEndOfDevice(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(4, blocks(1, 0, 4)))
 	const size = 3*64*kib - 100
-	d := openDeviceOf(t, files.open(t, ReaderOptions{}), 1, size)
+	d := openDeviceOf(t, files.open(t, Options{}), 1, size)
 	for _, c := range []struct {
 		off, length int64
 		n           int
@@ -92,7 +92,7 @@ func TestEndOfDevice(t *testing.T) {
 
 func TestDeviceOfAnyLengthIsSearched(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, poolOf(4, blocks(1, 0, 2))).open(t, ReaderOptions{})
+	p := newPool(t, poolOf(4, blocks(1, 0, 2))).open(t, Options{})
 	d := openDeviceOf(t, p, 1, math.MaxInt64)
 	if at, err := d.NextHole(t.Context(), 0); at != 128*kib || err != nil {
 		t.Error(at, err)
@@ -123,7 +123,7 @@ func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
 	t.Parallel()
 	spec := deviceSpec{id: 1, runs: []runSpec{{0, 10, 90, 0}, {90, 110, 10, 0}}}
 	files := newPool(t, poolOf(128, spec))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	counted := &countedHalf{half: p.state.data}
 	p.state.data = counted
 	got := readAll(t, openDeviceOf(t, p, 1, 100*64*kib))
@@ -137,7 +137,7 @@ func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
 
 func TestExternalOriginThatFails(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, poolOf(4, blocks(1, 0, 1))).open(t, ReaderOptions{})
+	p := newPool(t, poolOf(4, blocks(1, 0, 1))).open(t, Options{})
 	d, err := p.OpenDevice(t.Context(), 1, 256*kib, brokenOrigin{newSparse(256*kib, func(int) bool { return false })})
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestDataShorterThanThePool(t *testing.T) {
 	if err := os.Truncate(files.data, 5*64*kib+1000); err != nil {
 		t.Fatal(err)
 	}
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	if w := p.Warnings(); len(w) != 1 || !strings.Contains(w[0].Error(), files.data) {
 		t.Errorf("%v", w)
 	}
@@ -182,10 +182,10 @@ func TestDataShorterThanThePool(t *testing.T) {
 
 func TestNoDevice(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, poolOf(4, blocks(1, 0, 1))).open(t, ReaderOptions{})
+	p := newPool(t, poolOf(4, blocks(1, 0, 1))).open(t, Options{})
 	for _, id := range []uint32{0, 2, pdata.MaxDevices, math.MaxUint32} {
 		_, err := p.OpenDevice(t.Context(), id, 1, nil)
-		var none *NoDeviceError
+		var none *pdata.NoDeviceError
 		if !errors.As(err, &none) || none.ID != id || !errors.Is(err, syscall.ENXIO) {
 			t.Errorf("device %d: %v", id, err)
 		}
@@ -200,7 +200,7 @@ func TestDamagedLeafTakesItsRangeOnly(t *testing.T) {
 	spec := deviceSpec{id: 1, runs: []runSpec{{0, 0, 3 * perLeaf, 0}}}
 	files := newPool(t, poolOf(200, spec, blocks(2, 0, 4)))
 	files.edit(t, func(metadata []byte) { leafOf(t, metadata, perLeaf, perLeaf)[2000] ^= 1 })
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	const begin, end, size = perLeaf * 64 * kib, 2 * perLeaf * 64 * kib, 4 * perLeaf * 64 * kib
 	d := openDeviceOf(t, p, 1, size)
 	for _, c := range []struct {
@@ -240,10 +240,10 @@ func TestHeldRootIsThePoolAsItWas(t *testing.T) {
 		le.PutUint64(metadata[320:], fresh)
 		seal(metadata[:metadataBlock], 0, superblockSalt)
 	})
-	if _, err := files.open(t, ReaderOptions{}).OpenDevice(t.Context(), 2, 1, nil); !errors.Is(err, syscall.ENXIO) {
+	if _, err := files.open(t, Options{}).OpenDevice(t.Context(), 2, 1, nil); !errors.Is(err, syscall.ENXIO) {
 		t.Error(err)
 	}
-	d := openDeviceOf(t, files.open(t, ReaderOptions{HeldRoot: true}), 2, 4*64*kib)
+	d := openDeviceOf(t, files.open(t, Options{HeldRoot: true}), 2, 4*64*kib)
 	if !bytes.Equal(readAll(t, d), files.dataAt(t, 4*64*kib, 4*64*kib)) {
 		t.Error("other bytes")
 	}
@@ -252,7 +252,7 @@ func TestHeldRootIsThePoolAsItWas(t *testing.T) {
 func TestNoHeldRoot(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(4))
-	if _, err := OpenPoolReader(t.Context(), files.metadata, files.data, ReaderOptions{HeldRoot: true}); !errors.Is(err, pdata.ErrNoHeldRoot) {
+	if _, err := Open(t.Context(), files.metadata, files.data, Options{HeldRoot: true}); !errors.Is(err, pdata.ErrNoHeldRoot) {
 		t.Error(err)
 	}
 }
@@ -261,7 +261,7 @@ func TestRefreshOfAPoolThatWasChangedOffline(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4), blocks(3, 8, 4))
 	files := newPool(t, spec)
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	same, again, gone := openDeviceOf(t, p, 1, 4*64*kib), openDeviceOf(t, p, 2, 4*64*kib), openDeviceOf(t, p, 3, 4*64*kib)
 	readAll(t, same)
 	epoch := p.Epoch()
@@ -280,7 +280,7 @@ func TestRefreshOfAPoolThatWasChangedOffline(t *testing.T) {
 	if !bytes.Equal(readAll(t, same), files.dataAt(t, 12*64*kib, 4*64*kib)) {
 		t.Error("read as it was mapped before")
 	}
-	for _, d := range []*DeviceReader{again, gone} {
+	for _, d := range []*Device{again, gone} {
 		if n, err := d.ReadAt(t.Context(), make([]byte, 1), 0); !errors.Is(err, syscall.ENXIO) {
 			t.Errorf("device %d: %d, %v", d.id, n, err)
 		}
@@ -291,7 +291,7 @@ func TestPoolThatGrows(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(4, blocks(1, 0, 4))
 	files := newPool(t, spec)
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	d := openDeviceOf(t, p, 1, 8*64*kib)
 	readAll(t, d)
 	spec.dataBlocks, spec.devices = 8, []deviceSpec{blocks(1, 0, 8)}
@@ -306,7 +306,7 @@ func TestPoolThatGrows(t *testing.T) {
 }
 
 // replace does to a pool what Refresh does where it becomes live, or no longer is.
-func (p *PoolReader) replace(t *testing.T, liveBy string) {
+func (p *Pool) replace(t *testing.T, liveBy string) {
 	t.Helper()
 	if err := p.reopen(t.Context(), p.current(), p.given, liveBy, true); err != nil {
 		t.Error(err)
@@ -331,7 +331,7 @@ func openFiles(t *testing.T, path string) (n int) {
 func TestPoolThatNobodyReadsHoldsNothingOpen(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	d := openDeviceOf(t, p, 1, 4*64*kib)
 	for range 2 {
 		readAll(t, d)
@@ -349,7 +349,7 @@ func TestPoolThatNobodyReadsHoldsNothingOpen(t *testing.T) {
 func TestHalvesThatComeAgainAreOthers(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	d := openDeviceOf(t, p, 1, 4*64*kib)
 	readAll(t, d)
 	epoch, aside := p.Epoch(), files.metadata+".aside"
@@ -377,7 +377,7 @@ func TestHalvesThatComeAgainAreOthers(t *testing.T) {
 func TestFilesThatChangeWhileNobodyHasThePoolActiveAreAnotherEpoch(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	for name, path := range map[string]string{"metadata": files.metadata, "data": files.data} {
 		epoch := p.Epoch()
 		time.Sleep(20 * time.Millisecond) // the clock of the filesystem
@@ -405,7 +405,7 @@ func TestOpenDeviceOutlivesReplacedStates(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))
 	files := newPool(t, spec)
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	d, other := openDeviceOf(t, p, 1, 4*64*kib), openDeviceOf(t, p, 2, 4*64*kib)
 	readAll(t, d)
 	p.replace(t, "loop9")
@@ -426,7 +426,7 @@ func TestOpenDeviceOutlivesReplacedStates(t *testing.T) {
 
 func TestReplacedStateIsClosedAfterItsUsers(t *testing.T) {
 	t.Parallel()
-	p := newPool(t, poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))).open(t, ReaderOptions{})
+	p := newPool(t, poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))).open(t, Options{})
 	old := p.state
 	for _, err := range p.Devices(t.Context()) {
 		if err != nil {
@@ -448,7 +448,7 @@ func TestReplacedStateIsClosedAfterItsUsers(t *testing.T) {
 func TestConcurrentReadersWhileThePoolIsReplaced(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 8), blocks(2, 8, 8)))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	want := files.dataAt(t, 8*64*kib, 8*64*kib)
 	d := openDeviceOf(t, p, 2, 8*64*kib)
 	var readers sync.WaitGroup
@@ -511,7 +511,7 @@ func TestHalvesOnBlockDevices(t *testing.T) {
 	files := newPool(t, poolOf(16, blocks(1, 4, 8)))
 	metadata, _ := loopOver(t, files.metadata, "--read-only")
 	data, _ := loopOver(t, files.data, "--read-only")
-	p := poolFiles{metadata, data}.open(t, ReaderOptions{})
+	p := poolFiles{metadata, data}.open(t, Options{})
 	if p.Live() || len(p.Warnings()) > 0 {
 		t.Error(p.LiveBy(), p.Warnings())
 	}
@@ -523,7 +523,7 @@ func TestHalvesOnBlockDevices(t *testing.T) {
 func TestLoopDeviceOverTheDataMakesThePoolLive(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 4, 8)))
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	d := openDeviceOf(t, p, 1, 8*64*kib)
 	want := readAll(t, d)
 	epoch := p.Epoch()

@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // ReadAt reads as io.ReaderAt does. What is not mapped is zeros, or the external
 // origin's. Data blocks that follow each other are read as one.
-func (d *DeviceReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+func (d *Device) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	o, released, err := d.use(ctx)
 	if err != nil {
 		return 0, err
@@ -22,7 +22,7 @@ func (d *DeviceReader) ReadAt(ctx context.Context, p []byte, off int64) (int, er
 }
 
 // readRuns reads run by run, each as far as readRun does.
-func (d *DeviceReader) readRuns(p []byte, off int64, readRun func(p []byte, off int64) (int, error)) (int, error) {
+func (d *Device) readRuns(p []byte, off int64, readRun func(p []byte, off int64) (int, error)) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("device %d: read at %d: %w", d.id, off, syscall.EINVAL)
 	}
@@ -49,7 +49,7 @@ const rereads = 64
 
 // readRun reads from the one run of blocks that off lies in, which need not fill
 // p.
-func (d *DeviceReader) readRun(ctx context.Context, o openDevice, p []byte, off int64) (int, error) {
+func (d *Device) readRun(ctx context.Context, o openDevice, p []byte, off int64) (int, error) {
 	for range rereads {
 		run, length, err := o.run(ctx, o.find, off, int64(len(p)))
 		if err != nil {
@@ -91,7 +91,7 @@ func (o openDevice) run(ctx context.Context, find findRun, off, want int64) (pda
 }
 
 // readMapped reads what lies in one run.
-func (d *DeviceReader) readMapped(ctx context.Context, o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
+func (d *Device) readMapped(ctx context.Context, o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
 	if !run.Mapped {
 		return d.readUnmapped(ctx, p, off)
 	}
@@ -110,7 +110,7 @@ func (d *DeviceReader) readMapped(ctx context.Context, o openDevice, p []byte, o
 	return n, err
 }
 
-func (d *DeviceReader) readUnmapped(ctx context.Context, p []byte, off int64) (int, error) {
+func (d *Device) readUnmapped(ctx context.Context, p []byte, off int64) (int, error) {
 	n := 0
 	if d.origin != nil && off < d.origin.Size() {
 		var err error

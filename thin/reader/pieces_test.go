@@ -1,4 +1,4 @@
-package thin
+package reader
 
 import (
 	"errors"
@@ -24,15 +24,15 @@ func TestPiecesOfADeviceAreItsWhole(t *testing.T) {
 		"an end within a block": {2*block + 512, []Piece{{2 * block, Unmapped, 0}, {512, Mapped, 10 * block}}},
 		"nothing mapped":        {block, []Piece{{block, Unmapped, 0}}},
 	} {
-		got, _, err := files.open(t, ReaderOptions{}).Pieces(t.Context(), 1, test.size, 100)
+		got, _, err := files.open(t, Options{}).Pieces(t.Context(), 1, test.size, 100)
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, %v; want %v", name, got, err, test.want)
 		}
 	}
-	if _, _, err := files.open(t, ReaderOptions{}).Pieces(t.Context(), 1, 14*block, 3); !errors.Is(err, ErrTooManyPieces) {
+	if _, _, err := files.open(t, Options{}).Pieces(t.Context(), 1, 14*block, 3); !errors.Is(err, ErrTooManyPieces) {
 		t.Errorf("three at most: %v", err)
 	}
-	if _, _, err := files.open(t, ReaderOptions{}).Pieces(t.Context(), 2, block, 3); !errors.Is(err, syscall.ENXIO) {
+	if _, _, err := files.open(t, Options{}).Pieces(t.Context(), 2, block, 3); !errors.Is(err, syscall.ENXIO) {
 		t.Errorf("of no device: %v", err)
 	}
 }
@@ -46,7 +46,7 @@ func TestPiecesThatCannotBeReadAreBroken(t *testing.T) {
 	if err := os.Truncate(files.data, 195*block); err != nil {
 		t.Fatal(err)
 	}
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	for id, want := range map[uint32][]Piece{
 		1: {{perLeaf * block, Mapped, 0}, {perLeaf * block, Broken, 0}, {perLeaf * block, Mapped, 2 * perLeaf * block}},
 		2: {{5 * block, Mapped, 190 * block}, {5 * block, Broken, 0}, {3*perLeaf*block - 10*block, Unmapped, 0}},
@@ -61,7 +61,7 @@ func TestVersionHoldsUntilTheDeviceIsMappedOtherwise(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))
 	files := newPool(t, spec)
-	p := files.open(t, ReaderOptions{})
+	p := files.open(t, Options{})
 	version := func() Version {
 		_, v, err := p.Pieces(t.Context(), 1, 256*kib, 10)
 		if err != nil {
