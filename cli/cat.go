@@ -28,7 +28,7 @@ func catCommand() *cli.Command {
 				return err
 			}
 			defer t.Close()
-			e, err := find(c.Context, t, arg, true)
+			e, err := find(c.Context, t.Tree, arg, true)
 			if err != nil {
 				return err
 			}

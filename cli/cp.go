@@ -38,7 +38,7 @@ func cp(c *cli.Context) error {
 		return err
 	}
 	defer t.Close()
-	e, err := find(c.Context, t, arg, false)
+	e, err := find(c.Context, t.Tree, arg, false)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func cp(c *cli.Context) error {
 	}
 	o := extract.Options{Name: name, Log: commandLog()}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		total, err := extract.Size(c.Context, t, e.ID)
+		total, err := extract.Size(c.Context, t.Tree, e.ID)
 		if err != nil {
 			return fmt.Errorf("%s: %w", arg, err)
 		}
@@ -57,7 +57,7 @@ func cp(c *cli.Context) error {
 		defer bar.Finish()
 		o.Progress = func(n int64) { bar.Add64(n) }
 	}
-	res, err := extract.Copy(c.Context, t, e.ID, dest, o)
+	res, err := extract.Copy(c.Context, t.Tree, e.ID, dest, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", arg, err)
 	}

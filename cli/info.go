@@ -36,7 +36,7 @@ func info(c *cli.Context) error {
 	}
 	defer t.Close()
 	if c.NArg() == 1 {
-		return poolsInfo(c, t)
+		return poolsInfo(c, t.Tree)
 	}
 	e, err := t.Find(c.Context, c.Args().Get(1))
 	if err != nil {

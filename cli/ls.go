@@ -42,16 +42,16 @@ func lsCommand() *cli.Command {
 			}
 			defer t.Close()
 			if c.NArg() == 1 {
-				partial, err := listVolumes(c, t)
+				partial, err := listVolumes(c, t.Tree)
 				if err != nil {
 					return err
 				}
-				if warn(t) || partial {
+				if warn(t.Tree) || partial {
 					return errPartial
 				}
 				return nil
 			}
-			return listFolder(c, t, c.Args().Get(1))
+			return listFolder(c, t.Tree, c.Args().Get(1))
 		},
 	}
 }

@@ -104,7 +104,7 @@ func mount(c *cli.Context) error {
 	}
 	defer atMost(longestEnd, t.Close)
 	if !seen {
-		warn(t)
+		warn(t.Tree)
 	}
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
@@ -118,7 +118,7 @@ func mount(c *cli.Context) error {
 	}
 	// If a path led into the tree, the tree would wait for itself.
 	resolve.Seal()
-	m, err := fusefs.New(t, mountpoint, options)
+	m, err := fusefs.New(t.Tree, mountpoint, options)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
 	"thintree/thin/reader"
@@ -47,7 +48,7 @@ func poolActivate(c *cli.Context) error {
 	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
 	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("low-water") {
-		r, err := reader.Open(c.Context, config.Metadata, config.Data, reader.Options{})
+		r, err := reader.Open(c.Context, block.At(config.Metadata), block.At(config.Data), reader.Options{})
 		if err != nil {
 			return err
 		}

@@ -141,7 +141,7 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 const openTimeout = time.Minute
 
 // openTree opens the sources of a command that reads one and ends.
-func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
+func openTree(c *cli.Context, args ...string) (*openedTree, error) {
 	sources, err := openSources(c, args)
 	if err != nil {
 		return nil, err
@@ -174,43 +174,71 @@ func openSources(c *cli.Context, args []string) (sources []meta.Source, err erro
 	return sources, nil
 }
 
-func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.Tree, error) {
-	o.HeldRoot = c.Bool("held-root")
-	if err := chooseEngine(c, &o); err != nil {
-		return nil, err
-	}
-	return tree.New(c.Context, sources, o)
+// openedTree is a tree, and what lends it devices; nil if nothing does.
+type openedTree struct {
+	*tree.Tree
+	lender *lend.Lender
 }
 
-// chooseEngine reads --engine, --live and --journal, and opens the kernel's
-// device-mapper where it may be needed and can be used.
-func chooseEngine(c *cli.Context, o *tree.Options) error {
+// Close closes both.
+func (t *openedTree) Close() error {
+	err := t.Tree.Close()
+	if t.lender != nil {
+		err = errors.Join(err, t.lender.Close())
+	}
+	return err
+}
+
+func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*openedTree, error) {
+	o.HeldRoot = c.Bool("held-root")
+	lender, err := chooseEngine(c, &o)
+	if err != nil {
+		return nil, err
+	}
+	if lender != nil {
+		if err := lender.Sweep(c.Context); err != nil {
+			o.Log.Warn("could not remove devices left by a killed process", "error", err)
+		}
+		o.Kernel = lender
+	}
+	t, err := tree.New(c.Context, sources, o)
+	if err != nil {
+		if lender != nil {
+			err = errors.Join(err, lender.Close())
+		}
+		return nil, err
+	}
+	return &openedTree{t, lender}, nil
+}
+
+// chooseEngine reads --engine, --live and --journal, and opens the kernel's device-mapper if
+// it may be needed and can be used. Otherwise the lender is nil.
+func chooseEngine(c *cli.Context, o *tree.Options) (*lend.Lender, error) {
 	o.Engine, o.Live, o.Journal = volume.Engine(c.String("engine")), volume.Live(c.String("live")), volfs.Journal(c.String("journal"))
 	switch {
 	case !slices.Contains([]volume.Engine{volume.EngineAuto, volume.EngineKernel, volume.EngineDirect}, o.Engine):
-		return wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
+		return nil, wrongUse("--engine %s: auto, kernel and direct are known", o.Engine)
 	case !slices.Contains([]volume.Live{volume.LiveAuto, volume.LiveBind, volume.LiveSnapshot, volume.LiveDisk, volume.LiveSkip}, o.Live):
-		return wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
+		return nil, wrongUse("--live %s: auto, bind, snapshot, disk and skip are known", o.Live)
 	case o.Journal != volfs.JournalReplay && o.Journal != volfs.JournalSkip:
-		return wrongUse("--journal %s: replay and skip are known", o.Journal)
+		return nil, wrongUse("--journal %s: replay and skip are known", o.Journal)
 	case o.Engine == volume.EngineDirect && (o.Live == volume.LiveBind || o.Live == volume.LiveSnapshot):
-		return wrongUse("--live %s: only the kernel engine can", o.Live)
+		return nil, wrongUse("--live %s: only the kernel engine can", o.Live)
 	case o.Engine == volume.EngineKernel && o.HeldRoot:
-		return wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
+		return nil, wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
 	}
 	needed := o.Engine == volume.EngineKernel || o.Live != volume.LiveAuto && o.Live != volume.LiveDisk
 	if o.Engine == volume.EngineDirect && !needed {
-		return nil
+		return nil, nil
 	}
 	kernel, err := thin.OpenKernel()
 	if err == nil {
-		o.Kernel = lend.New(kernel)
-		return nil
+		return lend.New(kernel), nil
 	}
 	if needed {
-		return err
+		return nil, err
 	}
-	return nil // the direct engine does without
+	return nil, nil // the direct engine does without
 }
 
 // warn prints what of the sources cannot be shown, but for what was told already, and

@@ -222,7 +222,7 @@ func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := reader.Open(ctx, l.Metadata, l.Data, reader.Options{})
+	r, err := reader.Open(ctx, block.At(l.Metadata), block.At(l.Data), reader.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package meta
 
-import "context"
+import (
+	"context"
+
+	"thintree/thin/block"
+)
 
 // Source is one place where volumes are named. Its methods may be called
 // concurrently.
@@ -12,9 +16,9 @@ type Source interface {
 	// it names.
 	Places() []string
 
-	// Load reads the records as they are now. A record that is missing or
-	// damaged loses what it names and becomes one of the catalog's Warnings; only
-	// where nothing at all can be told is there an error.
+	// Load reads the records as they are now. A record that is missing or damaged loses
+	// what it names and becomes one of the catalog's Warnings. It is an error only if
+	// nothing at all can be read.
 	Load(ctx context.Context) (*Catalog, error)
 
 	// Stamp is cheap, and differs from the one before when the records may have
@@ -39,28 +43,36 @@ type Catalog struct {
 
 // Pool is where a pool's two halves lie.
 type Pool struct {
-	// Name is the pool's name in its naming system, "pool" where it has none.
-	Name string
-	// Metadata and Data are paths of files or block devices.
-	Metadata, Data string
+	// Name is the pool's name in its naming system, "pool" if it has none.
+	Name           string
+	Metadata, Data block.Location
 }
 
-// Volume is a thin device with a name.
+// Same reports whether two records are of one pool, by name and halves.
+func (p Pool) Same(other Pool) bool {
+	return p.Name == other.Name && p.Metadata.Equal(other.Metadata) && p.Data.Equal(other.Data)
+}
+
+// Volume is something with a name that holds bytes: a thin device of a pool, or plain bytes.
 type Volume struct {
-	Name     string
-	Pool     string // the Name of its Pool
-	DeviceID uint32 // in the pool, 0 to 1<<24-1
-	// SizeBytes is the volume's length; 0 where no record tells it.
+	Name string
+	// Pool is the Name of its Pool, "" of plain bytes. DeviceID is its device's in the pool,
+	// 0 to 1<<24-1, and of no meaning for plain bytes.
+	Pool     string
+	DeviceID uint32
+	// Plain is where plain bytes lie; nowhere of a thin device.
+	Plain block.Location
+	// SizeBytes is the volume's length; 0 if no record has it.
 	SizeBytes int64
-	// Parent is the Name of the volume that this one is a snapshot of, "" where
-	// there is none.
+	// Parent is the Name of the volume that this one is a snapshot of, "" if there is
+	// none.
 	Parent string
 	// Role is what the volume is for.
 	Role Role
 	// Root is the folder in the volume where what people look for begins:
 	// "rootfs", or "" for the volume's own root.
 	Root string
-	// State says what is unusual about the volume; "" where nothing is.
+	// State says what is unusual about the volume; "" if nothing is.
 	State State
 	// TransactionID is what the pool's became when the volume was created: that of
 	// the device in the pool is one less. It tells a volume from a later one that got
@@ -72,6 +84,9 @@ type Volume struct {
 	// Record is the path of the record that names the volume.
 	Record string
 }
+
+// IsThin reports whether the volume is a thin device. Otherwise it is plain bytes.
+func (v *Volume) IsThin() bool { return v.Plain.IsNowhere() }
 
 // Role is what a volume is for.
 type Role string

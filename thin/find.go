@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/block"
 	"thintree/thin/loop"
 	"thintree/thin/resolve"
 )
@@ -17,11 +18,14 @@ import (
 // ErrNotActive says that a pool is not active in the kernel.
 var ErrNotActive = errors.New("the pool is not active")
 
-// FindPool finds the active pool that has its metadata in the file or block
-// device at path, whatever its name. The error is [ErrNotActive] where there is
-// none.
-func (k *Kernel) FindPool(ctx context.Context, metadata string) (*Pool, error) {
-	devices, err := blockDevices(metadata)
+// FindPool finds the active pool whose metadata lie at a location, whatever the pool's name.
+// The error is [ErrNotActive] if there is none.
+func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, error) {
+	path, ok := metadata.Path()
+	if !ok { // the kernel has pools on block devices only
+		return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
+	}
+	devices, err := blockDevices(path)
 	if err != nil {
 		return nil, err
 	}

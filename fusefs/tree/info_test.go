@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"thintree/meta"
+	"thintree/thin/block"
 )
 
 // readJSON reads a file of info/ or pools/ as far as it goes.
@@ -123,7 +124,7 @@ func imageAt(t *testing.T, tree *Tree, path string) string {
 
 func TestWarningsAreWhatCouldNotBeRead(t *testing.T) {
 	t.Parallel()
-	broken := meta.Pool{Name: "other", Metadata: "/nonexistent/metadata", Data: "/nonexistent/data"}
+	broken := meta.Pool{Name: "other", Metadata: block.At("/nonexistent/metadata"), Data: block.At("/nonexistent/data")}
 	tree := newTree(t, &named{name: "lvm:/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t), broken}}})
 	if list := tree.Warnings(); len(list) != 1 {
 		t.Errorf("warnings %q, want one", list)

@@ -16,6 +16,10 @@ import (
 // fresh is how long a layout is taken for current without a look at the sources.
 const fresh = time.Second
 
+// lately is how short before the next look a request must have come for the keeper to take
+// the look by itself. A mount that nobody asks any more leaves its sources alone.
+const lately = 100 * time.Millisecond
+
 // keeper is the one goroutine that looks whether the sources changed, and replaces the tree's
 // layout if they did. It looks once a second, as long as requests come: they find what it
 // has seen. The first request after a pause wakes the keeper and waits for its look.
@@ -23,7 +27,7 @@ type keeper struct {
 	tree  *Tree
 	began time.Time
 
-	asked   atomic.Bool  // a request came since the last look began
+	asked   atomic.Bool  // a request came lately
 	looked  atomic.Int64 // when the last look ended, in nanoseconds since began
 	looking atomic.Bool  // a look is under way, or a request waits for one
 	work    chan job
@@ -59,8 +63,9 @@ func (k *keeper) start(ctx context.Context) error {
 }
 
 func (k *keeper) run(ctx context.Context) {
-	timer := time.NewTimer(fresh)
+	timer := time.NewTimer(fresh - lately)
 	defer timer.Stop()
+	soon := false // the next look is due when the timer fires, and not lately before
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,14 +74,20 @@ func (k *keeper) run(ctx context.Context) {
 			j.do(ctx)
 			close(j.done)
 		case <-timer.C:
-			if !k.asked.Load() {
+			switch {
+			case !soon:
+				k.asked.Store(false)
+				soon = true
+				timer.Reset(lately)
+				continue
+			case !k.asked.Load():
 				continue // the next request wakes it
-			}
-			if k.looking.CompareAndSwap(false, true) {
+			case k.looking.CompareAndSwap(false, true):
 				k.look(ctx)
 			}
 		}
-		timer.Reset(fresh)
+		soon = false
+		timer.Reset(fresh - lately)
 	}
 }
 
@@ -137,7 +148,6 @@ func (t *Tree) lookNow(ctx context.Context) {
 // look makes the layout current.
 func (k *keeper) look(ctx context.Context) {
 	defer k.looking.Store(false)
-	k.asked.Store(false)
 	err := k.refresh(ctx)
 	k.looked.Store(int64(time.Since(k.began)))
 	if ctx.Err() != nil {

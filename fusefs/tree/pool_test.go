@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"thintree/meta"
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 )
 
@@ -29,13 +30,14 @@ const (
 func copyPool(t *testing.T, p meta.Pool) meta.Pool {
 	t.Helper()
 	dir := t.TempDir()
-	for _, half := range []*string{&p.Metadata, &p.Data} {
-		text, err := os.ReadFile(*half)
+	for _, half := range []*block.Location{&p.Metadata, &p.Data} {
+		text, err := os.ReadFile(half.String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		*half = filepath.Join(dir, filepath.Base(*half))
-		if err := os.WriteFile(*half, text, 0o600); err != nil {
+		path := filepath.Join(dir, filepath.Base(half.String()))
+		*half = block.At(path)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,12 +66,12 @@ func manyPool(t *testing.T) meta.Pool {
 // edit changes a pool's metadata. Blocks that are to be intact have to be sealed.
 func edit(t *testing.T, p meta.Pool, change func(metadata []byte)) {
 	t.Helper()
-	text, err := os.ReadFile(p.Metadata)
+	text, err := os.ReadFile(p.Metadata.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	change(text)
-	if err := os.WriteFile(p.Metadata, text, 0o600); err != nil {
+	if err := os.WriteFile(p.Metadata.String(), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

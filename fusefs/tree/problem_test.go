@@ -8,19 +8,21 @@ import (
 	"testing"
 
 	"thintree/meta"
+	"thintree/thin/block"
 )
 
 func TestInfoTellsOfDamageInWhatIsShown(t *testing.T) {
 	t.Parallel()
 	pool := smallPool(t)
-	data, err := os.ReadFile(pool.Data)
+	data, err := os.ReadFile(pool.Data.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	const descriptor = 2 << 10 // of the first block group, in blocks of 1 KiB
 	data[descriptor+0x1e] ^= 1 // bg_checksum
-	pool.Data = filepath.Join(t.TempDir(), "data")
-	if err := os.WriteFile(pool.Data, data, 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "data")
+	pool.Data = block.At(path)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tree := newTree(t, &named{name: "lvm:/d", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)}}})

@@ -217,7 +217,7 @@ func TestPoolWithAnotherBaseIsAnError(t *testing.T) {
 		case test.fails && err == nil:
 			t.Errorf("%s: no error", name)
 		case test.fails:
-			for _, says := range []string{right, wrong, pool.Metadata, "--pool META,DATA"} {
+			for _, says := range []string{right, wrong, pool.Metadata.String(), "--pool META,DATA"} {
 				if !strings.Contains(err.Error(), says) {
 					t.Errorf("%s: %v does not say %s", name, err, says)
 				}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -24,10 +23,10 @@ type slowKernel struct {
 	asked, let chan struct{}
 }
 
-func (k *slowKernel) Lend(context.Context, string, string, uint32, int64) (*os.File, func() error, error) {
+func (k *slowKernel) Lend(context.Context, lend.Request) (*lend.Loan, error) {
 	k.once.Do(func() { close(k.asked) })
 	<-k.let
-	return nil, nil, syscall.EIO
+	return nil, syscall.EIO
 }
 
 func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {

@@ -107,7 +107,7 @@ func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Ope
 	var pools []*volume.Pool
 	var errs []error
 	for _, record := range cat.Pools {
-		if i := slices.IndexFunc(s.pools, func(p *volume.Pool) bool { return p.Record() == record }); i >= 0 {
+		if i := slices.IndexFunc(s.pools, func(p *volume.Pool) bool { return p.Record().Same(record) }); i >= 0 {
 			pools = append(pools, s.pools[i])
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 
 	"thintree/fusefs/volume"
 	"thintree/meta"
+	"thintree/thin/block"
 )
 
 // named is a source that says what a test tells it to.
@@ -127,16 +128,17 @@ func makePool(dir string) (meta.Pool, error) {
 
 // restorePool makes a pool in a folder of devices, as thin_restore reads them, and data.
 func restorePool(dir, devices string, data []byte) (meta.Pool, error) {
-	p := meta.Pool{Name: "pool", Metadata: filepath.Join(dir, "metadata"), Data: filepath.Join(dir, "data")}
+	metadata, dataPath := filepath.Join(dir, "metadata"), filepath.Join(dir, "data")
+	p := meta.Pool{Name: "pool", Metadata: block.At(metadata), Data: block.At(dataPath)}
 	xml := filepath.Join(dir, "xml")
 	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" version="2" data_block_size="%d" nr_data_blocks="%d">
 %s</superblock>`, poolBlock/sectorLength, len(data)/poolBlock, devices)
-	for path, content := range map[string][]byte{p.Data: data, xml: []byte(text), p.Metadata: make([]byte, 4<<20)} {
+	for path, content := range map[string][]byte{dataPath: data, xml: []byte(text), metadata: make([]byte, 4<<20)} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return p, err
 		}
 	}
-	return p, runTool("thin_restore", "-i", xml, "-o", p.Metadata)
+	return p, runTool("thin_restore", "-i", xml, "-o", metadata)
 }
 
 func deviceXML(id int, at, length int64) string {

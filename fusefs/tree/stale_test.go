@@ -98,14 +98,14 @@ func livePool(t *testing.T) (pool meta.Pool, at int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(pool.Data)
+	data, err := os.ReadFile(pool.Data.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if at = int64(bytes.Index(data, []byte("outer\x00"))); at < 0 {
 		t.Fatal("the text is not in the data")
 	}
-	d, err := loop.Attach(t.Context(), pool.Metadata, loop.Options{})
+	d, err := loop.Attach(t.Context(), pool.Metadata.String(), loop.Options{})
 	if err != nil {
 		t.Skipf("needs a loop device: %v", err)
 	}
@@ -134,7 +134,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 	t.Parallel()
 	pool, at := livePool(t)
 	tree, k, changed := watchedTree(t, pool)
-	data, err := os.OpenFile(pool.Data, os.O_RDWR, 0)
+	data, err := os.OpenFile(pool.Data.String(), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ type Tree struct {
 // Options say how a tree behaves.
 type Options struct {
 	// Options say how volumes are read. Their OpenTimeout is also how long a volume waits
-	// for its turn when MaxActive are open and busy. Their Kernel is closed with the tree.
+	// for its turn when MaxActive are open and busy.
 	volume.Options
 	// Idle is how long a volume stays open after its last use; ≤ 0: for ever.
 	Idle time.Duration
@@ -51,11 +51,6 @@ type Options struct {
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	t := &Tree{opts: o, log: o.Log, opener: volume.NewOpener(o.Options)}
 	t.leases = lease.NewSet(lease.Options{Max: o.MaxActive, Idle: o.Idle, Timeout: o.OpenTimeout, Log: o.Log}, t.opener.Open)
-	if o.Kernel != nil {
-		if err := o.Kernel.Sweep(ctx); err != nil {
-			o.Log.Warn("could not remove devices left by a killed process", "error", err)
-		}
-	}
 	t.keeper = newKeeper(t, sources)
 	if err := t.keeper.start(ctx); err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -76,11 +71,7 @@ func (t *Tree) Close() error {
 		t.watched.Wait()
 	}
 	t.leases.Close()
-	err := t.keeper.close()
-	if t.opts.Kernel != nil {
-		err = errors.Join(err, t.opts.Kernel.Close())
-	}
-	return err
+	return t.keeper.close()
 }
 
 // OpenTimeout is how long a volume waits for its turn, and a request for a pool that is

@@ -224,8 +224,8 @@ func (c *Contents) Revoke(ctx context.Context) error {
 		if !m.landed() {
 			continue
 		}
-		if fs, ok := m.value.(onLent); ok {
-			errs = append(errs, c.opener.Kernel.Revoke(ctx, fs.device()))
+		if fs, ok := m.value.(onLoan); ok {
+			errs = append(errs, fs.of().Revoke(ctx))
 		}
 	}
 	return errors.Join(errs...)

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/lend"
-	"thintree/thin/reader"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
@@ -28,8 +27,8 @@ const (
 	EngineDirect Engine = "direct"
 )
 
-// Live says what is shown of a volume that somebody has active and open, so that
-// they may be writing to it.
+// Live says what is shown of a volume that somebody has active and open, and so may be
+// writing to.
 type Live string
 
 // What can be shown of it. LiveAuto is LiveBind where that can be had, otherwise
@@ -42,43 +41,28 @@ const (
 	LiveSkip     Live = "skip"     // nothing: an error
 )
 
-// Kernel has the kernel activate devices of pools. A *[lend.Lender] is one.
+// Kernel lends devices of pools that the kernel activates. A *[lend.Lender] is one.
 type Kernel interface {
-	// Users tells who has which device of a pool active.
-	Users(ctx context.Context, metadata string) (map[uint32]lend.User, error)
+	// Users are the activations of a pool's devices by others, by device id.
+	Users(ctx context.Context, metadata block.Location) (map[uint32]lend.User, error)
 	// Watch calls changed when it begins to watch, and whenever that may have changed, until
 	// ctx is done. unseen says that a device has come and gone before it could be seen whose
 	// it was.
 	Watch(ctx context.Context, changed func(unseen bool)) error
-	// Lend activates a device read-only, and its pool with it unless data is "";
-	// LendSnapshot a temporary snapshot of it. done waits until it has gone, once
-	// nothing uses it.
-	Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
-	LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error)
-	// LendPieces lends what a device consists of, if its pool is active. still is an error
-	// unless that is where it was.
-	LendPieces(ctx context.Context, metadata string, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error)
-	// Part activates a part of a device that was lent, Scratch one over it that can
-	// be written to, and loses it.
-	Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error)
-	Scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error)
-	// Lent tells which devices of an id were lent and are still there: the files that
-	// were got have their names. Revoke has whoever still uses one read errors.
-	Lent(ctx context.Context, metadata string, id uint32) (names []string, err error)
-	Revoke(ctx context.Context, name string) error
+	// Lend lends a device.
+	Lend(ctx context.Context, r lend.Request) (*lend.Loan, error)
+	// Lent lists the loans of a device that are still there.
+	Lent(ctx context.Context, metadata block.Location, id uint32) ([]*lend.Loan, error)
 	// Suspended is the pool, or the device of an id in it, that somebody has suspended: what
-	// is read of it waits. It is "" if none is.
-	Suspended(ctx context.Context, metadata string, id uint32) (device string, err error)
-	// Sweep removes what processes that were killed have left, once nobody uses it.
-	Sweep(ctx context.Context) error
-	Close() error
+	// is read of it waits. It is "" if neither is.
+	Suspended(ctx context.Context, metadata block.Location, id uint32) (device string, err error)
 }
 
 // choice is which engine serves a volume or partition, and why that one.
 type choice struct {
 	engine Engine
 	why    string
-	live   Live      // "" where nobody may be writing
+	live   Live      // "" if nobody may be writing
 	user   lend.User // who has it active
 	shared bool      // somebody else has the pool active
 	// orDirect says why this process reads what the kernel otherwise would, if it can and
@@ -105,7 +89,7 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 		}
 		return choice{engine: EngineDirect, why: why}, nil
 	}
-	metadata, _ := r.Volume.Pool.reader.Paths()
+	metadata, _ := r.Volume.Pool.reader.Halves()
 	users, err := o.Kernel.Users(ctx, metadata)
 	active := err == nil
 	if err != nil && !errors.Is(err, thin.ErrNotActive) {

@@ -12,6 +12,7 @@ import (
 	"thintree/meta"
 	"thintree/tests/pools"
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/lend"
 )
 
@@ -22,7 +23,7 @@ type kernel struct {
 	users map[uint32]lend.User // nil if the pool is not active
 }
 
-func (k *kernel) Users(context.Context, string) (map[uint32]lend.User, error) {
+func (k *kernel) Users(context.Context, block.Location) (map[uint32]lend.User, error) {
 	if k.users == nil {
 		return nil, thin.ErrNotActive
 	}
@@ -78,7 +79,7 @@ func someVolume(t *testing.T, id uint32) *Root {
 	t.Helper()
 	store := filepath.Join(pools.Docker(t), "devicemapper/devicemapper")
 	p, err := NewOpener(Options{Log: slog.New(slog.DiscardHandler)}).OpenPool(t.Context(), meta.Pool{
-		Name: "pool", Metadata: filepath.Join(store, "metadata"), Data: filepath.Join(store, "data"),
+		Name: "pool", Metadata: block.At(filepath.Join(store, "metadata")), Data: block.At(filepath.Join(store, "data")),
 	})
 	if err != nil {
 		t.Fatal(err)

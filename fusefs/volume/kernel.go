@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/lend"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
@@ -33,22 +34,26 @@ func (o *Opener) openKernel(ctx context.Context, c choice, r *Root, sizeBytes in
 		}
 		live = LiveSnapshot
 	}
-	d := &lent{}
-	mounted, err := o.mountLent(ctx, d, live == LiveSnapshot, c.shared, r, sizeBytes, at, info)
-	if d.top != nil {
-		d.top.Close() // what is mounted holds it
+	loan, err := o.borrow(ctx, live == LiveSnapshot, c.shared, r, sizeBytes)
+	var mounted *kernelfs.FS
+	if err == nil {
+		mounted, err = o.mountLent(ctx, loan, live == LiveSnapshot, r, sizeBytes, at, info)
+		loan.LetGo() // what is mounted holds it
 	}
-	if err == nil && d.still != nil {
-		return checkedFS{lentFS{mounted, d}}, live, nil
+	if err == nil && loan.MayBeOthers() {
+		return checkedFS{lentFS{mounted, loan}}, live, nil
 	}
 	if err == nil {
-		return lentFS{mounted, d}, live, nil
+		return lentFS{mounted, loan}, live, nil
+	}
+	if loan != nil {
+		err = errors.Join(err, loan.Close())
 	}
 	if mode := (*thin.PoolModeError)(nil); c.live == LiveAuto && errors.As(err, &mode) {
 		o.Log.Info("a volume in use is shown as it lies on the disk", "volume", r.Volume.name, "reason", err)
-		return nil, LiveDisk, d.gone()
+		return nil, LiveDisk, nil
 	}
-	return nil, live, errors.Join(err, d.gone())
+	return nil, live, err
 }
 
 func infoOf(s probe.Signature) volfs.Info {
@@ -70,33 +75,42 @@ func (o *Opener) openMounted(ctx context.Context, c choice, r *Root, info volfs.
 	return fs, nil
 }
 
-// mountLent borrows the volume, or a snapshot of it, and mounts it.
-func (o *Opener) mountLent(ctx context.Context, d *lent, snapshot, shared bool, r *Root, sizeBytes int64, at extent, info volfs.Info) (*kernelfs.FS, error) {
-	k := o.Kernel
+// borrow borrows the volume, or a snapshot of it. Of a pool that somebody else has active it
+// borrows what the volume consists of, if that can be: then its owner can delete the volume
+// while it is read.
+func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, sizeBytes int64) (*lend.Loan, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.OpenTimeout)
 	defer cancel()
-	metadata, data := r.Volume.Pool.reader.Paths()
-	var err error
-	switch {
-	case snapshot:
-		err = d.add(k.LendSnapshot(ctx, metadata, r.Volume.deviceID, sizeBytes))
-	case shared:
-		if o.Engine != EngineKernel {
-			data = "" // a pool that has gone since is not to be activated
-		}
-		if err = o.lendPieces(ctx, d, r, metadata, sizeBytes); err == nil {
-			break
-		}
-		o.Log.Debug("a volume is lent as a whole", "volume", r.Volume.name, "reason", err)
-		fallthrough
-	default:
-		err = d.add(k.Lend(ctx, metadata, data, r.Volume.deviceID, sizeBytes))
+	metadata, data := r.Volume.Pool.reader.Halves()
+	request := lend.Request{Metadata: metadata, Data: data, ID: r.Volume.deviceID, SizeBytes: sizeBytes, Snapshot: snapshot}
+	if snapshot || !shared {
+		return o.Kernel.Lend(ctx, request)
 	}
-	if err == nil && at.length != sizeBytes {
-		err = d.add(k.Part(ctx, d.top, at.offset, at.length))
+	if o.Engine != EngineKernel {
+		request.Data = block.Location{} // a pool that has gone since is not to be activated
 	}
-	if err != nil {
-		return nil, err
+	pieces, version, err := r.Volume.Pool.reader.Pieces(ctx, r.Volume.deviceID, sizeBytes, lend.MaxPieces)
+	if err == nil {
+		inPieces := request
+		inPieces.Pieces, inPieces.Still = pieces, version.Still
+		var loan *lend.Loan
+		if loan, err = o.Kernel.Lend(ctx, inPieces); err == nil {
+			return loan, nil
+		}
+	}
+	// There are too many pieces, or the kernel lacks a target that they need.
+	o.Log.Debug("a volume is lent as a whole", "volume", r.Volume.name, "reason", err)
+	return o.Kernel.Lend(ctx, request)
+}
+
+// mountLent mounts a loan.
+func (o *Opener) mountLent(ctx context.Context, loan *lend.Loan, snapshot bool, r *Root, sizeBytes int64, at extent, info volfs.Info) (*kernelfs.FS, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.OpenTimeout)
+	defer cancel()
+	if at.length != sizeBytes {
+		if err := loan.Part(ctx, at.offset, at.length); err != nil {
+			return nil, err
+		}
 	}
 	journal := volfs.JournalReplay
 	if o.Journal == volfs.JournalSkip || !snapshot && r.unmounted() {
@@ -104,23 +118,23 @@ func (o *Opener) mountLent(ctx context.Context, d *lent, snapshot, shared bool, 
 	}
 	scratch := false
 	if kernelfs.NeedsIdentity(info.Type) {
-		if err := d.add(k.Scratch(ctx, d.top)); err != nil {
+		if err := loan.Scratch(ctx); err != nil {
 			return nil, err
 		}
-		if err := kernelfs.SetIdentity(d.top); err != nil {
+		if err := kernelfs.SetIdentity(loan.File()); err != nil {
 			return nil, err
 		}
 		scratch = true
 	}
-	fs, err := kernelfs.Open(d.top, info, journal)
+	fs, err := kernelfs.Open(loan.File(), info, journal)
 	if err == nil || journal == volfs.JournalSkip || !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EIO) {
 		return fs, err
 	}
 	if !scratch {
-		if err := d.add(k.Scratch(ctx, d.top)); err != nil {
+		if err := loan.Scratch(ctx); err != nil {
 			return nil, err
 		}
-		if fs, err = kernelfs.Open(d.top, info, journal); err == nil {
+		if fs, err = kernelfs.Open(loan.File(), info, journal); err == nil {
 			o.Log.Debug("replayed a journal in memory", "volume", r.Volume.name)
 			return fs, nil
 		}
@@ -133,20 +147,4 @@ func (o *Opener) mountLent(ctx context.Context, d *lent, snapshot, shared bool, 
 func (r *Root) unmounted() bool {
 	p := r.LastPeek()
 	return p != nil && p.fs != nil && p.fs.unmounted
-}
-
-// lendPieces borrows what the volume consists of, and not the volume: so its owner can delete
-// it while it is read. There may be too many pieces for it, or a kernel without the targets
-// that they need.
-func (o *Opener) lendPieces(ctx context.Context, d *lent, r *Root, metadata string, sizeBytes int64) error {
-	pieces, version, err := r.Volume.Pool.reader.Pieces(ctx, r.Volume.deviceID, sizeBytes, lend.MaxPieces)
-	if err != nil {
-		return err
-	}
-	f, done, still, err := o.Kernel.LendPieces(ctx, metadata, pieces)
-	if err != nil {
-		return err
-	}
-	d.still = func(ctx context.Context) error { return errors.Join(version.Still(ctx), still(ctx)) }
-	return d.add(f, done, nil)
 }

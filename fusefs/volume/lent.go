@@ -3,75 +3,41 @@ package volume
 import (
 	"context"
 	"errors"
-	"os"
-	"slices"
 
+	"thintree/thin/lend"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
 )
 
-// lent is a stack of devices that the kernel has activated for a filesystem.
-type lent struct {
-	top    *os.File
-	lowest string         // its name
-	done   []func() error // of each, from the lowest
-	// still is an error unless all that was read of the devices until now was the volume's
-	// own; nil if nothing else can be.
-	still func(context.Context) error
-}
-
-// add puts a device on the stack, which holds those below.
-func (d *lent) add(f *os.File, done func() error, err error) error {
-	if err != nil {
-		return err
-	}
-	if d.top != nil {
-		d.top.Close()
-	} else {
-		d.lowest = f.Name()
-	}
-	d.top, d.done = f, append(d.done, done)
-	return nil
-}
-
-// gone waits until all have gone, when nothing uses them any more.
-func (d *lent) gone() error {
-	var errs []error
-	for _, done := range slices.Backward(d.done) {
-		errs = append(errs, done())
-	}
-	return errors.Join(errs...)
-}
-
-// onLent is a filesystem on devices that were lent, which go with it.
-type onLent interface {
-	volfs.FS
-	device() string // the name of the lowest
-}
-
-// lentFS is one of which nothing has to be checked.
+// lentFS is a filesystem on a loan, which is closed with it.
 type lentFS struct {
 	*kernelfs.FS
-	lent *lent
+	loan *lend.Loan
 }
 
-func (f lentFS) device() string { return f.lent.lowest }
+// onLoan is a filesystem on a loan.
+type onLoan interface{ of() *lend.Loan }
+
+func (f lentFS) of() *lend.Loan { return f.loan }
 
 func (f lentFS) Close() error {
 	err := f.FS.Close()
-	return errors.Join(err, f.lent.gone())
+	return errors.Join(err, f.loan.Close())
 }
 
-// checkedFS is one of which each answer is checked before it is given: whether the volume
-// was still there when it was read.
+// checkedFS is a filesystem on a loan that may be another device's. Each answer is checked
+// before it is given: whether the volume was still there when it was read.
 type checkedFS struct{ lentFS }
 
 var _ volfs.AttrReader = checkedFS{}
 
+// still is an error unless what was read until now was the volume's own.
+func (f checkedFS) still(ctx context.Context) error { return f.loan.Still(ctx) }
+
 // checked is a value that was read, unless the volume was another one then.
 func checked[T any](ctx context.Context, f checkedFS, read func() (T, error)) (T, error) {
 	value, err := read()
-	if still := f.lent.still(ctx); still != nil {
+	if still := f.still(ctx); still != nil {
 		return *new(T), still
 	}
 	return value, err

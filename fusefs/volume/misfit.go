@@ -140,7 +140,7 @@ func (p *Pool) Judge(ctx context.Context, base *meta.Volume) (changed bool, err 
 	p.judged = now
 	p.foreign.Store(nil)
 	if found != "" && !strings.EqualFold(found, now.uuid) {
-		p.foreign.Store(&foreignPoolError{p.record.Metadata, found, now.uuid})
+		p.foreign.Store(&foreignPoolError{p.record.Metadata.String(), found, now.uuid})
 	}
 	after := p.foreign.Load()
 	return (before == nil) != (after == nil), asError(after)

@@ -96,9 +96,11 @@ func (p *Pool) tell(log *slog.Logger) {
 // list reads which devices the pool has.
 func (p *Pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
-	metadata, _ := p.reader.Paths()
-	if st, err := resolve.Stat(metadata); err == nil {
-		l.when = st.Mtim.Nano()
+	metadata, _ := p.reader.Halves()
+	for _, path := range metadata.Paths() {
+		if st, err := resolve.Stat(path); err == nil {
+			l.when = max(l.when, st.Mtim.Nano())
+		}
 	}
 	damage := make(map[pdata.Tree]*pdata.DamageError) // of each tree, the last
 	for d, err := range p.reader.Devices(ctx) {

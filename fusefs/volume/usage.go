@@ -139,7 +139,7 @@ func (p *Pool) Observe(ctx context.Context, k Kernel) {
 	if k == nil {
 		return
 	}
-	metadata, _ := p.reader.Paths()
+	metadata, _ := p.reader.Halves()
 	users, err := k.Users(ctx, metadata)
 	if err == nil {
 		p.usage.see(users)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
+	"thintree/thin/block"
 )
 
 func TestRootIsRead(t *testing.T) {
@@ -35,7 +36,7 @@ func TestRootIsRead(t *testing.T) {
 	}
 	mount := hexID("c mount")
 	want := &meta.Catalog{
-		Pools: []meta.Pool{{Name: "pool", Metadata: r.path(poolDir, "metadata"), Data: r.path(poolDir, "data")}},
+		Pools: []meta.Pool{{Name: "pool", Metadata: block.At(r.path(poolDir, "metadata")), Data: block.At(r.path(poolDir, "data"))}},
 		Volumes: []meta.Volume{
 			volume(1, "base", "", meta.RoleBase),
 			volume(2, hexID("one"), "base", meta.RoleLayer),
@@ -177,7 +178,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]meta.Pool{{Name: "pool", Metadata: "/dev/m", Data: "/dev/d"}}, cat.Pools); diff != "" {
+	if diff := cmp.Diff([]meta.Pool{{Name: "pool", Metadata: block.At("/dev/m"), Data: block.At("/dev/d")}}, cat.Pools); diff != "" {
 		t.Error(diff)
 	}
 }

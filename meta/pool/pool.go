@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"thintree/meta"
+	"thintree/thin/block"
 	"thintree/thin/resolve"
 )
 
@@ -71,7 +72,7 @@ func (s source) Stamp(context.Context) (string, error) {
 // Load gives the pool, and the volumes that the file of names names. What is
 // wrong in the file is an error with its path and line: it was written for this.
 func (s source) Load(context.Context) (*meta.Catalog, error) {
-	c := &meta.Catalog{Pools: []meta.Pool{{Name: poolName, Metadata: s.metadata, Data: s.data}}}
+	c := &meta.Catalog{Pools: []meta.Pool{{Name: poolName, Metadata: block.At(s.metadata), Data: block.At(s.data)}}}
 	if s.names == "" {
 		return c, nil
 	}

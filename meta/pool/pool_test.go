@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
+	"thintree/thin/block"
 )
 
 func write(t testing.TB, text string) string {
@@ -27,7 +28,7 @@ func TestWithoutNamesThereIsThePoolAlone(t *testing.T) {
 	t.Parallel()
 	s := New("/m", "/d", "")
 	cat, err := s.Load(t.Context())
-	want := &meta.Catalog{Pools: []meta.Pool{{Name: "pool", Metadata: "/m", Data: "/d"}}}
+	want := &meta.Catalog{Pools: []meta.Pool{{Name: "pool", Metadata: block.At("/m"), Data: block.At("/d")}}}
 	if diff := cmp.Diff(want, cat); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

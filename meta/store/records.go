@@ -65,7 +65,7 @@ func (r Records) Places() []string {
 	}
 	pool, err := r.pool()
 	if err == nil {
-		places = append(places, pool.Metadata, pool.Data)
+		places = append(append(places, pool.Metadata.Paths()...), pool.Data.Paths()...)
 	}
 	return places
 }
@@ -134,7 +134,7 @@ func (r Records) pool() (meta.Pool, error) {
 		return meta.Pool{}, err
 	}
 	data, err := r.half("data", r.Data)
-	return meta.Pool{Name: poolName, Metadata: metadata, Data: data}, err
+	return meta.Pool{Name: poolName, Metadata: block.At(metadata), Data: block.At(data)}, err
 }
 
 func (r Records) half(name, given string) (string, error) {

@@ -19,6 +19,7 @@ import (
 	"thintree/meta"
 	"thintree/meta/record"
 	"thintree/tests/pools"
+	"thintree/thin/block"
 )
 
 // newStore is a store with devices of the ids 1, 2, …, and a pool of which the
@@ -90,7 +91,7 @@ func TestVolumesAreNamedByTheirRecords(t *testing.T) {
 		}
 	}
 	want := &meta.Catalog{
-		Pools: []meta.Pool{{Name: "pool", Metadata: filepath.Join(dir, PoolDir, "metadata"), Data: filepath.Join(dir, PoolDir, "data")}},
+		Pools: []meta.Pool{{Name: "pool", Metadata: block.At(filepath.Join(dir, PoolDir, "metadata")), Data: block.At(filepath.Join(dir, PoolDir, "data"))}},
 		Volumes: []meta.Volume{
 			volume(1, "base", meta.RoleBase, ""),
 			volume(5, "gone", meta.RoleVolume, meta.StateDeleted),
@@ -161,7 +162,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]meta.Pool{{Name: "pool", Metadata: "/dev/m", Data: "/dev/d"}}, c.Pools); diff != "" {
+	if diff := cmp.Diff([]meta.Pool{{Name: "pool", Metadata: block.At("/dev/m"), Data: block.At("/dev/d")}}, c.Pools); diff != "" {
 		t.Error(diff)
 	}
 }

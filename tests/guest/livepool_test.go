@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 	"thintree/thin/reader"
 )
@@ -62,7 +63,7 @@ func readWhileItMoves(t *testing.T, p *pool, metadata, data string) {
 	write(0)
 	p.snapshot(t, frozen, origin)
 	p.snapshot(t, first, origin)
-	r, err := reader.Open(t.Context(), metadata, data, reader.Options{})
+	r, err := reader.Open(t.Context(), block.At(metadata), block.At(data), reader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

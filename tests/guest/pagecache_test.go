@@ -2,6 +2,7 @@ package guest
 
 import (
 	"testing"
+	"thintree/thin/block"
 	"thintree/thin/reader"
 )
 
@@ -19,7 +20,7 @@ func TestBlockDevicesAreNotReadFromTheirPageCache(t *testing.T) {
 		}
 		deactivatePool()
 		sh(t, "cat "+p.metadata+" "+p.data+" | wc -c") // fills the page cache
-		r, err := reader.Open(t.Context(), p.metadata, p.data, reader.Options{})
+		r, err := reader.Open(t.Context(), block.At(p.metadata), block.At(p.data), reader.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

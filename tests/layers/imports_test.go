@@ -28,7 +28,7 @@ var arrows = []struct {
 
 	{"fusefs/bytejson", nil},
 
-	{"meta", nil},
+	{"meta", []string{"thin/block"}},
 	{"meta/record", []string{"thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},

@@ -1,6 +1,6 @@
-// Package lender stands in for thin/lend where there is no device-mapper: what it
-// lends are loop devices over images of the volumes. All else of the kernel engine
-// is as it is over device-mapper.
+// Package lender stands in for thin/lend if there is no device-mapper: what it lends are loop
+// devices over images of the volumes. All else of the kernel engine is as it is over
+// device-mapper.
 package lender
 
 import (
@@ -13,19 +13,20 @@ import (
 
 	"thintree/fusefs/volume"
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/lend"
 	"thintree/thin/loop"
-	"thintree/thin/reader"
 )
 
-// Lender is a kernel in which no pool is active. It gives, by device id, the paths of images, each for a loop device of its
-// own at each lending, or of block devices, which are lent themselves.
+// Lender is a kernel in which no pool is active. It has, by device id, the paths of images,
+// each for a loop device of its own at each loan, or of block devices, which are lent
+// themselves.
 type Lender map[uint32]string
 
 var _ volume.Kernel = Lender{}
 
-// Users tells that nobody has the pool active.
-func (Lender) Users(context.Context, string) (map[uint32]lend.User, error) {
+// Users says that nobody has the pool active.
+func (Lender) Users(context.Context, block.Location) (map[uint32]lend.User, error) {
 	return nil, thin.ErrNotActive
 }
 
@@ -35,65 +36,36 @@ func (Lender) Watch(ctx context.Context, _ func(bool)) error {
 	return ctx.Err()
 }
 
-// Lend opens the device of an id.
-func (l Lender) Lend(ctx context.Context, _, _ string, id uint32, _ int64) (f *os.File, done func() error, err error) {
-	path, ok := l[id]
+// Lend opens the device of an id. Neither snapshots nor pieces are lent.
+func (l Lender) Lend(ctx context.Context, r lend.Request) (*lend.Loan, error) {
+	if r.Snapshot || r.Pieces != nil {
+		return nil, errors.New("there is no device-mapper here")
+	}
+	path, ok := l[r.ID]
 	if !ok {
-		return nil, nil, fmt.Errorf("no image of device %d: %w", id, unix.ENODEV)
+		return nil, fmt.Errorf("no image of device %d: %w", r.ID, unix.ENODEV)
 	}
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if !st.Mode().IsRegular() {
-		f, err = os.Open(path)
-		return f, gone, err
+	if st.Mode().IsRegular() {
+		d, err := loop.Attach(ctx, path, loop.Options{ReadOnly: true})
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		path = d.Path()
 	}
-	d, err := loop.Attach(ctx, path, loop.Options{ReadOnly: true})
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer d.Close()
-	f, err = os.Open(d.Path())
-	return f, gone, err
+	return lend.OfFile(f, nil), nil
 }
 
-// gone has nothing to wait for: loop devices go with their last user.
-func gone() error { return nil }
+// Lent lists nothing: loop devices go with their last user.
+func (Lender) Lent(context.Context, block.Location, uint32) ([]*lend.Loan, error) { return nil, nil }
 
-var errNotHere = errors.New("there is no device-mapper here")
-
-// LendPieces fails: nobody has the pool active.
-func (Lender) LendPieces(context.Context, string, []reader.Piece) (*os.File, func() error, func(context.Context) error, error) {
-	return nil, nil, nil, errNotHere
-}
-
-// LendSnapshot fails, as Part and Scratch do.
-func (Lender) LendSnapshot(context.Context, string, uint32, int64) (*os.File, func() error, error) {
-	return nil, nil, errNotHere
-}
-
-// Part fails.
-func (Lender) Part(context.Context, *os.File, int64, int64) (*os.File, func() error, error) {
-	return nil, nil, errNotHere
-}
-
-// Scratch fails.
-func (Lender) Scratch(context.Context, *os.File) (*os.File, func() error, error) {
-	return nil, nil, errNotHere
-}
-
-// Lent lists nothing: loop devices have no names.
-func (Lender) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
-
-// Suspended tells that nothing is.
-func (Lender) Suspended(context.Context, string, uint32) (string, error) { return "", nil }
-
-// Revoke does nothing: nobody ever comes whom it would be for.
-func (Lender) Revoke(context.Context, string) error { return nil }
-
-// Sweep does nothing, as Close.
-func (Lender) Sweep(context.Context) error { return nil }
-
-// Close does nothing.
-func (Lender) Close() error { return nil }
+// Suspended says that nothing is.
+func (Lender) Suspended(context.Context, block.Location, uint32) (string, error) { return "", nil }

@@ -93,7 +93,7 @@ func agrees(t *testing.T, root string) error {
 		return err
 	}
 	metadata, data := storeFiles(root)
-	p, err := reader.Open(t.Context(), metadata, data, reader.Options{})
+	p, err := reader.Open(t.Context(), block.At(metadata), block.At(data), reader.Options{})
 	if err != nil {
 		return err
 	}

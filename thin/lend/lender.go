@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
+	"thintree/thin/reader"
 )
 
 // Lender lends devices of all pools. Its methods may be called concurrently, but
@@ -24,7 +26,7 @@ type Lender struct {
 	noZero atomic.Bool            // the kernel has no target for zeros
 
 	mu     sync.Mutex
-	states map[string]*state // by the path of a pool's metadata; guarded by mu
+	states map[string]*state // by the Key of a pool's metadata; guarded by mu
 	lent   map[dm.Disk]bool  // see keepMade; guarded by mu
 }
 
@@ -36,27 +38,66 @@ func New(k *thin.Kernel) *Lender {
 // Close closes it. What is lent stays with its users.
 func (l *Lender) Close() error { return l.kernel.Close() }
 
-// Lend activates a device of a pool, by the paths of the pool's metadata and data,
-// and opens it. A pool that nobody has active is activated for it, unless data is
-// "": then the error is [thin.ErrNotActive]. Its caches are its own: what somebody
-// writes to the device meanwhile, through another activation, need not be seen;
-// [Lender.Users] tells whether there is one.
+// Request says what to lend.
+type Request struct {
+	// Metadata is where the pool's metadata lie, Data its data. A pool that nobody has
+	// active is activated for the loan, unless Data is nowhere: then the error is
+	// [thin.ErrNotActive].
+	Metadata, Data block.Location
+	ID             uint32
+	SizeBytes      int64
+	// Snapshot lends a temporary snapshot of the device instead.
+	Snapshot bool
+	// Pieces are what the device consists of, to lend them instead; nil if not. Still is an
+	// error unless they are still the device's.
+	Pieces []reader.Piece
+	Still  func(context.Context) error
+}
+
+// Lend activates a device of a pool read-only, and opens it. Its caches are its own: what
+// somebody writes to the device meanwhile, through another activation, need not be seen;
+// [Lender.Users] has those activations. The device goes with its last user.
 //
-// A pool that somebody has suspended is waited for until ctx is done; then the error is EIO.
+// If Request.Snapshot is set it takes a temporary snapshot of a device that somebody writes
+// to, with the filesystem on it frozen for that moment, and lends that: see snapshot.go. If
+// Request.Pieces is set it lends the places that these lie at in the pool's data: see
+// mapped.go.
 //
-// The file is called as the device is. That goes with its last user; done, which is
-// called when the file is closed and what was mounted from it unmounted, waits for
-// that: the kernel does it by itself, but later.
-func (l *Lender) Lend(ctx context.Context, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
-	s := l.state(metadata)
+// It waits for a pool that somebody has suspended until ctx is done; then the error is EIO.
+func (l *Lender) Lend(ctx context.Context, r Request) (*Loan, error) {
+	loan := &Loan{lender: l}
+	var err error
+	switch {
+	case r.Snapshot:
+		err = loan.push(l.lendSnapshot(ctx, r))
+	case r.Pieces != nil:
+		var still func(context.Context) error
+		var f *os.File
+		var gone func() error
+		if f, gone, still, err = l.lendPieces(ctx, r.Metadata, r.Pieces); err == nil {
+			err = loan.push(f, gone, nil)
+			loan.still = func(ctx context.Context) error { return errors.Join(r.Still(ctx), still(ctx)) }
+		}
+	default:
+		err = loan.push(l.lendWhole(ctx, r))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return loan, nil
+}
+
+// lendWhole lends the device itself.
+func (l *Lender) lendWhole(ctx context.Context, r Request) (f *os.File, gone func() error, err error) {
+	s := l.state(r.Metadata)
 	for try := 0; ; try++ {
-		f, done, err = l.lend(ctx, s, metadata, data, id, sizeBytes)
+		f, gone, err = l.lend(ctx, s, r)
 		tries := l.tries(ctx, s, err)
 		switch {
 		case tries == untilResumed:
 			try = 0
 		case try >= tries:
-			return f, done, err
+			return f, gone, err
 		}
 		select {
 		case <-ctx.Done():
@@ -108,26 +149,26 @@ func (l *Lender) tries(ctx context.Context, s *state, err error) int {
 	}
 }
 
-func (l *Lender) lend(ctx context.Context, s *state, metadata, data string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
-	p, err := l.pool(ctx, s, metadata)
+func (l *Lender) lend(ctx context.Context, s *state, r Request) (f *os.File, gone func() error, err error) {
+	p, err := l.pool(ctx, s, r.Metadata)
 	if err == nil {
-		return l.lendOf(ctx, p, id, sizeBytes)
+		return l.lendOf(ctx, p, r.ID, r.SizeBytes)
 	}
-	if !errors.Is(err, thin.ErrNotActive) || data == "" {
+	if !errors.Is(err, thin.ErrNotActive) || r.Data.IsNowhere() {
 		return nil, nil, err
 	}
 	s.activating.Lock()
 	defer s.activating.Unlock()
-	if p, err = l.kernel.FindPool(ctx, metadata); errors.Is(err, thin.ErrNotActive) {
+	if p, err = l.kernel.FindPool(ctx, r.Metadata); errors.Is(err, thin.ErrNotActive) {
 		var opened *os.File
-		if p, opened, err = l.lendPool(ctx, metadata, data); err == nil {
+		if p, opened, err = l.lendPool(ctx, r); err == nil {
 			defer opened.Close() // the device holds it
 		}
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.lendOf(ctx, p, id, sizeBytes)
+	return l.lendOf(ctx, p, r.ID, r.SizeBytes)
 }
 
 func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
@@ -144,7 +185,12 @@ func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes 
 
 // lendPool activates a pool, which goes when the file is closed and no device of
 // it is active.
-func (l *Lender) lendPool(ctx context.Context, metadata, data string) (*thin.Pool, *os.File, error) {
+func (l *Lender) lendPool(ctx context.Context, r Request) (*thin.Pool, *os.File, error) {
+	metadata, inOne := r.Metadata.Path()
+	data, too := r.Data.Path()
+	if !inOne || !too {
+		return nil, nil, fmt.Errorf("%s: a pool in pieces: its owner has to activate it: %w", r.Metadata, thin.ErrNotActive)
+	}
 	p, err := named(l.owner, func(name, uuid string) (*thin.Pool, error) {
 		return l.kernel.ActivatePool(ctx, thin.PoolConfig{
 			Name: name, UUID: uuid, Metadata: metadata, Data: data, Features: thin.Features{ReadOnly: true},

@@ -19,16 +19,15 @@ import (
 // MaxPieces is how many pieces a device may be in that is lent by its pieces.
 const MaxPieces = 1 << 15
 
-// LendPieces activates a device that reads the pieces of a thin device where they lie in
-// the pool's data: the thin device itself stays inactive, so its owner can delete it, and
-// the pool too. If the data lie on linear devices of device-mapper, as LVM makes them, it is
-// over what lies beneath those, so that they can be deactivated too. The pool is found by
-// the path of its metadata; the error is [thin.ErrNotActive] if it is not active.
+// lendPieces activates a device that reads the pieces of a thin device where they lie in the
+// pool's data. The thin device itself stays inactive, so its owner can delete it, and the
+// pool too. If the data lie on linear devices of device-mapper, as LVM makes them, it is over
+// what lies beneath those, so that they can be deactivated too. The error is
+// [thin.ErrNotActive] if the pool is not active.
 //
 // What is read is the thin device's own only while that stays what it was, which
-// [reader.Version.Still] tells, and the data lie where they lay, which still does. The file and
-// done are as for [Lender.Lend].
-func (l *Lender) LendPieces(ctx context.Context, metadata string, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
+// [reader.Version.Still] says, and the data lie where they lay, which still says.
+func (l *Lender) lendPieces(ctx context.Context, metadata block.Location, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
 	p, err := l.pool(ctx, l.state(metadata), metadata)
 	if err != nil {
 		return nil, nil, nil, err

@@ -11,10 +11,8 @@ import (
 	"thintree/thin/dm"
 )
 
-// Part activates a part of a device that was lent: a partition. offset and length
-// are in bytes, multiples of 512. The device may be
-// closed then. done is as for [Lender.Lend].
-func (l *Lender) Part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
+// part activates a part of a device that was lent: see [Loan.Part].
+func (l *Lender) part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
 	if offset < 0 || length <= 0 || offset%block.SectorBytes != 0 || length%block.SectorBytes != 0 {
 		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, block.SectorBytes)
 	}

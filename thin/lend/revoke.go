@@ -3,19 +3,16 @@ package lend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
 )
 
-// Lent lists the devices of an id of a pool, by the path of its metadata, that were
-// lent to this process and are still there: also after they were given back, where
-// somebody has a file on one open or mapped.
-func (l *Lender) Lent(ctx context.Context, metadata string, id uint32) (names []string, err error) {
+// Lent lists the loans of a device of an id that were made to this process and are still
+// there: also after they were closed, if somebody has a file on one open or mapped.
+func (l *Lender) Lent(ctx context.Context, metadata block.Location, id uint32) (loans []*Loan, err error) {
 	p, err := l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) {
 		return nil, nil
@@ -26,27 +23,21 @@ func (l *Lender) Lent(ctx context.Context, metadata string, id uint32) (names []
 	active, err := p.Active(ctx)
 	for _, d := range active {
 		if d.ID == id && strings.HasPrefix(d.Name, mine()) {
-			names = append(names, d.Name)
+			loans = append(loans, &Loan{lender: l, lowest: d.Name})
 		}
 	}
-	return names, err
+	return loans, err
 }
 
-// Revoke takes a device that was lent to this process away from whoever still has it
-// open or mounted, or a file on it mapped: they read what they have read before, or
-// EIO. What it was activated from is free then. It is nothing where the device is not
-// there any more.
-func (l *Lender) Revoke(ctx context.Context, name string) error {
-	if !strings.HasPrefix(name, mine()) {
-		return fmt.Errorf("%s was not lent to this process: %w", name, unix.EINVAL)
-	}
+func (l *Lender) revokeIfThere(ctx context.Context, name string) error {
 	if err := l.revoke(ctx, name); !errors.Is(err, dm.ErrNotFound) {
 		return err
 	}
 	return nil
 }
 
-// revoke does nothing to a pool, which goes with its devices.
+// revoke gives a device a table of errors. It does nothing to a pool, which goes with its
+// devices.
 func (l *Lender) revoke(ctx context.Context, name string) error {
 	client := l.kernel.DM()
 	info, table, err := client.Table(ctx, name)

@@ -21,11 +21,9 @@ const (
 	chunkSectors = 8
 )
 
-// Scratch activates a device over one that was lent that can be written to: what
-// is written goes to this host's memory, and is lost with it. So a filesystem can
-// replay its journal, and nothing beneath is changed. The device may be closed
-// then. done is as for [Lender.Lend].
-func (l *Lender) Scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error) {
+// scratch activates a device over one that was lent that can be written to: see
+// [Loan.Scratch].
+func (l *Lender) scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error) {
 	under, err := deviceText(device)
 	if err != nil {
 		return nil, nil, err

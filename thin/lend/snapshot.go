@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 	"thintree/thin/reader"
 	"thintree/thin/resolve"
@@ -31,15 +32,13 @@ type temporary struct {
 	TransactionID uint64 `json:"transaction_id"`
 }
 
-// LendSnapshot takes a temporary snapshot of a device that somebody writes to, with
-// the filesystem on it frozen for that moment, and lends that: a consistent
-// picture. It has an id from the top of the range, where nobody looks for a free
-// one. done deletes it, and is called when the file is closed and what was mounted
-// from it unmounted; where the process is killed its guard does, or the next
-// Lender. The error is a *[thin.PoolModeError] where nothing can be written to the
-// pool.
-func (l *Lender) LendSnapshot(ctx context.Context, metadata string, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
-	p, err := l.kernel.FindPool(ctx, metadata)
+// lendSnapshot takes a temporary snapshot of a device that somebody writes to, with the
+// filesystem on it frozen for that moment, and lends that: a consistent picture. It has an id
+// from the top of the range, where nobody looks for a free one. gone deletes it; if the
+// process is killed its guard does, or the next Lender. The error is a *[thin.PoolModeError]
+// if nothing can be written to the pool.
+func (l *Lender) lendSnapshot(ctx context.Context, r Request) (f *os.File, gone func() error, err error) {
+	p, err := l.kernel.FindPool(ctx, r.Metadata)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,14 +46,14 @@ func (l *Lender) LendSnapshot(ctx context.Context, metadata string, id uint32, s
 		return nil, nil, err
 	}
 	for snapshot := uint32(thin.MaxDeviceID); snapshot > thin.MaxDeviceID-maxSnapshots; snapshot-- {
-		remove, err := l.snapshot(ctx, p, metadata, snapshot, id)
+		remove, err := l.snapshot(ctx, p, r.Metadata, snapshot, r.ID)
 		if errors.Is(err, thin.ErrIDInUse) {
 			continue
 		}
 		if err != nil {
 			return nil, nil, err
 		}
-		f, gone, err := l.lendOf(ctx, p, snapshot, sizeBytes)
+		f, gone, err := l.lendOf(ctx, p, snapshot, r.SizeBytes)
 		if err != nil {
 			return nil, nil, errors.Join(err, remove())
 		}
@@ -76,7 +75,7 @@ func refuse(ctx context.Context, p *thin.Pool) error {
 }
 
 // snapshot makes one, and writes down before that it will.
-func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id, origin uint32) (remove func() error, err error) {
+func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata block.Location, id, origin uint32) (remove func() error, err error) {
 	has, err := p.HasDevice(ctx, id)
 	if err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata string, id
 	if err != nil {
 		return nil, err
 	}
-	record, err := l.writeRecord(temporary{Metadata: metadata, DeviceID: id, TransactionID: s.TransactionID})
+	record, err := l.writeRecord(temporary{Metadata: metadata.String(), DeviceID: id, TransactionID: s.TransactionID})
 	if err != nil {
 		return nil, fmt.Errorf("a record of a temporary snapshot: %w", err)
 	}
@@ -205,7 +204,7 @@ func (l *Lender) sweepRecords(ctx context.Context, dir string, dead func(owner s
 }
 
 func (l *Lender) sweepSnapshot(ctx context.Context, t temporary) (gone bool, err error) {
-	p, err := l.kernel.FindPool(ctx, t.Metadata)
+	p, err := l.kernel.FindPool(ctx, block.At(t.Metadata))
 	if errors.Is(err, thin.ErrNotActive) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -227,7 +226,7 @@ func transactionOf(ctx context.Context, p *thin.Pool, id uint32) (uint64, error)
 	if err != nil {
 		return 0, err
 	}
-	r, err := reader.Open(ctx, layout.Metadata, layout.Data, reader.Options{})
+	r, err := reader.Open(ctx, block.At(layout.Metadata), block.At(layout.Data), reader.Options{})
 	if err != nil {
 		return 0, err
 	}

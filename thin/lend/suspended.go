@@ -5,12 +5,13 @@ import (
 	"errors"
 
 	"thintree/thin"
+	"thintree/thin/block"
 )
 
-// Suspended is the name of a pool, by the path of its metadata, or of a device of an id in
-// it, that somebody has suspended: what is read of the device waits until it is resumed. It
-// is "" if nothing is.
-func (l *Lender) Suspended(ctx context.Context, metadata string, id uint32) (device string, err error) {
+// Suspended is the name of the pool whose metadata lie at a location, or of a device of an id
+// in it, that somebody has suspended: what is read of the device waits until it is resumed.
+// It is "" if neither is.
+func (l *Lender) Suspended(ctx context.Context, metadata block.Location, id uint32) (device string, err error) {
 	p, err := l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) {
 		return "", nil

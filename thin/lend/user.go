@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin"
+	"thintree/thin/block"
 	"thintree/thin/dm"
 )
 
-// User is who has a device active, beside those to whom it was lent.
+// User is an activation of a device by others: not one that was lent.
 type User struct {
-	Name   string // of the device-mapper device, "" where nobody has it active
+	Name   string // of the device-mapper device, "" if nobody has it active
 	Number uint64 // its device number, as unix.Mkdev makes it
 	// Sequence tells a device from one that had its name and number before: the kernel's
 	// diskseq. It is 0 before Linux 5.15.
@@ -27,7 +28,7 @@ type User struct {
 	Writable, Open bool
 }
 
-// Writing tells whether somebody can be writing to the device now.
+// Writing reports whether somebody can be writing to the device now.
 func (u User) Writing() bool { return u.Writable && u.Open }
 
 // Same reports whether two looks saw the same activation.
@@ -35,8 +36,8 @@ func (u User) Same(other User) bool {
 	return u.Name == other.Name && u.Number == other.Number && u.Sequence == other.Sequence
 }
 
-// Still tells whether the device of that number is still the one of that name:
-// numbers are given to new devices at once.
+// Still reports whether the device of that number is still the one of that name: numbers are
+// given to new devices at once.
 func (u User) Still() bool {
 	name, err := nameOf(u.Number)
 	return err == nil && name == u.Name
@@ -58,25 +59,26 @@ type state struct {
 
 	mu    sync.Mutex
 	at    time.Time       // when it was seen; guarded by mu
-	pool  *thin.Pool      // nil where nobody else has it active; guarded by mu
+	pool  *thin.Pool      // nil if nobody else has it active; guarded by mu
 	users map[uint32]User // guarded by mu
 }
 
-func (l *Lender) state(metadata string) *state {
+func (l *Lender) state(metadata block.Location) *state {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.states[metadata]
+	key := metadata.Key()
+	s := l.states[key]
 	if s == nil {
 		s = &state{}
-		l.states[metadata] = s
+		l.states[key] = s
 	}
 	return s
 }
 
-// Users tells by which of its devices a pool is in use: of who has one active. It
-// was so within the last second. The error is [thin.ErrNotActive] where nobody
-// has the pool active. The map is not to be changed.
-func (l *Lender) Users(ctx context.Context, metadata string) (map[uint32]User, error) {
+// Users are the activations of a pool's devices by others, by device id, as they were within
+// the last second. The error is [thin.ErrNotActive] if nobody has the pool active. The caller
+// does not change the map.
+func (l *Lender) Users(ctx context.Context, metadata block.Location) (map[uint32]User, error) {
 	s := l.state(metadata)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,9 +91,9 @@ func (l *Lender) Users(ctx context.Context, metadata string) (map[uint32]User, e
 	return s.users, nil
 }
 
-// pool is a pool that somebody else has active. The error is [thin.ErrNotActive]
-// where nobody has.
-func (l *Lender) pool(ctx context.Context, s *state, metadata string) (*thin.Pool, error) {
+// pool is a pool that somebody else has active. The error is [thin.ErrNotActive] if nobody
+// has.
+func (l *Lender) pool(ctx context.Context, s *state, metadata block.Location) (*thin.Pool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := l.refresh(ctx, s, metadata); err != nil {
@@ -103,9 +105,8 @@ func (l *Lender) pool(ctx context.Context, s *state, metadata string) (*thin.Poo
 	return s.pool, nil
 }
 
-// refresh looks at a pool again where that was a while ago. Called with its mu
-// held.
-func (l *Lender) refresh(ctx context.Context, s *state, metadata string) error {
+// refresh looks at a pool again if the last look is too long ago. Called with its mu held.
+func (l *Lender) refresh(ctx context.Context, s *state, metadata block.Location) error {
 	if time.Since(s.at) <= fresh {
 		return nil
 	}
@@ -118,7 +119,7 @@ func (l *Lender) refresh(ctx context.Context, s *state, metadata string) error {
 	return nil
 }
 
-func (l *Lender) look(ctx context.Context, metadata string) (p *thin.Pool, users map[uint32]User, err error) {
+func (l *Lender) look(ctx context.Context, metadata block.Location) (p *thin.Pool, users map[uint32]User, err error) {
 	p, err = l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) || err == nil && isLent(p.Name()) {
 		return nil, nil, nil

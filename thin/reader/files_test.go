@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"thintree/thin/block"
 )
 
 const (
@@ -97,7 +98,7 @@ func (f poolFiles) fill(t *testing.T, s poolSpec) {
 // open opens the pool until the test ends.
 func (f poolFiles) open(t *testing.T, o Options) *Pool {
 	t.Helper()
-	p, err := Open(t.Context(), f.metadata, f.data, o)
+	p, err := Open(t.Context(), block.At(f.metadata), block.At(f.data), o)
 	if err != nil {
 		t.Fatal(err)
 	}

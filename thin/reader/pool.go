@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"sync"
 	"time"
@@ -25,7 +24,7 @@ import (
 // Both halves are open only while they are read, and for a moment after: see
 // [block.OnDemand].
 type Pool struct {
-	given [2]string // the paths of the metadata and the data
+	given [2]block.Location // where the metadata and the data were at first
 	opts  Options
 
 	mu    sync.Mutex
@@ -45,9 +44,9 @@ type Options struct {
 // poolState is a pool as it was opened, live or not. It is closed when it is
 // replaced and no call uses it any more.
 type poolState struct {
-	metadata, data half
-	paths          [2]string     // of the halves
-	looks          [2]block.Look // at them, when they were opened
+	metadata, data *block.Lazy
+	places         [2]block.Location // of the halves
+	looks          [2]block.Looks    // at them, when they were opened
 	md             *pdata.Metadata
 	liveBy         string // the device that has it active, "" if none has
 	users          sync.WaitGroup
@@ -55,10 +54,10 @@ type poolState struct {
 	refreshed uint64 // the generation of md at the last Refresh; guarded by Pool.mu
 }
 
-// Open opens a pool by the paths of its halves, files or block devices. Errors are those of
-// [pdata.Open], and a [block.FormatError] if a half is in a format that is not raw.
-func Open(ctx context.Context, metadataPath, dataPath string, o Options) (*Pool, error) {
-	p := &Pool{given: [2]string{metadataPath, dataPath}, opts: o}
+// Open opens a pool by where its halves lie. Errors are those of [pdata.Open], and a
+// [block.FormatError] if a half is in a format that is not raw.
+func Open(ctx context.Context, metadata, data block.Location, o Options) (*Pool, error) {
+	p := &Pool{given: [2]block.Location{metadata, data}, opts: o}
 	liveBy, err := inUse(p.given)
 	if err != nil {
 		return nil, err
@@ -70,64 +69,58 @@ func Open(ctx context.Context, metadataPath, dataPath string, o Options) (*Pool,
 }
 
 // inUse is the device that has a pool active, "" if there is none.
-func inUse(paths [2]string) (by string, err error) {
-	for _, path := range paths {
-		if by, err = block.InUse(path); err != nil || by != "" {
+func inUse(halves [2]block.Location) (by string, err error) {
+	for _, half := range halves {
+		if by, err = half.InUse(); err != nil || by != "" {
 			break
 		}
 	}
 	return by, err
 }
 
-func (p *Pool) open(ctx context.Context, paths [2]string, liveBy string) (_ *poolState, err error) {
-	s := &poolState{paths: paths, liveBy: liveBy}
+func (p *Pool) open(ctx context.Context, places [2]block.Location, liveBy string) (_ *poolState, err error) {
+	s := &poolState{places: places, liveBy: liveBy}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.metadata, s.looks[0], err = openHalf(ctx, paths[0], liveBy != ""); err != nil {
+	if s.metadata, err = openHalf(ctx, places[0], liveBy != ""); err != nil {
 		return nil, err
 	}
-	if s.data, s.looks[1], err = openHalf(ctx, paths[1], liveBy != ""); err != nil {
+	if s.data, err = openHalf(ctx, places[1], liveBy != ""); err != nil {
 		return nil, err
 	}
+	s.looks = [2]block.Looks{s.metadata.Looks(), s.data.Looks()}
 	s.md, err = pdata.Open(ctx, s.metadata, s.metadata.Size(), pdata.Options{HeldRoot: p.opts.HeldRoot, Live: liveBy != ""})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", paths[0], err)
+		return nil, fmt.Errorf("%s: %w", places[0], err)
 	}
 	s.refreshed = s.md.Generation()
 	return s, nil
 }
 
-// half is one of the two files or block devices that a pool lies on.
-type half interface {
-	block.Reader
-	io.Closer
-	Yield(pause time.Duration)
-}
-
 // openHalf opens a half past the page cache if the pool is live, and a block device always:
 // what the page cache has of that may be from before somebody had the pool active.
-func openHalf(ctx context.Context, path string, live bool) (half, block.Look, error) {
-	look, err := block.LookAt(path)
+func openHalf(ctx context.Context, place block.Location, live bool) (*block.Lazy, error) {
+	looks, err := place.LookAt()
 	if err != nil {
-		return nil, look, err
+		return nil, err
 	}
-	f, err := block.OpenOnDemand(path, block.Options{Direct: live || look.Rdev != 0})
+	f, err := place.Open(ctx, block.Options{Direct: live || !looks.AllFiles()})
 	if err != nil {
-		return nil, look, err
+		return nil, err
 	}
-	if err := block.CheckRaw(ctx, path, f); err != nil {
+	if err := block.CheckRaw(ctx, place.String(), f); err != nil {
 		f.Close()
-		return nil, look, err
+		return nil, err
 	}
-	return f, f.Look(), nil
+	return f, nil
 }
 
 func (s *poolState) close() error {
 	var errs []error
-	for _, f := range []half{s.metadata, s.data} {
+	for _, f := range []*block.Lazy{s.metadata, s.data} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -164,7 +157,7 @@ func (p *Pool) Refresh(ctx context.Context) (changed bool, err error) {
 	s := p.use()
 	defer s.users.Done()
 	if f.liveBy != s.liveBy || f.replaced {
-		return true, p.reopen(ctx, s, f.paths, f.liveBy, true)
+		return true, p.reopen(ctx, s, f.places, f.liveBy, true)
 	}
 	if _, err := s.md.Refresh(ctx); err != nil {
 		return false, err
@@ -173,47 +166,49 @@ func (p *Pool) Refresh(ctx context.Context) (changed bool, err error) {
 		return false, nil
 	}
 	if s.outgrown() {
-		err = p.reopen(ctx, s, f.paths, f.liveBy, false)
+		err = p.reopen(ctx, s, f.places, f.liveBy, false)
 	}
 	return true, err
 }
 
 // found is what find tells of a pool.
 type found struct {
-	paths  [2]string // of the halves
-	liveBy string    // see poolState
+	places [2]block.Location // of the halves
+	liveBy string            // see poolState
 	// replaced says that the halves are others, or may have been written to: they were
 	// not there for a while, or are files that have changed though nobody has the pool
 	// active.
 	replaced bool
 }
 
-// find finds the paths of the halves, and the device that has the pool active. It opens
+// find finds where the halves are now, and the device that has the pool active. It opens
 // nothing.
 func (p *Pool) find() (f found, err error) {
 	s := p.current()
-	var looks [2]block.Look
+	var looks [2]block.Looks
 	for i := range looks {
 		if err == nil {
-			f.paths[i], looks[i], err = block.Find(p.given[i], s.looks[i])
+			f.places[i], looks[i], err = p.given[i].Find(s.looks[i])
 		}
 	}
 	if err == nil {
-		f.liveBy, err = inUse(f.paths)
+		f.liveBy, err = inUse(f.places)
 	}
 	p.mu.Lock()
 	f.replaced, p.lost = p.lost, err != nil
 	p.mu.Unlock()
 	for i, now := range looks {
-		f.replaced = f.replaced || now.Identity != s.looks[i].Identity || f.liveBy == "" && now.Changed != s.looks[i].Changed
+		if err == nil {
+			f.replaced = f.replaced || !now.Same(s.looks[i]) || f.liveBy == "" && !now.Unchanged(s.looks[i])
+		}
 	}
 	return f, err
 }
 
-// Paths is where the pool's metadata and data are now.
-func (p *Pool) Paths() (metadata, data string) {
+// Halves is where the pool's metadata and data are now.
+func (p *Pool) Halves() (metadata, data block.Location) {
 	s := p.current()
-	return s.paths[0], s.paths[1]
+	return s.places[0], s.places[1]
 }
 
 // Yield closes the pool's halves as soon as no read is under way, and leaves device-mapper
@@ -222,9 +217,8 @@ func (p *Pool) Paths() (metadata, data string) {
 func (p *Pool) Yield(pause time.Duration) {
 	s := p.use()
 	defer s.users.Done()
-	for i, h := range []half{s.metadata, s.data} {
-		if s.looks[i].DM != "" {
-			h.Yield(pause)
+	for _, h := range []*block.Lazy{s.metadata, s.data} {
+		if h.Yield(pause) {
 			p.mu.Lock()
 			p.until = time.Now().Add(pause)
 			p.mu.Unlock()
@@ -258,8 +252,8 @@ func (s *poolState) outgrown() bool {
 // reopen replaces a state by a new one, unless another caller has done so. another says
 // that what was read before may be false; otherwise only the lengths of the halves can
 // differ.
-func (p *Pool) reopen(ctx context.Context, old *poolState, paths [2]string, liveBy string, another bool) error {
-	now, err := p.open(ctx, paths, liveBy)
+func (p *Pool) reopen(ctx context.Context, old *poolState, places [2]block.Location, liveBy string, another bool) error {
+	now, err := p.open(ctx, places, liveBy)
 	if err != nil {
 		if another { // the next Refresh tries again
 			p.mu.Lock()
@@ -318,7 +312,7 @@ func (p *Pool) Live() bool { return p.current().liveBy != "" }
 // it active, and its halves are files, which keep the time of their last change.
 func (p *Pool) ShowsWrites() bool {
 	s := p.current()
-	return s.liveBy == "" && s.looks[0].Rdev == 0 && s.looks[1].Rdev == 0
+	return s.liveBy == "" && s.looks[0].AllFiles() && s.looks[1].AllFiles()
 }
 
 // LiveBy is the device of this host that has the pool active, "" if none has.
@@ -370,7 +364,7 @@ func (p *Pool) Warnings() []error {
 	s := p.current()
 	var list []error
 	if want := s.usage().DataTotalBytes; s.data.Size() < want {
-		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", s.paths[1], s.data.Size(), want))
+		list = append(list, fmt.Errorf("%s: the data are %d bytes long, the pool's metadata say %d: what lies beyond cannot be read", s.places[1], s.data.Size(), want))
 	}
 	return list
 }

@@ -110,13 +110,13 @@ func TestDeviceOfAnyLengthIsSearched(t *testing.T) {
 
 // countedHalf counts the reads of it.
 type countedHalf struct {
-	half
+	block.Reader
 	reads int
 }
 
 func (c *countedHalf) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	c.reads++
-	return c.half.ReadAt(ctx, p, off)
+	return c.Reader.ReadAt(ctx, p, off)
 }
 
 func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
@@ -124,8 +124,8 @@ func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
 	spec := deviceSpec{id: 1, runs: []runSpec{{0, 10, 90, 0}, {90, 110, 10, 0}}}
 	files := newPool(t, poolOf(128, spec))
 	p := files.open(t, Options{})
-	counted := &countedHalf{half: p.state.data}
-	p.state.data = counted
+	counted := &countedHalf{Reader: p.state.data.Reader}
+	p.state.data.Reader = counted
 	got := readAll(t, openDeviceOf(t, p, 1, 100*64*kib))
 	if counted.reads != 2 {
 		t.Errorf("%d reads, want 2", counted.reads)
@@ -252,7 +252,7 @@ func TestHeldRootIsThePoolAsItWas(t *testing.T) {
 func TestNoHeldRoot(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(4))
-	if _, err := Open(t.Context(), files.metadata, files.data, Options{HeldRoot: true}); !errors.Is(err, pdata.ErrNoHeldRoot) {
+	if _, err := Open(t.Context(), block.At(files.metadata), block.At(files.data), Options{HeldRoot: true}); !errors.Is(err, pdata.ErrNoHeldRoot) {
 		t.Error(err)
 	}
 }

@@ -164,7 +164,7 @@ func drawModel(r *rapid.T, blockBytes, dataBlocks int64) (*model, []runSpec) {
 }
 
 func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
-	p, err := Open(t.Context(), files.metadata, files.data, Options{})
+	p, err := Open(t.Context(), block.At(files.metadata), block.At(files.data), Options{})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -1,0 +1,121 @@
+package block
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// joined are bytes in pieces, each of which is a [Section]. A Section that is longer than
+// what it lies in ends with io.ErrUnexpectedEOF, so nothing of it is taken for the next one.
+type joined struct {
+	parts  []Reader
+	begins []int64 // of the parts in the whole, if they follow each other
+	stripe int64   // 0 if they do
+	size   int64
+}
+
+func join(p *pieces, parts []Reader) *joined {
+	j := &joined{parts: parts, stripe: p.stripe, size: p.length}
+	begin := int64(0)
+	for _, part := range parts {
+		j.begins = append(j.begins, begin)
+		begin += part.Size()
+	}
+	return j
+}
+
+func (j *joined) Size() int64 { return j.size }
+
+// find is the part that a byte lies in, where in the part, and how many bytes of the part
+// follow each other in the whole from there on.
+func (j *joined) find(off int64) (part Reader, at, length int64) {
+	if j.stripe > 0 {
+		n := int64(len(j.parts))
+		row, in := off/j.stripe, off%j.stripe
+		return j.parts[row%n], row/n*j.stripe + in, j.stripe - in
+	}
+	i, end := 0, len(j.begins)
+	for end-i > 1 {
+		if middle := (i + end) / 2; j.begins[middle] <= off {
+			i = middle
+		} else {
+			end = middle
+		}
+	}
+	at = off - j.begins[i]
+	return j.parts[i], at, j.parts[i].Size() - at
+}
+
+func (j *joined) check(off int64) error {
+	switch {
+	case off < 0:
+		return fmt.Errorf("offset %d: %w", off, unix.EINVAL)
+	case off >= j.size:
+		return io.EOF
+	}
+	return nil
+}
+
+func (j *joined) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if len(p) == 0 && off >= 0 {
+		return 0, nil
+	}
+	if err := j.check(off); err != nil {
+		return 0, err
+	}
+	var end error
+	if int64(len(p)) > j.size-off {
+		p, end = p[:j.size-off], io.EOF
+	}
+	done := 0
+	for done < len(p) {
+		part, at, length := j.find(off + int64(done))
+		want := p[done:]
+		if int64(len(want)) > length {
+			want = want[:length]
+		}
+		n, err := part.ReadAt(ctx, want, at)
+		done += n
+		if n < len(want) {
+			return done, err
+		}
+	}
+	return done, end
+}
+
+func (j *joined) NextData(ctx context.Context, off int64) (int64, error) {
+	return j.next(ctx, off, true)
+}
+
+func (j *joined) NextHole(ctx context.Context, off int64) (int64, error) {
+	return j.next(ctx, off, false)
+}
+
+func (j *joined) next(ctx context.Context, off int64, data bool) (int64, error) {
+	if err := j.check(off); err != nil {
+		return 0, err
+	}
+	for off < j.size {
+		part, at, length := j.find(off)
+		seek := part.NextHole
+		if data {
+			seek = part.NextData
+		}
+		next, err := seek(ctx, at)
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return 0, err
+		case err == nil && next < at+length:
+			return off + next - at, nil
+		}
+		off += length
+	}
+	if data {
+		return 0, io.EOF
+	}
+	return j.size, nil
+}

@@ -1,0 +1,156 @@
+package block
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Lazy is what lies at a [Location], of which each file and block device is open only while
+// it is read: see [OnDemand]. It is a [Reader]. Its methods may be called concurrently, but
+// for Close.
+type Lazy struct {
+	Reader
+	leaves []*OnDemand // by Location.Paths
+}
+
+// Open opens what lies there, with the errors of [Open] for each file and device.
+func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
+	z := &Lazy{}
+	defer func() {
+		if err != nil {
+			z.Close()
+		}
+	}()
+	byPath := make(map[string]Reader)
+	for _, path := range l.Paths() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		o, err := OpenOnDemand(path, opts)
+		if err != nil {
+			return nil, err
+		}
+		z.leaves = append(z.leaves, o)
+		byPath[path] = o
+	}
+	if len(z.leaves) == 0 {
+		return nil, errors.New("bytes that lie nowhere cannot be opened")
+	}
+	z.Reader = l.reader(byPath)
+	return z, nil
+}
+
+func (l Location) reader(byPath map[string]Reader) Reader {
+	if l.pieces == nil {
+		return byPath[l.path]
+	}
+	parts := make([]Reader, len(l.pieces.list))
+	for i, p := range l.pieces.list {
+		parts[i] = Section(p.In.reader(byPath), p.Offset, p.Length)
+	}
+	return join(l.pieces, parts)
+}
+
+// Looks are what the files and devices were when they were first opened, by Location.Paths.
+func (z *Lazy) Looks() Looks {
+	looks := make(Looks, len(z.leaves))
+	for i, o := range z.leaves {
+		looks[i] = o.Look()
+	}
+	return looks
+}
+
+// Yield closes device-mapper devices as soon as they are not read, and leaves them closed for
+// a pause, as [OnDemand.Yield] does. It reports whether there are any.
+func (z *Lazy) Yield(pause time.Duration) (any bool) {
+	for _, o := range z.leaves {
+		if o.Look().DM != "" {
+			o.Yield(pause)
+			any = true
+		}
+	}
+	return any
+}
+
+// Close closes it for good: what is read afterwards is os.ErrClosed.
+func (z *Lazy) Close() error {
+	var errs []error
+	for _, o := range z.leaves {
+		errs = append(errs, o.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Looks are what the files and devices of a [Location] look like from outside, by
+// Location.Paths.
+type Looks []Look
+
+// AllFiles reports whether no block device is among them.
+func (l Looks) AllFiles() bool {
+	for _, look := range l {
+		if look.Rdev != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Same reports whether the files and devices are those of another look.
+func (l Looks) Same(before Looks) bool {
+	for i, look := range l {
+		if look.Identity != before[i].Identity {
+			return false
+		}
+	}
+	return true
+}
+
+// Unchanged reports whether no file was written to since another look, as far as files say.
+func (l Looks) Unchanged(before Looks) bool {
+	for i, look := range l {
+		if look.Changed != before[i].Changed {
+			return false
+		}
+	}
+	return true
+}
+
+// LookAt looks at all files and devices. It opens nothing. Errors are those of [LookAt].
+func (l Location) LookAt() (looks Looks, err error) {
+	for _, path := range l.Paths() {
+		look, err := LookAt(path)
+		if err != nil {
+			return nil, err
+		}
+		looks = append(looks, look)
+	}
+	return looks, nil
+}
+
+// Find finds what looks of this Location were of, as [Find] does for each.
+func (l Location) Find(before Looks) (now Location, looks Looks, err error) {
+	to := make(map[string]string)
+	for i, path := range l.Paths() {
+		at, look, err := Find(path, before[i])
+		if err != nil {
+			return l, nil, err
+		}
+		if at != path {
+			to[path] = at
+		}
+		looks = append(looks, look)
+	}
+	return l.moved(to), looks, nil
+}
+
+// InUse is the device of this host that has one of the files and devices active, as [InUse]
+// says; "" if there is none.
+func (l Location) InUse() (by string, err error) {
+	for _, path := range l.Paths() {
+		if by, err = InUse(path); err != nil || by != "" {
+			break
+		}
+	}
+	return by, err
+}

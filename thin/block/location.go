@@ -1,0 +1,169 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Location says where bytes lie: in a file or block device, or in pieces of other Locations,
+// one after the other (linear) or in turns (striped). The zero Location is nowhere. Nobody
+// changes a Location once it is made.
+type Location struct {
+	path   string
+	pieces *pieces // nil if the bytes lie at path
+}
+
+// Piece is a part of a Location. Offset and length are in bytes.
+type Piece struct {
+	In     Location
+	Offset int64
+	Length int64
+}
+
+// pieces are what a Location in pieces consists of.
+type pieces struct {
+	list   []Piece
+	stripe int64 // the length of a stripe in bytes, 0 if the pieces follow each other
+	length int64 // of all together, in bytes
+	depth  int   // how many storeys of pieces there are
+}
+
+const (
+	maxPieces = 1 << 16
+	maxDepth  = 8
+)
+
+// At is the Location of a file or block device.
+func At(path string) Location { return Location{path: path} }
+
+// Linear is the Location of pieces that follow each other.
+func Linear(list ...Piece) (Location, error) { return inPieces(0, list) }
+
+// Striped is the Location of pieces that take turns: a stripe of so many bytes of the first,
+// one of the second, and so on from the first again. All have one length, a multiple of the
+// stripe's.
+func Striped(stripeBytes int64, list ...Piece) (Location, error) {
+	if stripeBytes <= 0 {
+		return Location{}, fmt.Errorf("stripes of %d bytes: it must be a positive number", stripeBytes)
+	}
+	return inPieces(stripeBytes, list)
+}
+
+func inPieces(stripe int64, list []Piece) (Location, error) {
+	if len(list) == 0 || len(list) > maxPieces {
+		return Location{}, fmt.Errorf("%d pieces: from 1 to %d can be put together", len(list), maxPieces)
+	}
+	p := &pieces{stripe: stripe}
+	for i, piece := range list {
+		switch {
+		case piece.In == Location{}:
+			return Location{}, fmt.Errorf("piece %d lies nowhere", i)
+		case piece.Offset < 0 || piece.Length <= 0 || piece.Offset > math.MaxInt64-piece.Length || piece.Length > math.MaxInt64-p.length:
+			return Location{}, fmt.Errorf("piece %d: %d bytes from byte %d on: no such range", i, piece.Length, piece.Offset)
+		case stripe > 0 && (piece.Length%stripe != 0 || piece.Length != list[0].Length):
+			return Location{}, fmt.Errorf("piece %d has %d bytes: all must have as many whole stripes of %d bytes as the first", i, piece.Length, stripe)
+		}
+		p.length += piece.Length
+		if in := piece.In.pieces; in != nil {
+			p.depth = max(p.depth, in.depth)
+		}
+	}
+	if p.depth++; p.depth > maxDepth {
+		return Location{}, errors.New("pieces of pieces of pieces: more than 8 storeys")
+	}
+	p.list = append(p.list, list...)
+	return Location{pieces: p}, nil
+}
+
+// IsNowhere reports whether it is the zero Location.
+func (l Location) IsNowhere() bool { return l == Location{} }
+
+// Path is the path of the file or block device, false if the bytes lie in pieces or nowhere.
+func (l Location) Path() (path string, ok bool) { return l.path, l.path != "" }
+
+// Paths are the paths of all files and block devices that the bytes lie in, each once, in the
+// order in which they are first met.
+func (l Location) Paths() []string {
+	var list []string
+	seen := make(map[string]bool)
+	l.each(func(path string) {
+		if !seen[path] {
+			seen[path] = true
+			list = append(list, path)
+		}
+	})
+	return list
+}
+
+func (l Location) each(do func(path string)) {
+	if l.path != "" {
+		do(l.path)
+	}
+	if l.pieces != nil {
+		for _, p := range l.pieces.list {
+			p.In.each(do)
+		}
+	}
+}
+
+// moved is the Location with other paths in place of those that to has.
+func (l Location) moved(to map[string]string) Location {
+	if l.pieces == nil {
+		if now, ok := to[l.path]; ok {
+			return At(now)
+		}
+		return l
+	}
+	now := *l.pieces
+	now.list = make([]Piece, len(l.pieces.list))
+	for i, p := range l.pieces.list {
+		p.In = p.In.moved(to)
+		now.list[i] = p
+	}
+	return Location{pieces: &now}
+}
+
+// Key is the same of two Locations if and only if they are the same.
+func (l Location) Key() string {
+	if l.pieces == nil {
+		return "@" + l.path // a path can be anything
+	}
+	return l.String()
+}
+
+// Equal reports whether two Locations are the same.
+func (l Location) Equal(other Location) bool { return l.Key() == other.Key() }
+
+// String is the Location as a person writes it: a path, or for example
+// linear(/dev/sda1@1048576+4194304, /dev/sdb@0+8388608), each piece with where it begins and
+// how long it is, in bytes.
+func (l Location) String() string {
+	if l.pieces == nil {
+		return l.path
+	}
+	var b strings.Builder
+	b.WriteString("linear(")
+	if l.pieces.stripe > 0 {
+		b.Reset()
+		fmt.Fprintf(&b, "striped %d(", l.pieces.stripe)
+	}
+	for i, p := range l.pieces.list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s@%d+%d", p.In.quoted(), p.Offset, p.Length)
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// quoted is String in which no path can be taken for more than a path.
+func (l Location) quoted() string {
+	if text := strconv.Quote(l.path); l.pieces == nil && (strings.ContainsAny(l.path, "(),@+ ") || text != `"`+l.path+`"`) {
+		return text
+	}
+	return l.String()
+}
