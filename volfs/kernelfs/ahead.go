@@ -83,7 +83,7 @@ func (a *ahead) emit(f *FS, dir volfs.Ino, cookie uint64, to func(volfs.DirEntry
 	return cookie, p.end
 }
 
-// take takes the part after a cookie out, nil where there is none.
+// take takes the part after a cookie out, nil if there is none.
 func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
 	if a == nil {
 		return nil
@@ -142,7 +142,7 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 }
 
 // read reads on what follows the first entries of a part, which come after a cookie
-// and were taken from l already; where that is nil the folder is not open yet. It closes
+// and were taken from l already; if that is nil the folder is not open yet. It closes
 // l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
 	a.start.Do(func() { a.reading.Go(a.readAll) })

@@ -35,7 +35,7 @@ const (
 
 const btrfsMagic = "_BHRfS_M"
 
-// NeedsIdentity tells whether the kernel has to be given another identity of a
+// NeedsIdentity reports whether the kernel has to be given another identity of a
 // filesystem, by [SetIdentity], before it mounts it. Before Linux 6.7 it takes two
 // btrfs volumes for one where their fsid is the same, as that of snapshots is, and
 // refuses the second; also where the second is its owner's.
@@ -49,7 +49,7 @@ var oneOfEachFsid = sync.OnceValue(func() bool {
 	return errors.Is(err, os.ErrNotExist)
 })
 
-// SetIdentity gives the btrfs on a device an fsid of its own, and keeps what its blocks
+// SetIdentity returns the btrfs on a device an fsid of its own, and keeps what its blocks
 // have as its metadata_uuid, as btrfstune -m does. The device is written to: it has to
 // be one that forgets that. Of checksums that are neither crc32c nor sha256 it is a
 // [volfs.UnsupportedError].
@@ -76,7 +76,7 @@ func SetIdentity(device *os.File) error {
 	return disk.Sync()
 }
 
-// identify gives a superblock an fsid that no other device of this host has now: the
+// identify returns a superblock an fsid that no other device of this host has now: the
 // kernel remembers each, so one is used again with its device's number.
 func identify(super []byte, number uint64) error {
 	if string(super[superMagic:superMagic+len(btrfsMagic)]) != btrfsMagic {

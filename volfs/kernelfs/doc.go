@@ -12,7 +12,7 @@
 // for NFS servers (open_by_handle_at(2)), so nothing is kept of the files that
 // somebody has looked at. What is known of a filesystem's handles is in handle.go. A
 // number that no file ever had is not to be asked for: f2fs takes it for damage, and
-// writes that down where it can write, and in vfat, where it is a place on the disk,
+// writes that down if it can write, and in vfat, if it is a place on the disk,
 // something may be found there.
 //
 // For some filesystems the kernel makes no handles (HFS, HFS+, minix, cramfs, romfs,

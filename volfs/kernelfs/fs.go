@@ -17,7 +17,7 @@ type FS struct {
 	rootHandle unix.FileHandle // the kernel's own
 	subvolumes *subvolumes     // of btrfs; nil of others
 	places     *places         // of those without handles; nil of others
-	ahead      *ahead          // nil where the filesystem can change
+	ahead      *ahead          // nil if the filesystem can change
 	info       volfs.Info
 }
 
@@ -29,7 +29,7 @@ var (
 // mount is where an FS has the root folder from: one that it keeps, or somebody
 // else's, which it only borrows.
 type mount interface {
-	// borrow gives the root folder, open until giveBack.
+	// borrow returns the root folder, open until giveBack.
 	borrow(ctx context.Context) (*os.File, error)
 	giveBack(root *os.File)
 	Close() error
@@ -217,7 +217,7 @@ func statx(fd int, name string) (volfs.Attr, error) {
 
 func moment(t unix.StatxTimestamp) volfs.Time { return volfs.Time{Sec: t.Sec, Nsec: t.Nsec} }
 
-// makesNumbers tells whether inode numbers are not the kernel's.
+// makesNumbers reports whether inode numbers are not the kernel's.
 func (f *FS) makesNumbers() bool { return f.places != nil && f.places.made }
 
 // Lookup finds a name in a folder.
@@ -247,7 +247,7 @@ func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.
 	return ino, err
 }
 
-// Readlink gives the target of a symbolic link.
+// Readlink returns the target of a symbolic link.
 func (f *FS) Readlink(ctx context.Context, ino volfs.Ino) (target string, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		buf := make([]byte, unix.PathMax)

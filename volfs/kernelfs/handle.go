@@ -67,7 +67,7 @@ func udfHandle(root unix.FileHandle, rootIno, ino volfs.Ino) (unix.FileHandle, e
 	return unix.NewFileHandle(fileIDUDF, native.AppendUint32(append(b, root.Bytes()[4:8]...), 0)), nil
 }
 
-// sameInode closes fd where it is of another inode: ESTALE.
+// sameInode closes fd if it is of another inode: ESTALE.
 func sameInode(fd int, ino volfs.Ino) (int, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)

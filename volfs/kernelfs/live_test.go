@@ -221,7 +221,7 @@ func (v volume) isMountedOnlyAt(t *testing.T) {
 	}
 }
 
-// busy tells whether a device is in use exclusively.
+// busy reports whether a device is in use exclusively.
 func busy(device string) bool {
 	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if err == nil {

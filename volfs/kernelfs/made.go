@@ -41,7 +41,7 @@ func (p *places) makeAll(ctx context.Context, root *os.File) error {
 	return nil
 }
 
-// make makes the number of a name in a folder, or gives it where it was made.
+// make makes the number of a name in a folder, or gives it if it was made.
 func (p *places) make(dir volfs.Ino, name string) volfs.Ino {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -66,7 +66,7 @@ func (p *places) probe(dir volfs.Ino, name string) (ino volfs.Ino, ok bool) {
 	}
 }
 
-// of is the number of a name in a folder, as the folder has it: EIO where the folder
+// of is the number of a name in a folder, as the folder has it: EIO if the folder
 // could not be read when numbers were made.
 func (p *places) of(dir volfs.Ino, name string) (volfs.Ino, error) {
 	p.mu.RLock()

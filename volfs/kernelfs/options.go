@@ -56,7 +56,7 @@ func optionsFor(all []option, j volfs.Journal) []option {
 	return opts
 }
 
-// Reads tells whether the kernel's reading of a filesystem, by blkid's name of
+// Reads reports whether the kernel's reading of a filesystem, by blkid's name of
 // its type, is what this package can give.
 func Reads(fstype string) bool {
 	_, ok := options[fstype]

@@ -81,7 +81,7 @@ func (p *places) path(ino volfs.Ino) (names []string, ok bool) {
 const unknown = math.MaxUint64
 
 // listed is the number of an entry of an open folder. The one in the folder is another:
-// in ISO 9660 mostly, in HFS+ where it is a hard link.
+// in ISO 9660 mostly, in HFS+ if it is a hard link.
 func (p *places) listed(fd int, dir volfs.Ino, e volfs.DirEntry) volfs.Ino {
 	if p.made {
 		ino, err := p.of(dir, e.Name)
@@ -101,7 +101,7 @@ func (p *places) listed(fd int, dir volfs.Ino, e volfs.DirEntry) volfs.Ino {
 	return a.Ino
 }
 
-// open opens an inode: ESTALE where another one is in its place.
+// open opens an inode: ESTALE if another one is in its place.
 func (p *places) open(ctx context.Context, root *os.File, ino volfs.Ino, flags int) (int, error) {
 	names, ok := p.path(ino)
 	if !ok {
@@ -143,7 +143,7 @@ func openPath(root int, names []string, flags int) (int, error) {
 	}
 }
 
-// find walks on until an inode is met, and gives its path: ENOENT where there is none,
+// find walks on until an inode is met, and gives its path: ENOENT if there is none,
 // unless something could not be read.
 func (p *places) find(ctx context.Context, root *os.File, ino volfs.Ino) ([]string, error) {
 	p.walk.Lock()

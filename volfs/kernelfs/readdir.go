@@ -106,7 +106,7 @@ type listing struct {
 	fd        int
 	dir       volfs.Ino
 	cookie    uint64                                   // of the entry before the next one
-	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil where the folder has it
+	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil if the folder has it
 	buf, rest []byte                                   // rest is what is left in buf
 }
 
@@ -137,7 +137,7 @@ func (l *listing) each(ctx context.Context, emit func(volfs.DirEntry) bool) erro
 	}
 }
 
-// next is the next entry; not ok where there is none.
+// next is the next entry; not ok if there is none.
 func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err error) {
 	for len(l.rest) == 0 {
 		if err := ctx.Err(); err != nil {
@@ -162,7 +162,7 @@ func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err erro
 	return e, true, nil
 }
 
-// numbering gives an entry of a folder its inode number, where that is not the one in
+// numbering returns an entry of a folder its inode number, if that is not the one in
 // the folder: unknown of what cannot be looked up, as that one may be another file's.
 func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 	switch {

@@ -96,7 +96,7 @@ func (r *route) add(dir volfs.Ino, in []subfolder) {
 	}
 }
 
-// listed gives what comes after a folder that was expected, but what is expected already.
+// listed returns what comes after a folder that was expected, but what is expected already.
 func (r *route) listed(dir volfs.Ino) (next []volfs.Ino) {
 	came := r.forget(dir)
 	for range foldersAhead {
@@ -123,7 +123,7 @@ func (r *route) expect(dir volfs.Ino) {
 	r.expected = append(r.expected, dir)
 }
 
-// forget has a folder be expected no more, and tells whether it was.
+// forget has a folder be expected no more, and reports whether it was.
 func (r *route) forget(dir volfs.Ino) bool {
 	i := slices.Index(r.expected, dir)
 	if i >= 0 {

@@ -68,7 +68,7 @@ func processes() []string {
 	return names
 }
 
-// namespaceOf names the mount namespace of a process, "" where it has ended.
+// namespaceOf names the mount namespace of a process, "" if it has ended.
 func namespaceOf(process string) string {
 	name, _ := os.Readlink("/proc/" + process + "/ns/mnt")
 	return name
@@ -95,7 +95,7 @@ func parseMount(line string) (mounted, bool) {
 // unescape undoes what the kernel does to the characters that would end a field.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\043`, "#")
 
-// shows tells whether a mount that a process sees is of the filesystem.
+// shows reports whether a mount that a process sees is of the filesystem.
 func (l *live) shows(m mounted, process string) bool {
 	if m.root != "/" {
 		return false

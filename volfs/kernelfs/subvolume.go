@@ -19,7 +19,7 @@ import (
 //	bits 23–30  the slot of the subvolume
 //	bits 0–22   its inode number there
 //
-// or, where that does not fit,
+// or, if that does not fit,
 //
 //	bit 38      1
 //	bits 27–37  the slot of the subvolume, below slots
@@ -69,14 +69,14 @@ func subvolumesOf(root *os.File, rootHandle unix.FileHandle, grow bool) (*subvol
 	return s, nil
 }
 
-// several tells whether there can be others than the root folder's.
+// several reports whether there can be others than the root folder's.
 func (s *subvolumes) several() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.grow || len(s.slots) > 0
 }
 
-// slot is that of a subvolume, which is given one where it has none.
+// slot is that of a subvolume, which is given one if it has none.
 func (s *subvolumes) slot(id uint64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +197,7 @@ func (s *subvolumes) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, erro
 // btrfsItem is an item of a tree: what it is of, and how it begins.
 type btrfsItem struct{ id, begin uint64 }
 
-// searchBtrfs finds the first item of a type in a tree of a btrfs: nil where there is
+// searchBtrfs finds the first item of a type in a tree of a btrfs: nil if there is
 // none.
 func searchBtrfs(root *os.File, tree, firstID, lastID uint64, itemType uint32) (*btrfsItem, error) {
 	const (

@@ -29,7 +29,7 @@ type folderSearch struct {
 	seen  map[volfs.Ino]bool // what is damaged can be in itself
 }
 
-// in searches in a folder: ENOENT where it is not there.
+// in searches in a folder: ENOENT if it is not there.
 func (s folderSearch) in(dir int) (int, error) {
 	var names []string
 	if err := readDir(s.ctx, dir, func(e volfs.DirEntry) bool {

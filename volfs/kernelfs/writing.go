@@ -35,7 +35,7 @@ func openWriting(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error)
 	return nil, err
 }
 
-// isReadOnly tells whether a block device is.
+// isReadOnly reports whether a block device is.
 func isReadOnly(device *os.File) (bool, error) {
 	conn, err := device.SyscallConn()
 	if err != nil {

@@ -26,7 +26,7 @@ func (f *FS) Xattrs(ctx context.Context, ino volfs.Ino) (names []string, err err
 	return names, err
 }
 
-// Xattr gives the value of one.
+// Xattr returns the value of one.
 func (f *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) (value []byte, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		value, err = whole(func(buf []byte) (int, error) { return unix.Getxattr(place(fd), name, buf) })
