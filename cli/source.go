@@ -43,7 +43,7 @@ func systemsHelp() string {
 	return b.String()
 }
 
-// sourceFlags are of every command that reads a source.
+// sourceFlags returns the flags of every command that reads a source.
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
@@ -55,8 +55,8 @@ func sourceFlags() []cli.Flag {
 	}
 }
 
-// looksLikeSource tells whether an argument can be a source, and not a command
-// that was misspelt.
+// looksLikeSource reports whether an argument can be a source. Otherwise it is a misspelt
+// command.
 func looksLikeSource(arg string) bool {
 	return strings.ContainsAny(arg, ":/")
 }
@@ -135,11 +135,11 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	return nil, fmt.Errorf("%s: nothing in this folder is known: %s", path, strings.Join(signs, ", "))
 }
 
-// openTimeout is how long a volume waits for its turn, or for a pool that is suspended, if
-// nothing else was asked for.
+// openTimeout is the default of how long a volume waits for its turn, or for a suspended
+// pool.
 const openTimeout = time.Minute
 
-// openTree opens the sources of a command that reads one and ends.
+// openTree opens the sources of a command that reads them and ends.
 func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
 	sources, err := openSources(c, args)
 	if err != nil {
@@ -148,7 +148,7 @@ func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
 	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, sources)
 }
 
-// commandLog tells of errors only, as a command does: without the time.
+// commandLog logs errors only, without the time.
 func commandLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
 		Level: slog.LevelError,
@@ -161,7 +161,7 @@ func commandLog() *slog.Logger {
 	}))
 }
 
-// openSources finds out what arguments mean.
+// openSources opens the sources that arguments name.
 func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
 	for _, arg := range args {
 		s, err := openSource(c, arg)
@@ -181,8 +181,8 @@ func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.
 	return tree.New(c.Context, sources, o)
 }
 
-// chooseEngine reads --engine, --live and --journal, and opens the kernel's
-// device-mapper where it may be needed and can be used.
+// chooseEngine reads --engine, --live and --journal. It opens the kernel's device-mapper if
+// that may be needed and can be used.
 func chooseEngine(c *cli.Context, o *tree.Options) error {
 	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), volfs.Journal(c.String("journal"))
 	switch {
@@ -212,8 +212,8 @@ func chooseEngine(c *cli.Context, o *tree.Options) error {
 	return nil // the direct engine does without
 }
 
-// warn prints what of the sources cannot be shown, but for what was told already, and
-// reports whether there is anything.
+// warn prints the warnings about the sources, except for those in told, which the command
+// has printed already. It reports whether there are any warnings.
 func warn(t *tree.Tree, told ...string) bool {
 	list := t.Warnings()
 	slices.Sort(told)
@@ -234,7 +234,7 @@ func splitPath(arg string) (volume, path string) {
 	return arg, "/"
 }
 
-// find finds what an argument VOLUME[:/PATH] means.
+// find returns the entry that an argument VOLUME[:/PATH] names.
 func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
 	volume, path := splitPath(arg)
 	if volume == "" {

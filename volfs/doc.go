@@ -13,8 +13,9 @@
 // # Truth
 //
 // An FS shows, to the byte, what the Linux kernel shows of the same volume when it is
-// mounted read-only with the same choice about the journal; or it returns an error. Damage
-// is a [DamageError], never zeros and never an empty folder.
+// mounted read-only, or it returns an error. If the journal was not replayed, [Info] says
+// so, and the FS shows what the kernel shows without the journal. Damage is a
+// [DamageError], never zeros and never an empty folder.
 //
 // # Errors
 //
