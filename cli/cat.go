@@ -5,9 +5,10 @@ import (
 	"io"
 	"math"
 	"syscall"
-	"thintree/volfs"
 
 	"github.com/urfave/cli/v2"
+
+	"thintree/volfs"
 )
 
 func catCommand() *cli.Command {

@@ -6,9 +6,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"thintree/thin/block"
 
 	"github.com/urfave/cli/v2"
+
+	"thintree/thin/block"
 )
 
 var sizePattern = regexp.MustCompile(`^(?i)([0-9]+)(?:([kmgtpe])(?:i?b)?|b)?$`)

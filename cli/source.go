@@ -44,7 +44,7 @@ func systemsHelp() string {
 	return b.String()
 }
 
-// sourceFlags are of every command that reads a source.
+// sourceFlags returns the flags of every command that reads a source.
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
@@ -56,8 +56,8 @@ func sourceFlags() []cli.Flag {
 	}
 }
 
-// looksLikeSource tells whether an argument can be a source, and not a command
-// that was misspelt.
+// looksLikeSource reports whether an argument can be a source. Otherwise it is a misspelt
+// command.
 func looksLikeSource(arg string) bool {
 	return strings.ContainsAny(arg, ":/")
 }
@@ -136,11 +136,11 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	return nil, fmt.Errorf("%s: nothing in this folder is known: %s", path, strings.Join(signs, ", "))
 }
 
-// openTimeout is how long a volume waits for its turn, or for a pool that is suspended, if
-// nothing else was asked for.
+// openTimeout is the default of how long a volume waits for its turn, or for a suspended
+// pool.
 const openTimeout = time.Minute
 
-// openTree opens the sources of a command that reads one and ends.
+// openTree opens the sources of a command that reads them and ends.
 func openTree(c *cli.Context, args ...string) (*openedTree, error) {
 	sources, err := openSources(c, args)
 	if err != nil {
@@ -149,7 +149,7 @@ func openTree(c *cli.Context, args ...string) (*openedTree, error) {
 	return openTreeWith(c, tree.Options{MaxActive: 16, Options: volume.Options{OpenTimeout: openTimeout, Log: commandLog()}}, sources)
 }
 
-// commandLog tells of errors only, as a command does: without the time.
+// commandLog logs errors only, without the time.
 func commandLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
 		Level: slog.LevelError,
@@ -162,7 +162,7 @@ func commandLog() *slog.Logger {
 	}))
 }
 
-// openSources finds out what arguments mean.
+// openSources opens the sources that arguments name.
 func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
 	for _, arg := range args {
 		s, err := openSource(c, arg)
@@ -241,8 +241,8 @@ func chooseEngine(c *cli.Context, o *tree.Options) (*lend.Lender, error) {
 	return nil, nil // the direct engine does without
 }
 
-// warn prints what of the sources cannot be shown, but for what was told already, and
-// reports whether there is anything.
+// warn prints the warnings about the sources, except for those in told, which the command
+// has printed already. It reports whether there are any warnings.
 func warn(t *tree.Tree, told ...string) bool {
 	list := t.Warnings()
 	slices.Sort(told)
@@ -263,7 +263,7 @@ func splitPath(arg string) (volume, path string) {
 	return arg, "/"
 }
 
-// find finds what an argument VOLUME[:/PATH] means.
+// find returns the entry that an argument VOLUME[:/PATH] names.
 func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
 	volume, path := splitPath(arg)
 	if volume == "" {

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"thintree/thin/pdata"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/pdata"
 )
 
 // MaxDeviceID is the highest id that a device can have in its pool.

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"thintree/thin/block"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/block"
 )
 
 // The ioctls that x/sys has no names for: linux/fs.h.

@@ -5,8 +5,7 @@ import (
 	"syscall"
 )
 
-// DamageError says that something on the disk cannot be what its format
-// allows. It unwraps to EIO.
+// DamageError says that something on the disk is not as its format allows. It unwraps to EIO.
 type DamageError struct {
 	FS    string // the filesystem's type: "ext4"
 	What  string // which structure: "inode 12", "extent block 77"
@@ -20,11 +19,10 @@ func (e *DamageError) Error() string {
 // Unwrap makes errors.Is(err, syscall.EIO) true.
 func (e *DamageError) Unwrap() error { return syscall.EIO }
 
-// UnsupportedError says that the volume is of a kind that its reader does not
-// read. It unwraps to EOPNOTSUPP.
+// UnsupportedError says that a filesystem uses something that its reader does not read. It unwraps to EOPNOTSUPP.
 type UnsupportedError struct {
 	FS   string // the filesystem's type: "ext4"
-	What string // what it is that cannot be read, by its name in the format: "incompatible feature journal_dev"
+	What string // the name in the format of what cannot be read: "incompatible feature journal_dev"
 }
 
 func (e *UnsupportedError) Error() string {

@@ -5,7 +5,7 @@ import "context"
 // Reader reads filesystems of some types in this process. A new one is a package
 // of its own and a line in volfs/readers.
 type Reader struct {
-	// Name is what people call it: "ext4".
+	// Name is the reader's name: "ext4".
 	Name string
 	// Types are the filesystems that it reads, as volfs/probe and blkid(8) name them.
 	Types []string
@@ -20,7 +20,7 @@ type Options struct {
 	Journal Journal
 }
 
-// Journal says what is done about the journal of a filesystem that was not cleanly
+// Journal is the choice about the journal of a filesystem that was not cleanly
 // unmounted. The empty string is JournalReplay.
 type Journal string
 

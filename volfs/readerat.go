@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// ReaderAt is a [Volume] or [File] as an io.ReaderAt: each read is made with ctx.
+// ReaderAt returns a [Volume] or [File] as an io.ReaderAt that reads with ctx.
 func ReaderAt(ctx context.Context, r interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }) io.ReaderAt {

@@ -11,10 +11,10 @@ type Volume interface {
 	// Size is the exact length of the volume in bytes.
 	Size() int64
 
-	// NextData is the lowest offset ≥ off, in bytes, that holds data, and
-	// NextHole the lowest one ≥ off that lies in a hole, where the end of the
-	// volume counts as a hole: lseek(2)'s SEEK_DATA and SEEK_HOLE. NextData
-	// returns io.EOF where no data follows, both do for off ≥ Size.
+	// NextData returns the lowest offset ≥ off that holds data, and NextHole the lowest
+	// one ≥ off that is in a hole: lseek(2)'s SEEK_DATA and SEEK_HOLE. The end of the
+	// volume counts as a hole. NextData returns io.EOF if no data follow. Both return it
+	// if off ≥ Size.
 	NextData(ctx context.Context, off int64) (int64, error)
 	NextHole(ctx context.Context, off int64) (int64, error)
 }
@@ -23,18 +23,17 @@ type Volume interface {
 type Ino uint64
 
 // FS is one filesystem, read only. All methods may be called concurrently; none
-// may be called after Close. A context ends what can wait or is long; a call
-// that it ended returns its error.
+// may be called after Close. A context ends calls that wait or take long. They return its
+// error then.
 type FS interface {
 	// Root is the inode number of the root folder.
 	Root() Ino
 
-	// Stat tells the attributes of an inode. A number that is not in use is
-	// ENOENT.
+	// Stat returns the attributes of an inode: ENOENT if the number is not in use.
 	Stat(ctx context.Context, ino Ino) (Attr, error)
 
-	// Lookup finds name in a folder: ENOENT where it has no such entry, ENOTDIR
-	// where dir is no folder, ENAMETOOLONG. It finds neither "." nor "..".
+	// Lookup finds name in a folder: ENOENT if it has no such entry, ENOTDIR if
+	// dir is no folder, ENAMETOOLONG. It finds neither "." nor "..".
 	Lookup(ctx context.Context, dir Ino, name string) (Ino, error)
 
 	// ReadDir calls emit for each entry of a folder after the one whose Cookie
@@ -42,38 +41,36 @@ type FS interface {
 	// false. The order is the same at every call.
 	ReadDir(ctx context.Context, dir Ino, cookie uint64, emit func(DirEntry) bool) error
 
-	// Readlink gives the target of a symbolic link: EINVAL for anything else.
+	// Readlink returns the target of a symbolic link: EINVAL for anything else.
 	Readlink(ctx context.Context, ino Ino) (string, error)
 
-	// Open opens a regular file for reading: EISDIR for a folder, EINVAL for
-	// what is neither, ENOKEY for an encrypted file.
+	// Open opens a regular file for reading: EISDIR for a folder, EINVAL for other types
+	// of files, ENOKEY for an encrypted file.
 	Open(ctx context.Context, ino Ino) (File, error)
 
-	// Xattrs lists the names of an inode's extended attributes in full
-	// ("user.a", "system.posix_acl_access"), those that only root may see
-	// ("trusted.…") among them.
+	// Xattrs lists the full names of an inode's extended attributes ("user.a",
+	// "system.posix_acl_access"), also those that only root may see ("trusted.…").
 	Xattrs(ctx context.Context, ino Ino) ([]string, error)
 
-	// Xattr gives the value of one: ENODATA where there is none of that name.
+	// Xattr returns the value of one: ENODATA if there is none of that name.
 	// An ACL is in the form that getxattr(2) returns it in.
 	Xattr(ctx context.Context, ino Ino, name string) ([]byte, error)
 
-	// Statfs tells how full the filesystem is, as statfs(2) does.
+	// Statfs returns how full the filesystem is, as statfs(2) does.
 	Statfs(ctx context.Context) (Statfs, error)
 
-	// Info tells what filesystem this is.
+	// Info describes the filesystem.
 	Info() Info
 
-	// Close frees what the FS holds. The Volume beneath stays open: it is its
-	// owner's to close.
+	// Close frees the memory and files of the FS. It does not close the Volume.
 	Close() error
 }
 
-// AttrReader is an FS that tells the attributes of a folder's entries for less than
-// Stat takes for each.
+// AttrReader is an FS that can list a folder with attributes faster than by a Stat for
+// each entry.
 type AttrReader interface {
-	// ReadDirAttrs is ReadDir with what Stat tells of each entry, nil where Stat has
-	// to be asked.
+	// ReadDirAttrs is ReadDir with the result of Stat for each entry. It is nil if the
+	// caller has to call Stat.
 	ReadDirAttrs(ctx context.Context, dir Ino, cookie uint64, emit func(DirEntry, *Attr) bool) error
 }
 
@@ -94,35 +91,33 @@ type File interface {
 type DirEntry struct {
 	Name string
 	Ino  Ino
-	// Type holds the S_IFMT bits of the mode where the folder records them,
-	// otherwise 0.
+	// Type holds the S_IFMT bits of the mode, 0 if the folder does not record them.
 	Type uint32
 	// Cookie resumes a listing after this entry. It is never 0.
 	Cookie uint64
 }
 
-// Attr is what stat(2) and statx(2) tell of an inode.
+// Attr has the fields of stat(2) and statx(2) for an inode.
 type Attr struct {
 	Ino   Ino
 	Mode  uint32 // type and permissions, as st_mode
 	Nlink uint32
 	UID   uint32
 	GID   uint32
-	// Rdev is the device number of a device file, as makedev(3) and st_rdev have
-	// it.
+	// Rdev is the device number of a device file, in the form of st_rdev.
 	Rdev uint64
-	// Size is in bytes, Blocks in 512-byte sectors, as st_blocks.
+	// Size is in bytes. Blocks is in 512-byte sectors, as st_blocks.
 	Size   int64
 	Blocks uint64
 	// BlockSize is the filesystem's block size in bytes, as st_blksize.
 	BlockSize uint32
 
 	Atime, Mtime, Ctime Time
-	// Btime is the time of creation; zero where the filesystem keeps none.
+	// Btime is the time of creation; zero if the filesystem keeps none.
 	Btime Time
 
-	// HasXattrs is false where the inode is known, from its own bytes, to have
-	// no extended attribute, so that asking for one can be spared.
+	// HasXattrs is false if the bytes of the inode show that it has no extended
+	// attributes. Callers need not ask for them then.
 	HasXattrs bool
 
 	// Flags are the attributes that statx(2) shows (STATX_ATTR_IMMUTABLE,
@@ -130,38 +125,38 @@ type Attr struct {
 	Flags uint64
 }
 
-// Time is a moment: Sec seconds and Nsec nanoseconds (0 to 999,999,999) after
+// Time is a point in time: Sec seconds and Nsec nanoseconds (0 to 999,999,999) after
 // 1970-01-01 UTC.
 type Time struct {
 	Sec  int64
 	Nsec uint32
 }
 
-// Statfs is what statfs(2) tells. Blocks are of BlockSize bytes.
+// Statfs has the fields of statfs(2). Blocks are of BlockSize bytes.
 type Statfs struct {
 	BlockSize   uint32
 	Blocks      uint64
 	BlocksFree  uint64
-	BlocksAvail uint64 // free for who is not root
+	BlocksAvail uint64 // free for users other than root
 	Files       uint64
 	FilesFree   uint64
 	NameLen     uint32 // the longest name, in bytes
 }
 
-// Info tells what a filesystem is, for people and for info/.
+// Info describes a filesystem, for people and for info/.
 type Info struct {
 	Type  string // "ext4", "xfs", …: as mount(8) calls it
 	Label string
 	UUID  string // in the form that blkid prints
-	// SizeBytes is how much of the volume the filesystem spans.
+	// SizeBytes is the length of the filesystem. The volume may be longer or shorter.
 	SizeBytes int64
-	// Dirty says that the journal was not replayed (the filesystem was not
-	// cleanly unmounted), so what is shown may be older than its last state.
+	// Dirty says that the filesystem was not cleanly unmounted and its journal was not
+	// replayed. The FS may show an older state then.
 	Dirty bool
 	// Errors says that the filesystem has recorded errors of its own.
 	Errors bool
-	// Problem is what of it is damaged though it can be read, in words. It is empty if
-	// no damage was met when it was opened.
+	// Problem says in words what is damaged although the rest can be read. It is empty if
+	// opening found no damage.
 	Problem string
 	// Features are its feature flags, as its own tools name them.
 	Features []string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"syscall"
+
 	"thintree/fusefs/layout"
 	"thintree/fusefs/volume"
 )

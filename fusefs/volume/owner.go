@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
-	"thintree/thin/lend"
 	"time"
+
+	"thintree/thin/lend"
 )
 
 // SameDevice reports whether two volumes are one device: under two names, from two sources,

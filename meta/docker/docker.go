@@ -35,9 +35,8 @@ func New(path string, o Options) meta.Source {
 	}}
 }
 
-// Recognise tells whether a path is one that [New] takes: a Docker root with the
-// devicemapper driver, or the folder devicemapper in one. It is true as well
-// where the caller may not look into that folder.
+// Recognise reports whether a path is a Docker root with the devicemapper driver, or the
+// folder devicemapper in one. It is also true if the caller may not read that folder.
 func Recognise(path string) bool {
 	return isRoot(path) || filepath.Base(path) == driver && isRoot(filepath.Dir(path))
 }

@@ -39,12 +39,11 @@ func New(dir string, o Options) meta.Source {
 
 func topOf(dir string) string { return Top(dir, "/var/lib/thintree", "/var/lib/docker/devicemapper") }
 
-// Recognise tells whether a folder is one that [New] takes: with the record of a
-// base device or of a set of devices. It is true as well where the caller may not
-// look at those, but a pool lies beside them.
+// Recognise reports whether a folder is a store: it has the record of a base device or
+// of a set of devices. It is also true if the caller may not read those, but a pool is
+// beside them.
 //
-// The folder devicemapper in a Docker root is one too: who knows Docker roots asks
-// for them first.
+// The folder devicemapper in a Docker root is a store too, so callers ask docker first.
 func Recognise(dir string) bool {
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
 		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, RecordsDir, name))

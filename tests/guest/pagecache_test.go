@@ -2,6 +2,7 @@ package guest
 
 import (
 	"testing"
+
 	"thintree/thin/block"
 	"thintree/thin/reader"
 )

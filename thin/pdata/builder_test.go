@@ -2,6 +2,7 @@ package pdata
 
 import (
 	"slices"
+
 	"thintree/thin/block"
 )
 

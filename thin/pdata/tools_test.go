@@ -10,11 +10,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"thintree/thin/block"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/block"
 )
 
 // dump is what thin_dump(8) writes and thin_restore(8) reads.

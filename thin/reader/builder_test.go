@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"testing"
+
 	"thintree/thin/block"
 )
 

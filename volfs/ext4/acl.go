@@ -6,12 +6,12 @@ import (
 	"fmt"
 )
 
-// errNoACL says that an access control list has no entries: the kernel shows none.
+// errNoACL says that an access control list has no entries. The kernel does not show it.
 var errNoACL = errors.New("no entries")
 
 // convertACL turns an access control list as ext4 stores it (ext4_acl_header
 // and entries, version 1) into the form of getxattr(2)
-// (posix_acl_xattr_header, version 2), where each entry has an id.
+// (posix_acl_xattr_header, version 2), in which each entry has an id.
 func convertACL(p []byte) ([]byte, error) {
 	const (
 		diskVersion  = 1

@@ -29,7 +29,7 @@ func TestACLsGetAnIDInEachEntry(t *testing.T) {
 	}
 }
 
-func TestACLsThatCannotBeAreErrors(t *testing.T) {
+func TestImpossibleACLsAreErrors(t *testing.T) {
 	t.Parallel()
 	for _, p := range [][]byte{
 		nil,

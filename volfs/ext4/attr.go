@@ -10,7 +10,7 @@ import (
 	"thintree/volfs"
 )
 
-// attr is what stat(2) tells of in.
+// attr returns what stat(2) shows of in.
 func (fs *FS) attr(ctx context.Context, in *inode) (volfs.Attr, error) {
 	a := volfs.Attr{
 		Ino:       volfs.Ino(in.ino),
@@ -28,8 +28,8 @@ func (fs *FS) attr(ctx context.Context, in *inode) (volfs.Attr, error) {
 	in.times(&a)
 	switch in.fileType() {
 	case syscall.S_IFREG:
-		if in.inline != nil { // so that nobody takes the file for sparse
-			a.Blocks += (in.size + 511) / 512
+		if in.inline != nil { // as the kernel does: with no blocks it would look sparse
+			a.Blocks += (in.size + sectorBytes - 1) / sectorBytes
 		}
 	case syscall.S_IFLNK:
 		if in.is(flagEncrypt) {

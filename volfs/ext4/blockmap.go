@@ -4,16 +4,16 @@ import "context"
 
 const directBlocks = 12 // of the 15 pointers in i_block
 
-// indirectPath is how to come to a block of a file: an index into i_block, then
-// one into each block of pointers.
+// indirectPath leads to a block of a file: an index into i_block, then one into each
+// block of pointers.
 type indirectPath struct {
 	index [4]uint64
 	depth int // of blocks of pointers
-	// span is how many blocks of the file a pointer at each level stands for.
+	// span is the number of blocks of the file that a pointer at each level covers.
 	span [4]uint64
 }
 
-// indirectPathOf gives the path to a block; false where there is none.
+// indirectPathOf returns the path to a block; false if there is none.
 func (sb *superblock) indirectPathOf(logical uint64) (indirectPath, bool) {
 	if logical < directBlocks {
 		return indirectPath{index: [4]uint64{logical}, span: [4]uint64{1}}, true
@@ -66,9 +66,9 @@ func (fs *FS) mapIndirect(ctx context.Context, in *inode, logical uint64) (run, 
 	}
 }
 
-// indirectHole is the hole from logical on, as far as the pointers in hand tell.
+// indirectHole returns the hole from logical on, as long as pointers shows it to be.
 func (fs *FS) indirectHole(logical uint64, pointers []byte, path indirectPath, level int) run {
-	base := uint64(0) // the first block that the pointer in i_block stands for
+	base := uint64(0) // the first block that the pointer in i_block covers
 	if path.depth > 0 {
 		base = directBlocks
 	}
@@ -85,7 +85,7 @@ func (fs *FS) indirectHole(logical uint64, pointers []byte, path indirectPath, l
 	return run{logical: logical, count: end - logical}
 }
 
-// indirectRun is the run from the i-th pointer on.
+// indirectRun returns the run from the i-th pointer on.
 func (fs *FS) indirectRun(logical uint64, pointers []byte, i int) run {
 	first := uint64(le32(pointers, i))
 	r := run{logical: logical, physical: first, count: 1, allocated: true}
@@ -95,7 +95,7 @@ func (fs *FS) indirectRun(logical uint64, pointers []byte, i int) run {
 	return r
 }
 
-// indirectBlock reads a block of pointers, all of which must be valid.
+// indirectBlock reads a block of pointers. All of them must be valid.
 func (fs *FS) indirectBlock(ctx context.Context, in *inode, block uint64) ([]byte, error) {
 	key := blockKey{block: block, owner: in.ino, kind: blockIndirect}
 	return fs.block(ctx, key, func(p []byte) error {

@@ -10,7 +10,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// How much memory the caches of one FS take, in bytes.
+// The sizes of the caches of one FS, in bytes.
 const (
 	blockCacheBytes = 512 << 10
 	tableCacheBytes = 512 << 10
@@ -18,7 +18,7 @@ const (
 	lossyFolders = 1024
 )
 
-// blockKind tells what a block was verified to be.
+// blockKind is the kind of block that a block was verified as.
 type blockKind uint8
 
 const (
@@ -34,11 +34,11 @@ const (
 var blockKindNames = [...]string{"group descriptors", "extents", "block map", "folder", "hash index", "hash index",
 	"extended attributes"}
 
-// blockKey is a block by its number, with what it was verified for: a checksum
-// holds for one owner only.
+// blockKey is a block by its number, and what it was verified as: its checksum is that
+// of one owner.
 type blockKey struct {
 	block uint64
-	owner uint32 // an inode, 0 where the kind has no owner
+	owner uint32 // an inode, 0 if the kind has no owner
 	kind  blockKind
 }
 
@@ -68,8 +68,8 @@ func newCache[K comparable, V any](entries int) *lru.Cache[K, V] {
 	return c
 }
 
-// block gives a metadata block that verify, which may be nil, found no fault
-// with. Nobody may write to it.
+// block returns a metadata block, which verify has accepted unless it is nil. Callers must
+// not write to it.
 func (fs *FS) block(ctx context.Context, key blockKey, verify func([]byte) error) ([]byte, error) {
 	if p, ok := fs.blocks.Get(key); ok {
 		return p, nil
@@ -90,8 +90,8 @@ func (fs *FS) block(ctx context.Context, key blockKey, verify func([]byte) error
 	return p, nil
 }
 
-// readAt fills p from the volume at off, in bytes, or says why it cannot. The
-// error wraps a syscall.Errno.
+// readAt fills p from the volume at off, in bytes. Its error wraps a syscall.Errno, or is
+// that of ctx.
 func (fs *FS) readAt(ctx context.Context, p []byte, off int64, what fmt.Stringer) error {
 	n, err := fs.vol.ReadAt(ctx, p, off)
 	if n == len(p) {

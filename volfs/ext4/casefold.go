@@ -11,18 +11,18 @@ import (
 	"golang.org/x/text/unicode/rangetable"
 )
 
-// folder folds names for folders that do not tell upper from lower case: full
-// case folding and canonical decomposition, without what is ignorable, as the
-// kernel's fs/unicode does by Unicode 12.1.
-type folder struct {
+// caseFold compares names in folders that ignore case. It does what the kernel's
+// fs/unicode does by Unicode 12.1: full case folding and canonical decomposition,
+// without ignorable code points.
+type caseFold struct {
 	known *unicode.RangeTable // the code points of Unicode 12.1
-	fold  cases.Caser
+	caser cases.Caser
 }
 
-func newFolder() *folder {
-	return &folder{
+func newCaseFold() *caseFold {
+	return &caseFold{
 		known: rangetable.Merge(rangetable.Assigned("12.0.0"), rangetable.New('\u32ff')),
-		fold:  cases.Fold(),
+		caser: cases.Fold(),
 	}
 }
 
@@ -42,9 +42,9 @@ var ignorable = &unicode.RangeTable{
 	LatinOffset: 1,
 }
 
-// folded gives the form of a name in which equal ones are the same; false for
-// bytes that are no text: those are equal to themselves only.
-func (f *folder) folded(name []byte) ([]byte, bool) {
+// folded returns the folded form of a name: names are equal if that is the same. It is
+// false for a name that is not UTF-8, which is equal only to itself.
+func (c *caseFold) folded(name []byte) ([]byte, bool) {
 	if isASCII(name) {
 		return bytes.ToLower(name), true
 	}
@@ -54,24 +54,24 @@ func (f *folder) folded(name []byte) ([]byte, bool) {
 	var out []rune
 	for _, r := range string(name) {
 		if !unicode.Is(ignorable, r) {
-			out = f.appendFolded(out, r)
+			out = c.appendFolded(out, r)
 		}
 	}
-	f.order(out)
+	c.order(out)
 	return []byte(string(out)), true
 }
 
-// appendFolded appends what a code point is folded to, decomposed, or else what
-// it is decomposed to, each part folded. A code point that Unicode 12.1 does not
-// have stands for itself.
-func (f *folder) appendFolded(out []rune, r rune) []rune {
-	if !unicode.Is(f.known, r) {
+// appendFolded appends the case folding of a code point, decomposed. If it has none, it
+// appends the folding of each part of its decomposition. A code point that Unicode 12.1
+// does not have stays as it is.
+func (c *caseFold) appendFolded(out []rune, r rune) []rune {
+	if !unicode.Is(c.known, r) {
 		return append(out, r)
 	}
 	s := string(r)
-	// Cherokee is folded to upper case, against what package cases does.
+	// Unicode folds Cherokee to upper case. Package cases does not.
 	if cherokee := r >= 0x13a0 && r <= 0x13f5; !cherokee {
-		if folded := f.fold.String(s); folded != s {
+		if folded := c.caser.String(s); folded != s {
 			return append(out, []rune(norm.NFD.String(folded))...)
 		}
 	}
@@ -80,43 +80,43 @@ func (f *folder) appendFolded(out []rune, r rune) []rune {
 		return append(out, r)
 	}
 	for _, part := range decomposed {
-		out = f.appendFolded(out, part)
+		out = c.appendFolded(out, part)
 	}
 	return out
 }
 
-// order brings combining marks into their canonical order (Unicode, section 3.11).
-func (f *folder) order(name []rune) {
+// order puts combining marks into their canonical order (Unicode, section 3.11).
+func (c *caseFold) order(name []rune) {
 	for start := 0; start < len(name); start++ {
 		end := start
-		for end < len(name) && f.class(name[end]) != 0 {
+		for end < len(name) && c.class(name[end]) != 0 {
 			end++
 		}
-		slices.SortStableFunc(name[start:end], func(a, b rune) int { return int(f.class(a)) - int(f.class(b)) })
+		slices.SortStableFunc(name[start:end], func(a, b rune) int { return int(c.class(a)) - int(c.class(b)) })
 		start = end
 	}
 }
 
-// class is the canonical combining class of a code point.
-func (f *folder) class(r rune) uint8 {
-	if r < 0x300 || !unicode.Is(f.known, r) {
+// class returns the canonical combining class of a code point.
+func (c *caseFold) class(r rune) uint8 {
+	if r < 0x300 || !unicode.Is(c.known, r) {
 		return 0
 	}
 	return norm.NFD.PropertiesString(string(r)).CCC()
 }
 
 func isASCII(p []byte) bool {
-	for _, c := range p {
-		if c >= utf8.RuneSelf {
+	for _, b := range p {
+		if b >= utf8.RuneSelf {
 			return false
 		}
 	}
 	return true
 }
 
-// query looks for a name in a folder that does not tell upper from lower case.
-func (f *folder) query(name []byte) *query {
-	folded, ok := f.folded(name)
+// query looks for a name in a folder that ignores case.
+func (c *caseFold) query(name []byte) *query {
+	folded, ok := c.folded(name)
 	if !ok {
 		return plainQuery(name)
 	}
@@ -125,7 +125,7 @@ func (f *folder) query(name []byte) *query {
 			if bytes.Equal(e.name, name) {
 				return true
 			}
-			other, ok := f.folded(e.name)
+			other, ok := c.folded(e.name)
 			return ok && bytes.Equal(folded, other)
 		},
 		hash:   hashOf(folded),

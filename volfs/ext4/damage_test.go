@@ -16,7 +16,7 @@ import (
 	"thintree/volfs"
 )
 
-// blockOf gives the block that a file's block lies in, as debugfs(8) tells.
+// blockOf returns the number of a file's block in the filesystem, from debugfs(8).
 func blockOf(t *testing.T, image, path string, logical int) int {
 	t.Helper()
 	out := program(t, "debugfs", "-R", fmt.Sprintf("bmap %s %d", path, logical), image)
@@ -28,7 +28,7 @@ func blockOf(t *testing.T, image, path string, logical int) int {
 	return n
 }
 
-func TestWhatIsNotReadIsNamed(t *testing.T) {
+func TestUnsupportedFeaturesAreNamed(t *testing.T) {
 	t.Parallel()
 	for feature, want := range map[uint32]string{0x8: "journal_dev", 0x1: "compression", 0x1000: "dirdata", 1 << 30: "FEATURE_I30"} {
 		v := load(t, makeImage(t, "1M", nil, "-t", "ext4", "-O", "^metadata_csum,^has_journal"))
@@ -42,7 +42,7 @@ func TestWhatIsNotReadIsNamed(t *testing.T) {
 	}
 }
 
-func TestADamagedSuperblockIsAnErrorThatTellsOfBackups(t *testing.T) {
+func TestADamagedSuperblockIsAnErrorThatMentionsBackups(t *testing.T) {
 	t.Parallel()
 	image := makeImage(t, "1M", nil, "-t", "ext4")
 	for _, off := range []int{0x38, 0x78, 0x3fc} {
@@ -91,7 +91,7 @@ func TestADamagedBlockOfAFolderLosesNoOther(t *testing.T) {
 	} {
 		for _, args := range [][]string{{"-O", "metadata_csum"}, {"-O", "^metadata_csum"}} {
 			if name == "a byte" && args[1] == "^metadata_csum" {
-				continue // nothing tells
+				continue // nothing shows the damage
 			}
 			image := manyImage(t, args...)
 			v := load(t, image)
@@ -114,7 +114,7 @@ func TestADamagedBlockOfAFolderLosesNoOther(t *testing.T) {
 			if lost > 300-len(got) {
 				t.Errorf("%s, %v: %d names are not found, %d not listed", name, args, lost, 300-len(got))
 			}
-			// A listing in two parts tells of the damage too.
+			// A listing in two parts returns the error too.
 			var cookie uint64
 			_ = fs.ReadDir(context.Background(), dir, 0, func(e volfs.DirEntry) bool { cookie = e.Cookie; return cookie < 8<<10 })
 			wantDamage(t, fs.ReadDir(context.Background(), dir, cookie, func(volfs.DirEntry) bool { return true }))
@@ -122,7 +122,7 @@ func TestADamagedBlockOfAFolderLosesNoOther(t *testing.T) {
 	}
 }
 
-func TestADamagedIndexIsToldOrPassedOver(t *testing.T) {
+func TestADamagedIndexIsAnErrorOrPassedOver(t *testing.T) {
 	t.Parallel()
 	image := manyImage(t, "-O", "metadata_csum")
 	v := load(t, image)
@@ -202,7 +202,7 @@ func TestExtentsThatLoopAreErrors(t *testing.T) {
 	index := []byte{0x0a, 0xf3, 1, 0, 4, 0, 3, 0, 0, 0, 0, 0, // depth 3, one entry
 		0, 0, 0, 0, byte(block), byte(block >> 8), 0, 0, 0, 0, 0, 0}
 	copy(v[block<<10:], index)
-	v[block<<10+6] = 2 // leads to itself
+	v[block<<10+6] = 2 // its child is itself
 	fs, ino := editInode(t, v, "f", func(raw []byte) { copy(raw[iBlockOff:], index) })
 	f, err := fs.Open(context.Background(), ino)
 	if err != nil {

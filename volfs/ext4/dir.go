@@ -8,8 +8,8 @@ import (
 )
 
 // ReadDir lists a folder in the order of its blocks. A cookie is the offset in
-// bytes after its entry. What is damaged is left out, and told by the error at
-// the end.
+// bytes after its entry. Damaged entries are left out, and the error at the end says
+// so.
 func (fs *FS) ReadDir(ctx context.Context, ino volfs.Ino, cookie uint64, emit func(volfs.DirEntry) bool) error {
 	dir, err := fs.folderInode(ctx, ino)
 	if err != nil {
@@ -22,18 +22,18 @@ func (fs *FS) ReadDir(ctx context.Context, ino volfs.Ino, cookie uint64, emit fu
 		l.blocks()
 	}
 	if err := ctx.Err(); err != nil {
-		return err // what could not be read then is not lost
+		return err // nothing is damaged if the context ended a read
 	}
 	switch {
 	case l.lost != nil:
 		fs.lossy.Add(dir.ino, l.lost)
 	case cookie == 0 && !l.stopped:
-		fs.lossy.Remove(dir.ino) // a read may have failed and come right
+		fs.lossy.Remove(dir.ino) // a read that failed before succeeds now
 	}
 	if l.stopped {
 		return l.err
 	}
-	// An earlier call may have lost what this one did not come across.
+	// An earlier call may have met damage before this cookie.
 	lost, _ := fs.lossy.Get(dir.ino)
 	return lost
 }
@@ -47,7 +47,7 @@ type listing struct {
 	emit    func(volfs.DirEntry) bool
 	lost    error // the first damage that was met
 	stopped bool  // before the end
-	err     error // why, where not by emit
+	err     error // why, unless emit returned false
 }
 
 func (l *listing) lose(err error) {
@@ -75,7 +75,7 @@ func (l *listing) blocks() {
 	}
 }
 
-// entries lists what a parser finds; base is the offset of its bytes in the
+// entries lists the entries that a parser finds. base is the offset of its bytes in the
 // folder. It returns false when emit does.
 func (l *listing) entries(d *dirParser, base uint64) bool {
 	for e, ok := d.next(); ok; e, ok = d.next() {
@@ -96,27 +96,27 @@ func (l *listing) entries(d *dirParser, base uint64) bool {
 	return true
 }
 
-// dirParser is a parser of a block of dir, whose hash trees it passes over:
-// to a parser they look like unused entries.
+// dirParser returns a parser of a block of dir. It passes over hash trees, as these look
+// like unused entries.
 func (fs *FS) dirParser(dir *inode, p []byte, logical uint64, bad func(error)) *dirParser {
 	return &dirParser{fs: fs, p: p, hashInside: hashInside(dir), encrypted: dir.is(flagEncrypt), bad: bad,
 		what: func() string { return fmt.Sprintf("block %d of folder %d", logical, dir.ino) }}
 }
 
-// hashInside tells whether each entry of a folder is followed by the hash of
-// its name, which cannot be had from the encrypted one.
+// hashInside reports whether each entry of a folder is followed by the hash of its name,
+// which cannot be computed from an encrypted name.
 func hashInside(dir *inode) bool { return dir.is(flagEncrypt) && dir.is(flagCasefold) }
 
 // walkDir calls visit for each block of a folder from the block first on, until
-// it returns false. Damage of what maps the blocks ends the walk. Holes are
-// passed over where a folder may have some.
+// it returns false. Damage of the block map ends the walk. Holes are passed over in a
+// folder that may have some.
 func (fs *FS) walkDir(ctx context.Context, dir *inode, first uint64, visit func(logical, physical uint64) bool) error {
 	blocks := (dir.size + uint64(fs.sb.blockSize) - 1) >> fs.sb.blockBits
 	if blocks == 0 {
 		return dir.damage("a folder of no length")
 	}
-	// No block is in a folder twice, so one longer than the volume is damaged,
-	// and a list of it might never end.
+	// No block is in a folder twice, so a folder longer than the volume is damaged.
+	// To list it could take for ever.
 	limit := min(blocks, uint64(fs.vol.Size())>>fs.sb.blockBits)
 	for logical := first; logical < limit; {
 		if err := ctx.Err(); err != nil {

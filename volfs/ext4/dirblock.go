@@ -23,10 +23,10 @@ type dirEntry struct {
 	fileType uint8
 	start    int       // its offset in its block
 	end      int       // the offset after it
-	hash     [2]uint32 // ext4_dir_entry_hash, where the folder has it
+	hash     [2]uint32 // ext4_dir_entry_hash; zero if the folder has none
 }
 
-// isDots is true for "." and "..".
+// isDots reports whether the name is "." or "..".
 func (d dirEntry) isDots() bool { return string(d.name) == "." || string(d.name) == ".." }
 
 // dirParser goes through the entries of a block of a folder, or of inline data.
@@ -37,7 +37,7 @@ type dirParser struct {
 	hashInside bool // each entry is followed by its hash
 	encrypted  bool // names are any bytes
 	what       func() string
-	// bad is called for each entry that cannot be right.
+	// bad is called for each entry that is damaged.
 	bad func(error)
 }
 
@@ -49,8 +49,8 @@ func (d *dirParser) minLen(n int, dots bool) int {
 	return (dirHeaderSize + n + 3) &^ 3
 }
 
-// next gives the next entry in use; false at the end. After an entry whose
-// length cannot be right it goes no further. What is in an entry is not checked.
+// next returns the next entry in use, false at the end. It ends after an entry with an
+// impossible length. It does not check the rest of an entry.
 func (d *dirParser) next() (dirEntry, bool) {
 	for d.off < len(d.p) {
 		start := d.off
@@ -94,7 +94,7 @@ func (d *dirParser) fault(off int, format string, args ...any) {
 	d.bad(damage(fmt.Sprintf("entry at byte %d in %s", off, d.what()), format, args...))
 }
 
-// check tells whether what is in an entry can be right.
+// check reports whether the content of an entry is possible.
 func (d *dirParser) check(e dirEntry) bool {
 	switch {
 	case e.ino > d.fs.sb.inodesCount:
@@ -109,8 +109,8 @@ func (d *dirParser) check(e dirEntry) bool {
 	return false
 }
 
-// decodeRecLen gives a rec_len in bytes: where blocks have 64 KiB the lower two
-// bits, which lengths do not need, are bits 16 and 17.
+// decodeRecLen returns a rec_len in bytes. With blocks of 64 KiB its lower two bits, which
+// lengths do not need, are bits 16 and 17.
 func decodeRecLen(v uint16, blockSize int) int {
 	switch {
 	case blockSize < 64<<10:
@@ -121,7 +121,7 @@ func decodeRecLen(v uint16, blockSize int) int {
 	return int(v&^3) | int(v&3)<<16
 }
 
-// dirType is the S_IFMT bits for the file type of an entry; 0 where it tells none.
+// dirType returns the S_IFMT bits for the file type of an entry, 0 if it has none.
 func (fs *FS) dirType(fileType uint8) uint32 {
 	types := [...]uint32{1: syscall.S_IFREG, 2: syscall.S_IFDIR, 3: syscall.S_IFCHR, 4: syscall.S_IFBLK,
 		5: syscall.S_IFIFO, 6: syscall.S_IFSOCK, 7: syscall.S_IFLNK}
@@ -131,9 +131,9 @@ func (fs *FS) dirType(fileType uint8) uint32 {
 	return types[fileType]
 }
 
-// dirBlockKind tells what a block of a folder is: in a hashed folder, the first
-// is the root of the index, and one that holds nothing but an unused entry of
-// its own length is a node of it.
+// dirBlockKind returns the kind of a block of a folder. In a hashed folder the first is
+// the root of the index, and a block with only an unused entry of the block's length is
+// a node of the index.
 func (fs *FS) dirBlockKind(dir *inode, logical uint64, p []byte) blockKind {
 	switch {
 	case !fs.isIndexed(dir):
@@ -146,11 +146,11 @@ func (fs *FS) dirBlockKind(dir *inode, logical uint64, p []byte) blockKind {
 	return blockDirLeaf
 }
 
-// isIndexed tells whether a folder has an index of hashes.
+// isIndexed reports whether a folder has an index of hashes.
 func (fs *FS) isIndexed(dir *inode) bool { return dir.is(flagIndex) && fs.sb.compat(compatDirIndex) }
 
-// dirBlock reads a block of a folder. kind is what it must be; blockDirLeaf
-// stands for whatever kind it looks like.
+// dirBlock reads a block of a folder, which must be of a kind. blockDirLeaf stands for any
+// kind.
 func (fs *FS) dirBlock(ctx context.Context, dir *inode, logical, physical uint64, kind blockKind) ([]byte, error) {
 	key := blockKey{block: physical, owner: dir.ino, kind: kind}
 	if logical == 0 && kind == blockDirLeaf && fs.isIndexed(dir) {

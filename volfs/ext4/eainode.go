@@ -32,9 +32,9 @@ func (fs *FS) eaInodeValue(ctx context.Context, in *inode, e xattrEntry) ([]byte
 	return value, fs.checkEAInode(in, ea, e, value)
 }
 
-// checkEAInode verifies the hash of the value, which the inode has in place of
-// its i_atime, and the entry's. Lustre's have none: those point back to the
-// inode that they belong to.
+// checkEAInode verifies the hash of the value, which is in the inode's i_atime, and that
+// of the entry. Inodes made by Lustre have no hash: they name the inode that they belong
+// to.
 func (fs *FS) checkEAInode(in, ea *inode, e xattrEntry, value []byte) error {
 	hash := binary.LittleEndian.Uint32(ea.raw[0x8:])    // i_atime
 	parent := binary.LittleEndian.Uint32(ea.raw[0x10:]) // i_mtime
@@ -51,8 +51,8 @@ func (fs *FS) checkEAInode(in, ea *inode, e xattrEntry, value []byte) error {
 	return nil
 }
 
-// entryHash is e_hash for a name and the hash of a value. Which of the two it
-// is was once up to the processor: the second takes the name's bytes as signed.
+// entryHash returns e_hash for a name and the hash of a value. Old kernels took the bytes
+// of the name as signed or unsigned, depending on the processor.
 func entryHash(name []byte, value uint32) (unsigned, signed uint32) {
 	const nameShift, valueShift = 5, 16
 	for _, c := range name {

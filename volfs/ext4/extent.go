@@ -45,7 +45,7 @@ func (t extentNode) extent(i int) (r run, physical uint64) {
 	return r, physical
 }
 
-// find is the index of the last entry that begins at or before logical, or 0.
+// find returns the index of the last entry that begins at or before logical, or 0.
 func (t extentNode) find(logical uint64) int {
 	return max(sort.Search(t.n, func(i int) bool { return t.block(i) > logical })-1, 0)
 }
@@ -74,7 +74,7 @@ func (fs *FS) mapExtent(ctx context.Context, in *inode, logical uint64) (run, er
 	return node.lookup(logical, end), nil
 }
 
-// lookup finds logical in a leaf that covers what is before end.
+// lookup finds logical in a leaf that covers the blocks before end.
 func (t extentNode) lookup(logical, end uint64) run {
 	hole := run{logical: logical, count: max(end, logical+1) - logical}
 	if t.n == 0 {
@@ -106,7 +106,8 @@ func (fs *FS) extentBlock(ctx context.Context, in *inode, node extentNode, i int
 		return extentNode{}, err
 	}
 	child := decodeExtentNode(p)
-	// What is verified once for the block alone; what its parent says, each time.
+	// checkExtentBlock is called once for each block. What the parent says of it is
+	// compared each time.
 	if child.depth != node.depth-1 {
 		return child, key.damage("depth %d under depth %d", child.depth, node.depth)
 	}
@@ -133,7 +134,7 @@ func (fs *FS) checkExtentBlock(in *inode, p []byte, key blockKey) error {
 	return nil
 }
 
-// decodeExtentNode decodes what parseExtentNode found no fault with.
+// decodeExtentNode decodes a node that parseExtentNode has accepted.
 func decodeExtentNode(p []byte) extentNode {
 	return extentNode{
 		entries: p[extentEntrySize:],

@@ -43,7 +43,7 @@ const incompatRead = incompatFiletype | incompatRecover | incompatMetaBG | incom
 // featureSet is one of the three words of features, with the names that
 // e2fsprogs has for its bits.
 type featureSet struct {
-	letter byte // what stands for the set in the name of a bit without one
+	letter byte // of the set, in the name of a bit that has no other
 	names  [32]string
 }
 
@@ -59,7 +59,7 @@ var (
 		12: "read-only", 13: "project", 14: "shared_blocks", 15: "verity", 16: "orphan_present"}}
 )
 
-// list gives the names of the bits that are set.
+// list returns the names of the bits that are set.
 func (s *featureSet) list(word uint32) []string {
 	var names []string
 	for word != 0 {
@@ -86,8 +86,8 @@ func (sb *superblock) features() []string {
 	return append(names, roCompatNames.list(sb.featureROCompat)...)
 }
 
-// fsType is the name of the filesystem's type as blkid(8) tells it: the oldest
-// whose features suffice.
+// fsType returns the filesystem's type as blkid(8) names it: the oldest one that has all
+// the features.
 func (sb *superblock) fsType() string {
 	const (
 		ext3Incompat = incompatFiletype | incompatRecover | incompatMetaBG

@@ -10,7 +10,7 @@ import (
 	"thintree/volfs"
 )
 
-// file is an open regular file whose content lies in blocks.
+// file is an open regular file with its content in blocks.
 type file struct {
 	fs *FS
 	in *inode
@@ -43,7 +43,7 @@ func (f *file) Close() error { return nil }
 
 func (f *file) size() int64 { return int64(f.in.size) }
 
-// run gives the run that holds a block, from that block on.
+// run returns the run that holds a block, from that block on.
 func (f *file) run(ctx context.Context, logical uint64) (run, error) {
 	if r := f.last.Load(); r != nil && logical >= r.logical && logical < r.end() {
 		skip := logical - r.logical
@@ -61,7 +61,7 @@ func (f *file) run(ctx context.Context, logical uint64) (run, error) {
 	return r, err
 }
 
-// ReadAt reads each range that lies in one piece on the volume at once.
+// ReadAt reads each range that is in one piece on the volume with one read.
 func (f *file) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	p, eof, err := clip(p, off, f.size())
 	if err != nil {
@@ -77,8 +77,8 @@ func (f *file) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return len(p), eof
 }
 
-// clip shortens p to what a file of size bytes has at off; eof is what to
-// return after that much was read.
+// clip shortens p to the bytes that a file of size bytes has at off. eof is the error to
+// return after these were read.
 func clip(p []byte, off, size int64) (clipped []byte, eof, err error) {
 	switch {
 	case off < 0:
@@ -104,10 +104,10 @@ func (f *file) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 		clear(p[:n])
 		return int(n), nil
 	}
-	for n < uint64(len(p)) { // what is adjacent on the volume too
+	for n < uint64(len(p)) { // also the runs that follow on the volume
 		next, err := f.run(ctx, r.end())
 		if err != nil || !next.hasData() || next.physical != r.physical+r.count {
-			break // an error comes again, in its place
+			break // the read of that run returns the error
 		}
 		r.count += next.count
 		n = min(r.count<<bits-skip, uint64(len(p)))
@@ -137,7 +137,7 @@ func (f *file) NextHole(ctx context.Context, off int64) (int64, error) {
 	return next, err
 }
 
-// seek finds the lowest offset from off on that holds data, or that does not.
+// seek finds the lowest offset from off on that holds data, or that is in a hole.
 func (f *file) seek(ctx context.Context, off int64, data bool) (int64, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("ext4: seek to %d: %w", off, syscall.EINVAL)

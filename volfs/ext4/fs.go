@@ -13,19 +13,19 @@ import (
 
 const rootIno = 2
 
-// FS is an open filesystem. It holds a few MiB of memory, and up to 16 MiB while large
+// FS is an open filesystem. It takes a few MiB of memory, and up to 16 MiB while large
 // folders are listed.
 type FS struct {
 	vol         volfs.Volume
 	sb          *superblock
-	fold        *folder
+	caseFold    *caseFold // nil without the feature casefold
 	blocks      *lru.Cache[blockKey, []byte]
 	survey      survey
 	lastGroup   atomic.Pointer[groupDesc] // most inodes of a folder are in one group
 	systemZones atomic.Pointer[systemZones]
-	tables      *lru.Cache[int64, []byte] // parts of inode tables, by their offset in the volume
+	tables      *lru.Cache[int64, []byte] // parts of inode tables, by offset in the volume
 	parts       *lru.Cache[partKey, listedPart]
-	// lossy are the folders that a listing lost something of, with the reason.
+	// lossy are the folders of which a listing left something out, with the reason.
 	lossy *lru.Cache[uint32, error]
 }
 
@@ -33,11 +33,11 @@ var _ volfs.FS = (*FS)(nil)
 
 // Open reads the superblock and the group descriptors in v. The errors are a
 // [volfs.DamageError], a [volfs.UnsupportedError] if the filesystem uses what this
-// package does not know, and those of v. The volume may be shorter than the filesystem: what
-// lies beyond its end is then EIO.
+// package does not read, and those of v. If the volume is shorter than the filesystem,
+// reads beyond its end are EIO.
 //
-// The journal is not replayed yet, whatever the options ask for: [volfs.Info] says Dirty
-// if it may hold something.
+// The journal is not replayed yet, whatever the options ask for. If it may hold something,
+// [volfs.Info] is Dirty.
 func Open(ctx context.Context, v volfs.Volume, _ volfs.Options) (*FS, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func Open(ctx context.Context, v volfs.Volume, _ volfs.Options) (*FS, error) {
 		return nil, err
 	}
 	if fs.sb.incompat(incompatCasefold) {
-		fs.fold = newFolder()
+		fs.caseFold = newCaseFold()
 	}
 	fs.makeCaches()
 	if err := fs.surveyGroups(ctx); err != nil {
@@ -64,7 +64,7 @@ func Open(ctx context.Context, v volfs.Volume, _ volfs.Options) (*FS, error) {
 // Root is 2 in every filesystem of this kind.
 func (fs *FS) Root() volfs.Ino { return rootIno }
 
-// Info tells what the superblock says, and what is wrong with the group descriptors.
+// Info returns what the superblock says, and whether group descriptors are damaged.
 func (fs *FS) Info() volfs.Info {
 	info := fs.sb.info()
 	info.Problem = fs.survey.problem(fs.sb.groups)
@@ -80,7 +80,7 @@ func (fs *FS) Close() error {
 	return nil
 }
 
-// Stat tells the attributes of an inode, reserved ones among them.
+// Stat returns the attributes of an inode, also of a reserved one.
 func (fs *FS) Stat(ctx context.Context, ino volfs.Ino) (volfs.Attr, error) {
 	in, err := fs.inode(ctx, ino)
 	if err != nil {
@@ -89,7 +89,7 @@ func (fs *FS) Stat(ctx context.Context, ino volfs.Ino) (volfs.Attr, error) {
 	return fs.attr(ctx, in)
 }
 
-// inode gives the inode of that number: ENOENT where it is not in use.
+// inode returns the inode with a number: ENOENT if it is not in use.
 func (fs *FS) inode(ctx context.Context, ino volfs.Ino) (*inode, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (fs *FS) inode(ctx context.Context, ino volfs.Ino) (*inode, error) {
 	return fs.loadInode(ctx, uint32(ino))
 }
 
-// folderInode is inode for what must be a folder.
+// folderInode returns the inode of a folder: ENOTDIR if it is something else.
 func (fs *FS) folderInode(ctx context.Context, ino volfs.Ino) (*inode, error) {
 	in, err := fs.inode(ctx, ino)
 	if err != nil {
@@ -112,7 +112,7 @@ func (fs *FS) folderInode(ctx context.Context, ino volfs.Ino) (*inode, error) {
 	return in, nil
 }
 
-// named is what has no more than a name.
+// named is something in an error that has only a name.
 type named string
 
 func (n named) String() string { return string(n) }

@@ -17,8 +17,8 @@ import (
 	"thintree/volfs"
 )
 
-// smallImages makes filesystems of 128 to 256 KiB with some of everything that
-// mke2fs can put into one.
+// smallImages makes filesystems of 128 to 256 KiB with a file of each kind that mke2fs can
+// make.
 func smallImages(tb testing.TB) []memVolume {
 	tb.Helper()
 	fill := func(dir string) {
@@ -60,13 +60,13 @@ func smallImages(tb testing.TB) []memVolume {
 			"ea_set -f " + image + ".value short user.large"}
 		writeFile(tb, image+".value", strings.Repeat("v", 700))
 		debugfs(tb, image, commands...)
-		program(tb, "sh", "-c", "PATH=$PATH:/usr/sbin; e2fsck -fyD "+image+" || test $? = 1") // makes an index of hashes
+		program(tb, "sh", "-c", "PATH=$PATH:/usr/sbin; e2fsck -fyD "+image+" || test $? = 1") // makes hash indexes
 		images = append(images, load(tb, image))
 	}
 	return images
 }
 
-// interesting are the offsets in an image that hold something.
+// interesting returns the offsets in an image that are not zero.
 func interesting(image memVolume) []int {
 	var offsets []int
 	for off := 0; off < len(image); off += 32 {
@@ -79,8 +79,8 @@ func interesting(image memVolume) []int {
 	return offsets
 }
 
-// FuzzImage changes bytes of a good filesystem: six bytes of patches are an
-// index into what is interesting, and what to put there.
+// FuzzImage changes bytes of a good filesystem. Six bytes of patches are an index into the
+// interesting offsets, and the bytes to put there.
 func FuzzImage(f *testing.F) {
 	images := smallImages(f)
 	var offsets [][]int
@@ -107,8 +107,8 @@ func FuzzImage(f *testing.F) {
 	})
 }
 
-// walkEverything asks a volume all there is to ask, within a budget. It fails
-// for what no answer may be.
+// walkEverything calls every method for all that it finds in a volume, within a budget. It
+// fails the test for impossible answers.
 func walkEverything(t *testing.T, v volfs.Volume) {
 	ctx := context.Background()
 	fs, err := Open(ctx, v, volfs.Options{})
@@ -201,7 +201,7 @@ func (w *walk) listAttrs(dir volfs.Ino, want []volfs.DirEntry) {
 	}
 }
 
-// resume lists a folder from a cookie, and from one that nobody gave out.
+// resume lists a folder from a cookie, and from one that no listing has returned.
 func (w *walk) resume(dir volfs.Ino, entries []volfs.DirEntry, i int) {
 	var next *volfs.DirEntry
 	_ = w.fs.ReadDir(context.Background(), dir, entries[i].Cookie, func(e volfs.DirEntry) bool {

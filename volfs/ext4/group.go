@@ -6,18 +6,18 @@ import (
 	"fmt"
 )
 
-// groupDesc is what is needed of struct ext4_group_desc.
+// groupDesc has the fields of struct ext4_group_desc that are needed.
 type groupDesc struct {
 	number                               uint32
 	blockBitmap, inodeBitmap, inodeTable uint64
 	freeBlocks                           uint32 // in clusters
 	freeInodes                           uint32
-	csumFault                            error // how the checksum fails
+	csumFault                            error // nil if the checksum holds
 	proven                               bool  // there is a checksum, and it holds
 }
 
-// group gives the descriptor of block group g. One whose checksum fails is taken for
-// what it says, as a read-only mount of the kernel's does.
+// group returns the descriptor of block group g. It is used even if its checksum fails,
+// as in a read-only mount by the kernel.
 func (fs *FS) group(ctx context.Context, g uint32) (*groupDesc, error) {
 	if d := fs.lastGroup.Load(); d != nil && d.number == g {
 		return d, nil
@@ -37,12 +37,12 @@ func (fs *FS) group(ctx context.Context, g uint32) (*groupDesc, error) {
 	return d, nil
 }
 
-// descriptors gives the n-th block of group descriptors.
+// descriptors returns the n-th block of group descriptors.
 func (fs *FS) descriptors(ctx context.Context, n uint32) ([]byte, error) {
 	return fs.block(ctx, blockKey{block: fs.sb.descriptorBlock(n), kind: blockDescriptors}, nil)
 }
 
-// tablesOf gives where the bitmaps and the inode table of a group lie.
+// tablesOf returns where the bitmaps and the inode table of a group lie.
 func (sb *superblock) tablesOf(d *groupDesc) [3]zone {
 	return [...]zone{
 		{d.blockBitmap, d.blockBitmap + 1}, {d.inodeBitmap, d.inodeBitmap + 1},
@@ -96,7 +96,7 @@ func (sb *superblock) parseGroupDesc(d *groupDesc, g uint32, block []byte) error
 	return nil
 }
 
-// groupCsum gives the checksum that the descriptor p of group g has, and the one that
+// groupCsum returns the checksum that the descriptor p of group g has, and the one that
 // it should have.
 func (sb *superblock) groupCsum(g uint32, p []byte) (has, should uint16) {
 	const bgChecksum = 0x1e
@@ -110,19 +110,19 @@ func (sb *superblock) groupCsum(g uint32, p []byte) (has, should uint16) {
 	return has, crc16(crc16(should, p[:bgChecksum]), p[bgChecksum+2:])
 }
 
-// groupBlocks gives the first and the last block of group g.
+// groupBlocks returns the first and the last block of group g.
 func (sb *superblock) groupBlocks(g uint32) (first, last uint64) {
 	first = uint64(sb.firstDataBlock) + uint64(g)*uint64(sb.blocksPerGroup)
 	return first, min(first+uint64(sb.blocksPerGroup), sb.blocksCount) - 1
 }
 
-// inodeTableBlocks is how many blocks each group's inode table has.
+// inodeTableBlocks returns the length in blocks of each group's inode table.
 func (sb *superblock) inodeTableBlocks() uint64 {
 	inodesPerBlock := uint64(sb.blockSize / sb.inodeSize)
 	return uint64(sb.inodesPerGroup) / inodesPerBlock
 }
 
-// descriptorBlock is where the n-th block of group descriptors lies.
+// descriptorBlock returns the block number of the n-th block of group descriptors.
 func (sb *superblock) descriptorBlock(n uint32) uint64 {
 	if !sb.incompat(incompatMetaBG) || n < sb.firstMetaBG {
 		return superblockOffset>>sb.blockBits + uint64(n) + 1
@@ -138,7 +138,7 @@ func (sb *superblock) descriptorBlock(n uint32) uint64 {
 	return block
 }
 
-// hasSuper tells whether group g begins with the superblock or a backup of it.
+// hasSuper reports whether group g begins with the superblock or a backup of it.
 func (sb *superblock) hasSuper(g uint32) bool {
 	switch {
 	case g == 0:
@@ -158,8 +158,8 @@ func isPower(n, base uint32) bool {
 	return n == 1
 }
 
-// descriptorBlocks is how many blocks of group descriptors, or backups of
-// them, lie in group g.
+// descriptorBlocks returns the number of blocks of group descriptors, or of backups of
+// them, in group g.
 func (sb *superblock) descriptorBlocks(g uint32) uint32 {
 	meta := g / sb.descPerBlock
 	switch {

@@ -7,7 +7,7 @@ const (
 	hashLegacy   = 0
 	hashHalfMD4  = 1
 	hashTEA      = 2
-	hashUnsigned = 3 // added to those before it: their variants with unsigned char
+	hashUnsigned = 3 // added to one of the others: its variant with unsigned char
 )
 
 // hashEOF is the hash that stands for the end of a folder; no name has it.
@@ -19,7 +19,7 @@ type hasher struct {
 	seed    [4]uint32
 }
 
-// hasher gives the hasher for a version as it is recorded in a folder.
+// hasher returns the hasher for a version as it is recorded in a folder.
 func (sb *superblock) hasher(version uint8) hasher {
 	if version <= hashTEA && sb.hashUnsigned {
 		version += hashUnsigned
@@ -27,7 +27,7 @@ func (sb *superblock) hasher(version uint8) hasher {
 	return hasher{version: version, seed: sb.hashSeed}
 }
 
-// hash gives the hash of a name and the minor one.
+// hash returns the hash of a name and the minor one.
 func (h hasher) hash(name []byte) (major, minor uint32) {
 	char := func(c byte) uint32 { return uint32(int32(int8(c))) }
 	if h.version >= hashUnsigned {
@@ -60,7 +60,7 @@ func (h hasher) hash(name []byte) (major, minor uint32) {
 	return major, minor
 }
 
-// start is the state that hashing begins with.
+// start returns the state that hashing begins with.
 func (h hasher) start() [4]uint32 {
 	if h.seed == [4]uint32{} {
 		return [4]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestHashesAreThoseOfDebugfs holds hashes to what debugfs(8)'s dx_hash prints.
+// TestHashesAreThoseOfDebugfs compares hashes with those that debugfs(8)'s dx_hash prints.
 func TestHashesAreThoseOfDebugfs(t *testing.T) {
 	t.Parallel()
 	seed := [4]uint32{0x78563412, 0xf0debc9a, 0x78563412, 0xf0debc9a} // 12345678-9abc-def0-1234-56789abcdef0
@@ -71,7 +71,7 @@ func TestFoldedNamesHashAsInE2fsprogs(t *testing.T) {
 	}
 	image := makeImage(t, "1M", nil, "-t", "ext2")
 	got := debugfs(t, image, commands...)
-	f := newFolder()
+	f := newCaseFold()
 	for _, w := range words {
 		folded, ok := f.folded([]byte(w))
 		if !ok {
@@ -86,7 +86,7 @@ func TestFoldedNamesHashAsInE2fsprogs(t *testing.T) {
 
 func TestNamesThatAreNoTextEqualThemselvesOnly(t *testing.T) {
 	t.Parallel()
-	f := newFolder()
+	f := newCaseFold()
 	q := f.query([]byte("A\xff"))
 	for name, want := range map[string]bool{"A\xff": true, "a\xff": false} {
 		if got := q.matches(dirEntry{name: []byte(name)}); got != want {

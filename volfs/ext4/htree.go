@@ -19,11 +19,11 @@ const (
 	dxUnusedFlag = 0x1            // of dx_root_info.unused_flags
 )
 
-// errBadIndex says that an index cannot be used though nothing failed to be
-// read: the kernel then searches the folder from end to end, and so do we.
+// errBadIndex says that an index cannot be used although all of it could be read. The
+// kernel then searches the folder from end to end, and so does this package.
 var errBadIndex = errors.New("unusable index")
 
-// dxFrame is a place in a block of an index.
+// dxFrame is a position in a block of an index.
 type dxFrame struct {
 	entries []byte // dx_entry records; the first one's hash is count and limit
 	count   int
@@ -70,7 +70,7 @@ func (fs *FS) openIndex(ctx context.Context, dir *inode, q *query) (*htree, erro
 		depth = htreeLarge
 	}
 	if infoLength != dxRootStart-dxRootInfo || levels >= depth || flags&dxUnusedFlag != 0 || version >= hashUnsigned {
-		return nil, errBadIndex // version 6, siphash, among them: it needs the key of the folder
+		return nil, errBadIndex // also version 6, siphash: it needs the key of the folder
 	}
 	t.hash = q.hash(fs.sb.hasher(version))
 	f, err := newFrame(root, dxRootStart, fs.dxReserved())
@@ -97,10 +97,10 @@ func (fs *FS) dxReserved() int {
 
 func (t *htree) top() *dxFrame { return &t.frames[len(t.frames)-1] }
 
-// leaf is the block of the folder that the search has come to.
+// leaf returns the block of the folder that the search has reached.
 func (t *htree) leaf() uint64 { return t.top().block(t.top().at) }
 
-// descend adds the frame of the block that the top one is at.
+// descend adds a frame for the block that the top frame is at.
 func (t *htree) descend(ctx context.Context) error {
 	p, err := t.block(ctx, t.leaf(), blockDxNode)
 	if err != nil {
@@ -114,7 +114,8 @@ func (t *htree) descend(ctx context.Context) error {
 	return nil
 }
 
-// next goes to the next leaf if names of the same hash go on there.
+// next goes to the next leaf if it can have names of the same hash. Otherwise it is
+// false.
 func (t *htree) next(ctx context.Context) (bool, error) {
 	level := len(t.frames) - 1
 	for ; t.frames[level].at+1 >= t.frames[level].count; level-- {
@@ -151,14 +152,14 @@ func (t *htree) block(ctx context.Context, logical uint64, kind blockKind) ([]by
 	return t.fs.dirBlock(ctx, t.dir, logical, r.physical, kind)
 }
 
-// lookupIndexed finds what q asks for by the index of a folder. 0 is that there
-// is none.
+// lookupIndexed looks for q by the index of a folder. It returns 0 if there is no such
+// entry.
 func (fs *FS) lookupIndexed(ctx context.Context, dir *inode, q *query) (uint32, error) {
 	t, err := fs.openIndex(ctx, dir, q)
 	if err != nil {
 		return 0, err
 	}
-	for range dir.size >> fs.sb.blockBits { // more leaves than there are blocks would be a loop
+	for range dir.size >> fs.sb.blockBits { // more leaves than blocks are a loop
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}

@@ -50,7 +50,7 @@ func (v fileVolume) Size() int64                                          { retu
 func (v fileVolume) NextData(_ context.Context, off int64) (int64, error) { return off, nil }
 func (v fileVolume) NextHole(context.Context, int64) (int64, error)       { return v.size, nil }
 
-// program runs a program of e2fsprogs, and skips the test where there is none.
+// program runs a program of e2fsprogs, and skips the test if it is not installed.
 func program(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
@@ -66,8 +66,8 @@ func program(tb testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// makeImage makes a filesystem of a size as mke2fs(8) takes it, with the files
-// that fill, which may be nil, puts into a folder, and gives its path.
+// makeImage makes a filesystem and returns its path. The size is in the form that
+// mke2fs(8) takes. fill, which may be nil, puts files for it into a folder.
 func makeImage(tb testing.TB, size string, fill func(dir string), args ...string) string {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -120,7 +120,7 @@ func mustOpen(tb testing.TB, v volfs.Volume) *FS {
 	return fs
 }
 
-// resolve gives the inode that a path of names leads to.
+// resolve returns the inode at a path.
 func resolve(tb testing.TB, fs *FS, path string) volfs.Ino {
 	tb.Helper()
 	ino := fs.Root()
@@ -134,7 +134,7 @@ func resolve(tb testing.TB, fs *FS, path string) volfs.Ino {
 	return ino
 }
 
-// list gives all entries of a folder, and the error at its end.
+// list returns all entries of a folder, and the error at its end.
 func list(fs *FS, ino volfs.Ino) ([]volfs.DirEntry, error) {
 	var entries []volfs.DirEntry
 	err := fs.ReadDir(context.Background(), ino, 0, func(e volfs.DirEntry) bool {
@@ -144,7 +144,7 @@ func list(fs *FS, ino volfs.Ino) ([]volfs.DirEntry, error) {
 	return entries, err
 }
 
-// names gives the names in a folder, "." and ".." left out.
+// names returns the names in a folder, "." and ".." left out.
 func names(fs *FS, ino volfs.Ino) ([]string, error) {
 	entries, err := list(fs, ino)
 	var names []string

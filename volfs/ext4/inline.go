@@ -10,8 +10,8 @@ import (
 	"thintree/volfs"
 )
 
-// inlineData is content that lies in the inode itself: in i_block, and what does
-// not fit there in the value of the extended attribute system.data.
+// inlineData is content in the inode itself. It begins in i_block and continues in the
+// value of the extended attribute system.data.
 type inlineData struct {
 	value []byte
 }
@@ -38,12 +38,12 @@ func (in *inode) findInline() error {
 	return in.damage("no inline data, though its flag is set")
 }
 
-// bytes gives all that there is room for; a file may be shorter or longer.
+// bytes returns all the bytes that there is room for. The file may be shorter or longer.
 func (d *inlineData) bytes(in *inode) []byte {
 	return append(append(make([]byte, 0, iBlockSize+len(d.value)), in.iBlock()...), d.value...)
 }
 
-// inlineFile is an open file of inline data. What it has beyond them is a hole.
+// inlineFile is an open file of inline data, with a hole after them.
 type inlineFile struct {
 	data []byte
 	size int64
@@ -86,11 +86,11 @@ func (f *inlineFile) NextHole(_ context.Context, off int64) (int64, error) {
 
 const inlineParentSize = 4 // bytes of the parent's inode number, before the entries
 
-// inlineParent is the folder that an inline folder lies in.
+// inlineParent returns the folder that an inline folder lies in.
 func (in *inode) inlineParent() uint32 { return binary.LittleEndian.Uint32(in.iBlock()) }
 
-// inlineParser goes through the entries of an inline folder, which fill i_block
-// after the parent's number, and then the value of the attribute.
+// inlineParser returns the parsers of an inline folder: of i_block after the parent's
+// number, and of the value of the attribute.
 func (fs *FS) inlineParser(dir *inode, bad func(error)) [2]*dirParser {
 	part := func(p []byte) *dirParser {
 		return &dirParser{fs: fs, p: p, hashInside: hashInside(dir), encrypted: dir.is(flagEncrypt), bad: bad,
@@ -99,8 +99,8 @@ func (fs *FS) inlineParser(dir *inode, bad func(error)) [2]*dirParser {
 	return [2]*dirParser{part(dir.iBlock()[inlineParentSize:]), part(dir.inline.value)}
 }
 
-// inline lists an inline folder. It has no entries for itself and its parent:
-// those are made up, with the cookies 1 and 2.
+// inline lists an inline folder. It has no entries "." and "..": these are made up, with
+// the cookies 1 and 2.
 func (l *listing) inline() {
 	const self, parent = 1, 2
 	dots := [...]volfs.DirEntry{

@@ -29,23 +29,23 @@ const (
 	iBlockSize = 60 // bytes of i_block
 )
 
-// inode is what is needed of struct ext4_inode. Nobody changes it once it is
-// loaded. It holds on to the part of the inode table that it lies in: who keeps
-// it for long keeps a copy.
+// inode has the fields of struct ext4_inode that are needed. It does not change once it
+// is loaded. It keeps its part of the inode table in memory, so callers that keep it
+// for long keep a copy.
 type inode struct {
 	ino        uint32
 	mode       uint16
 	links      uint16
 	uid, gid   uint32
 	size       uint64
-	blocks     uint64 // in sectors of 512 bytes
+	blocks     uint64 // in sectors
 	flags      uint32
 	fileACL    uint64
 	generation uint32
 	csumSeed   uint32
 	extraIsize int    // bytes of fields beyond the first 128
 	raw        []byte // as on disk
-	ibody      []byte // extended attributes in the inode: what follows their header
+	ibody      []byte // extended attributes in the inode, without their header
 	inline     *inlineData
 }
 
@@ -61,11 +61,11 @@ func (in *inode) damage(format string, args ...any) error {
 	return damage(in.String(), format, args...)
 }
 
-// fits tells whether the inode has the field of n bytes at off.
+// fits reports whether the inode has the field of n bytes at off.
 func (in *inode) fits(off, n int) bool { return off+n <= goodOldInodeSize+in.extraIsize }
 
-// loadInode gives an inode in use: ENOENT where it is not. ino is in range. To
-// decode and verify one is cheap, and done each time; what it lies in is cached.
+// loadInode returns an inode: ENOENT if it is not in use. ino is in range. Decoding and
+// verifying is cheap and done each time. The inode tables are cached.
 func (fs *FS) loadInode(ctx context.Context, ino uint32) (*inode, error) {
 	raw, err := fs.rawInode(ctx, ino)
 	if err != nil {
@@ -78,7 +78,7 @@ func (fs *FS) loadInode(ctx context.Context, ino uint32) (*inode, error) {
 	return in, nil
 }
 
-// copied gives in with bytes of its own.
+// copied returns a copy of in that shares no bytes with the cache.
 func (in *inode) copied() *inode {
 	c := *in
 	c.raw = bytes.Clone(in.raw)
@@ -126,7 +126,7 @@ func (fs *FS) parseInode(in *inode) error {
 	if sb.roCompat(roCompatHugeFile) {
 		in.blocks |= uint64(u16(0x74)) << 32
 		if in.is(flagHugeFile) {
-			in.blocks <<= sb.blockBits - 9
+			in.blocks <<= sb.blockBits - sectorBits
 		}
 	}
 	if sb.incompat(incompat64bit) {
@@ -136,7 +136,7 @@ func (fs *FS) parseInode(in *inode) error {
 	return fs.checkInode(in)
 }
 
-// findIbody sets ibody, and what i_extra_isize means where it is 0.
+// findIbody sets ibody, and extraIsize if it is 0.
 func (in *inode) findIbody() {
 	const sizeofInode = 160 // of struct ext4_inode
 	if len(in.raw) == goodOldInodeSize {
@@ -183,7 +183,7 @@ func (fs *FS) checkInodeCsum(in *inode) error {
 	return nil
 }
 
-// checkInode checks what parseInode has decoded, and finds inline data.
+// checkInode checks the fields that parseInode has decoded, and finds inline data.
 func (fs *FS) checkInode(in *inode) error {
 	sb := fs.sb
 	switch in.fileType() {
@@ -213,7 +213,7 @@ func (fs *FS) checkInode(in *inode) error {
 	return nil
 }
 
-// validBlocks tells whether n blocks from block on can be data.
+// validBlocks reports whether n blocks from block on can be data.
 func (sb *superblock) validBlocks(block, n uint64) bool {
 	return block > uint64(sb.firstDataBlock) && block < sb.blocksCount && n <= sb.blocksCount-block
 }

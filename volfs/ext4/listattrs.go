@@ -6,33 +6,35 @@ import (
 	"thintree/volfs"
 )
 
-// A hashed folder names inodes in no order, and a server of requests asks for some
-// dozens of entries at a time. So a listing is prepared in parts. The first is small, as
-// the folder may be, or the lister may soon have enough.
+// The entries of a hashed folder are not in the order of their inodes, and a FUSE request
+// asks for a few dozen entries at a time. So a listing is prepared in longer parts, whose
+// inodes are read in the order in which they lie. The first part is short: the folder may
+// be small, or the caller may stop early.
 const (
 	firstPart    = 512 // entries
 	laterPart    = 8192
-	listingParts = 4 // that are kept
+	listingParts = 4 // how many are kept
 )
 
 var _ volfs.AttrReader = (*FS)(nil)
 
-// listedPart is a part of a listing that nobody has asked for yet. Nobody changes it.
+// listedPart is a part of a listing that was prepared and not asked for yet. It does not
+// change.
 type listedPart struct {
 	entries []volfs.DirEntry
-	attrs   []volfs.Attr // of the entries; zero if Stat has to be asked
+	attrs   []volfs.Attr // of the entries; zero if the caller has to call Stat
 	end     bool         // the folder ends with it,
 	err     error        // with this
 }
 
-// partKey tells where a part belongs: after the entry with a cookie.
+// partKey is the position of a part: after the entry with a cookie.
 type partKey struct {
 	dir    volfs.Ino
 	cookie uint64
 }
 
-// ReadDirAttrs is ReadDir with attributes. They are those of the moment when the part
-// of the listing was prepared.
+// ReadDirAttrs is ReadDir with attributes. They are as of when the part of the listing was
+// prepared.
 func (fs *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
 	part, prepared := fs.parts.Get(partKey{dir, cookie})
 	if prepared {

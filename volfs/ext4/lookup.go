@@ -12,15 +12,15 @@ import (
 
 // query is a name that is looked for in a folder.
 type query struct {
-	// matches tells whether an entry has the name.
+	// matches reports whether an entry has the name.
 	matches func(dirEntry) bool
-	// hash gives the hash of the name.
+	// hash returns the hash of the name.
 	hash   func(hasher) uint32
 	folded bool // other names match too
 }
 
-// Lookup finds a name. Whatever part of the folder it had to search and could
-// not read, it tells by an error, not by ENOENT.
+// Lookup finds a name. If it had to search a part of the folder that it could not read,
+// its error is not ENOENT.
 func (fs *FS) Lookup(ctx context.Context, ino volfs.Ino, name string) (volfs.Ino, error) {
 	dir, err := fs.folderInode(ctx, ino)
 	if err != nil {
@@ -44,20 +44,20 @@ func (fs *FS) Lookup(ctx context.Context, ino volfs.Ino, name string) (volfs.Ino
 	return volfs.Ino(found), nil
 }
 
-// query gives the query for a name in dir; nil where dir cannot have the name.
+// query returns the query for a name in dir; nil if dir cannot have the name.
 func (fs *FS) query(dir *inode, name string) *query {
 	switch {
 	case name == "" || name == "." || name == "..":
 		return nil
 	case dir.is(flagEncrypt):
 		return nokeyQuery(name)
-	case dir.is(flagCasefold) && fs.fold != nil:
-		return fs.fold.query([]byte(name))
+	case dir.is(flagCasefold) && fs.caseFold != nil:
+		return fs.caseFold.query([]byte(name))
 	}
 	return plainQuery([]byte(name))
 }
 
-// plainQuery looks for the very bytes of a name.
+// plainQuery looks for exactly the bytes of a name.
 func plainQuery(name []byte) *query {
 	return &query{
 		matches: func(e dirEntry) bool { return bytes.Equal(e.name, name) },
@@ -72,14 +72,14 @@ func hashOf(name []byte) func(hasher) uint32 {
 	}
 }
 
-// find gives the inode number of what q asks for, 0 where there is none.
+// find returns the inode number of the entry that q looks for, 0 if there is none.
 func (fs *FS) find(ctx context.Context, dir *inode, q *query) (uint32, error) {
 	if dir.inline != nil {
 		return fs.findInlineEntry(dir, q)
 	}
 	if fs.isIndexed(dir) {
 		ino, err := fs.lookupIndexed(ctx, dir, q)
-		// The folding that the index was made by may have been another one.
+		// The index may have been made with another case folding.
 		refold := ino == 0 && err == nil && q.folded && fs.sb.encodingFlags&encodingNoFallback == 0
 		if !errors.Is(err, errBadIndex) && !refold {
 			return ino, err
@@ -120,14 +120,14 @@ func (fs *FS) searchBlock(dir *inode, p []byte, logical uint64, q *query) (uint3
 	}), q, &lost)
 }
 
-// search looks for q among what d finds; lost is what d tells of damage.
+// search looks for q among the entries that d finds. lost is where d notes damage.
 func search(d *dirParser, q *query, lost *error) (uint32, error) {
 	for e, ok := d.next(); ok; e, ok = d.next() {
 		if q.matches(e) && d.check(e) {
 			return e.ino, nil
 		}
 	}
-	// It may be the one that is damaged.
+	// A damaged entry may be the one.
 	d.off = 0
 	for e, ok := d.next(); ok; e, ok = d.next() {
 		d.check(e)
@@ -135,7 +135,7 @@ func search(d *dirParser, q *query, lost *error) (uint32, error) {
 	return 0, *lost
 }
 
-// checkFound makes sure that an entry of dir leads to a file that can be there.
+// checkFound verifies that an entry of dir names an inode that can be there.
 func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32) error {
 	if ino < fs.sb.firstIno && ino != rootIno {
 		return dir.damage("an entry for the reserved inode %d", ino)
@@ -154,8 +154,8 @@ func (fs *FS) checkFound(ctx context.Context, dir *inode, ino uint32) error {
 	return nil
 }
 
-// isAbove tells whether ino is dir or a folder that dir lies in, as far as the
-// ".." entries tell.
+// isAbove reports whether ino is dir or a folder that dir lies in, by the ".." entries. It
+// is false if these cannot be read.
 func (fs *FS) isAbove(ctx context.Context, dir *inode, ino uint32) bool {
 	const maxDepth = 1000
 	for range maxDepth {
@@ -173,7 +173,7 @@ func (fs *FS) isAbove(ctx context.Context, dir *inode, ino uint32) bool {
 	return false
 }
 
-// parent gives the inode number in a folder's "..".
+// parent returns the inode number in a folder's "..".
 func (fs *FS) parent(ctx context.Context, dir *inode) (uint32, error) {
 	var ino uint32
 	if dir.inline != nil {

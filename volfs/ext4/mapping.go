@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 )
 
-// run is a range of a file's blocks that lie in one piece, or nowhere.
+// run is a range of a file's blocks that are in one piece on the volume, or a hole.
 type run struct {
 	logical  uint64 // the first block in the file
 	count    uint64 // of blocks, at least 1
-	physical uint64 // the first block in the filesystem; 0 where there is none
-	// allocated is true for blocks without data too: unwritten ones.
+	physical uint64 // the first block in the filesystem; 0 if there is none
+	// allocated is true also for unwritten blocks, which have no data.
 	allocated bool
 }
 
@@ -28,8 +28,8 @@ func (fs *FS) maxBlocks(in *inode) uint64 {
 	return min(directBlocks+pointers*(1+pointers*(1+pointers)), 1<<32)
 }
 
-// mapBlock gives the run that begins at a file's block: as much of it as one
-// extent, or one block of pointers, tells.
+// mapBlock returns the run that begins at a file's block, as far as one extent or one
+// block of pointers has it.
 func (fs *FS) mapBlock(ctx context.Context, in *inode, logical uint64) (run, error) {
 	if in.is(flagExtents) {
 		return fs.mapExtent(ctx, in, logical)

@@ -8,10 +8,10 @@ import (
 	"encoding/binary"
 )
 
-// Without their key, names in encrypted folders are shown as the kernel's
-// fs/crypto/fname.c does: the base64url form of struct fscrypt_nokey_name, which
-// has two words of hash, up to 149 bytes of the encrypted name, and a SHA-256
-// of those beyond them.
+// Names in encrypted folders are shown as the kernel's fs/crypto/fname.c shows them
+// without the key: as the base64url form of struct fscrypt_nokey_name. That has two words
+// of hash, up to 149 bytes of the encrypted name, and a SHA-256 of the bytes beyond
+// these.
 const (
 	nokeyHashSize = 8
 	nokeyBytes    = 149
@@ -19,7 +19,7 @@ const (
 	nokeyMinName  = 16 // bytes of an encrypted name at least
 )
 
-// nokeyName encodes an encrypted name; false where it is too short to be one.
+// nokeyName encodes an encrypted name; false if it is too short to be one.
 func nokeyName(encrypted []byte, hash [2]uint32) (string, bool) {
 	if len(encrypted) < nokeyMinName {
 		return "", false
@@ -34,7 +34,7 @@ func nokeyName(encrypted []byte, hash [2]uint32) (string, bool) {
 	return base64.RawURLEncoding.EncodeToString(p), true
 }
 
-// shownName is the name of an entry as a listing shows it.
+// shownName returns the name of an entry as a listing shows it.
 func (fs *FS) shownName(ctx context.Context, dir *inode, e dirEntry) (string, error) {
 	if !dir.is(flagEncrypt) || e.isDots() {
 		return string(e.name), nil
@@ -52,8 +52,8 @@ func (fs *FS) shownName(ctx context.Context, dir *inode, e dirEntry) (string, er
 	return name, nil
 }
 
-// listingHasher is the hasher with which the kernel lists a folder; false where
-// it lists it without hashes.
+// listingHasher returns the hasher with which the kernel lists a folder. It is false if
+// the kernel lists it without hashes.
 func (fs *FS) listingHasher(ctx context.Context, dir *inode) (hasher, bool) {
 	switch {
 	case !fs.sb.compat(compatDirIndex):
@@ -70,7 +70,8 @@ func (fs *FS) listingHasher(ctx context.Context, dir *inode) (hasher, bool) {
 	return hasher{}, false
 }
 
-// nokeyQuery looks for the file that is shown under a name; nil where none can be.
+// nokeyQuery looks for the file that is shown under a name. It is nil if no file can be
+// shown so.
 func nokeyQuery(shown string) *query {
 	p, err := base64.RawURLEncoding.Strict().DecodeString(shown)
 	if err != nil || len(p) <= nokeyHashSize || len(p) > nokeyHashSize+nokeyBytes && len(p) != nokeyMaxSize {
@@ -93,8 +94,8 @@ func nokeyQuery(shown string) *query {
 	}
 }
 
-// encryptedTarget is the target of an encrypted link in the same form. On disk
-// it is a struct fscrypt_symlink_data: a length in two bytes, and the target.
+// encryptedTarget returns the target of an encrypted link in the same form. On disk it is
+// a struct fscrypt_symlink_data: a length in two bytes, and the target.
 func (fs *FS) encryptedTarget(ctx context.Context, in *inode) (string, error) {
 	p, err := fs.linkBytes(ctx, in)
 	if err != nil {

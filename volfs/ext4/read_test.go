@@ -17,7 +17,7 @@ import (
 	"thintree/volfs"
 )
 
-// contents are files of sizes at which the way they are stored changes.
+// contents returns files of the sizes at which the way of storing them changes.
 func contents() map[string][]byte {
 	random := rand.NewChaCha8([32]byte{1})
 	files := map[string][]byte{"empty": nil}
@@ -68,7 +68,7 @@ func TestFilesReadBackAsTheyWerePut(t *testing.T) {
 	}
 }
 
-func TestSparseFilesTellTheirHoles(t *testing.T) {
+func TestSparseFilesHaveTheirHoles(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-t", "ext4", "-b", "1024"}, {"-t", "ext2", "-b", "1024"}} {
 		image := makeImage(t, "8M", func(dir string) {
@@ -118,7 +118,7 @@ func TestSparseFilesTellTheirHoles(t *testing.T) {
 	}
 }
 
-func TestLinksAndDevicesAreTold(t *testing.T) {
+func TestLinksAndDevicesAreShown(t *testing.T) {
 	t.Parallel()
 	slow := strings.Repeat("a/", 60)
 	image := makeImage(t, "4M", func(dir string) {
@@ -162,8 +162,8 @@ func TestLinksAndDevicesAreTold(t *testing.T) {
 	}
 }
 
-// manyImage is a filesystem with a folder, "many", of 300 files, which has an
-// index of hashes if args does not say otherwise.
+// manyImage returns a filesystem with a folder, "many", of 300 files. It has a hash index
+// unless args say otherwise.
 func manyImage(t *testing.T, args ...string) string {
 	t.Helper()
 	image := makeImage(t, "4M", func(dir string) {
@@ -182,7 +182,7 @@ func manyName(i int) string {
 	return strings.Repeat("name ", 5) + string(rune('a'+i%26)) + string(rune('A'+i/26))
 }
 
-func TestAListingGoesOnFromAnyCookie(t *testing.T) {
+func TestAListingResumesFromAnyCookie(t *testing.T) {
 	t.Parallel()
 	fs := mustOpen(t, load(t, manyImage(t)))
 	dir := resolve(t, fs, "many")

@@ -9,8 +9,8 @@ import (
 	"thintree/volfs"
 )
 
-// Statfs reads all group descriptors. The size is that of minixdf off: without
-// the blocks that the filesystem itself takes.
+// Statfs reads all group descriptors. Blocks does not count those that the filesystem
+// itself takes, as the kernel does without the option minixdf.
 func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	sb := fs.sb
 	var free, freeInodes uint64
@@ -45,8 +45,7 @@ func (fs *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	return s, nil
 }
 
-// reservedClusters is what the kernel keeps back for itself: what an extent
-// tree may need.
+// reservedClusters returns how many clusters the kernel reserves for extent trees.
 func (sb *superblock) reservedClusters() uint64 {
 	if !sb.incompat(incompatExtents) {
 		return 0
@@ -54,8 +53,8 @@ func (sb *superblock) reservedClusters() uint64 {
 	return min(sb.blocksCount>>sb.clusterBits/50, 4096)
 }
 
-// overhead is how many clusters the filesystem itself takes: as recorded, or as
-// counted in tables with what belongs to no group.
+// overhead returns how many clusters the filesystem itself takes: as recorded, or as
+// counted in tables, with those that belong to no group.
 func (fs *FS) overhead(ctx context.Context, tables *tableClusters) uint64 {
 	sb := fs.sb
 	if sb.overheadRecorded() {
@@ -68,7 +67,7 @@ func (fs *FS) overhead(ctx context.Context, tables *tableClusters) uint64 {
 	return overhead
 }
 
-// journal gives the inode of the journal; nil where there is none.
+// journal returns the inode of the journal; nil if there is none.
 func (fs *FS) journal(ctx context.Context) *inode {
 	sb := fs.sb
 	if !sb.compat(compatHasJournal) || sb.journalInum == 0 || sb.journalInum > sb.inodesCount {
@@ -81,14 +80,14 @@ func (fs *FS) journal(ctx context.Context) *inode {
 	return j
 }
 
-// overheadRecorded tells whether s_overhead_clusters counts: the kernel counts
-// for itself where that is easy.
+// overheadRecorded reports whether s_overhead_clusters is used. The kernel uses it only
+// with bigalloc, as counting takes long there.
 func (sb *superblock) overheadRecorded() bool {
 	return sb.roCompat(roCompatBigalloc) && sb.overhead != 0 && uint64(sb.overhead) <= sb.blocksCount
 }
 
-// superZone is where the superblock, the descriptors and the blocks reserved for more of
-// these lie in group g.
+// superZone returns the blocks of group g that hold the superblock and the descriptors, or
+// are reserved for more descriptors.
 func (sb *superblock) superZone(g uint32) zone {
 	first, _ := sb.groupBlocks(g)
 	n := sb.descriptorBlocks(g)
@@ -98,7 +97,7 @@ func (sb *superblock) superZone(g uint32) zone {
 	return zone{first, first + uint64(n)}
 }
 
-// clusters is how many clusters n blocks fill.
+// clusters returns how many clusters n blocks fill.
 func (sb *superblock) clusters(n uint64) uint64 {
 	return (n + 1<<sb.clusterBits - 1) >> sb.clusterBits
 }
@@ -108,14 +107,13 @@ func (sb *superblock) clusters(n uint64) uint64 {
 type tableClusters struct {
 	sb *superblock
 	n  uint64
-	// spans are ranges of clusters, which can be in several where clusters have
-	// several blocks.
+	// spans are ranges of clusters. They can overlap if a cluster has several blocks.
 	spans []clusterSpan
 }
 
 type clusterSpan struct{ first, last uint64 }
 
-// add counts what belongs to a group.
+// add counts the clusters of a group.
 func (t *tableClusters) add(d *groupDesc) error {
 	const maxSpans = 1 << 22
 	switch {
@@ -131,7 +129,7 @@ func (t *tableClusters) add(d *groupDesc) error {
 	first, _ := t.sb.groupBlocks(d.number)
 	blocks := uint64(t.sb.descriptorBlocks(d.number))
 	if t.sb.hasSuper(d.number) {
-		blocks++ // the kernel leaves out those that are reserved, here
+		blocks++ // here the kernel does not count the reserved ones
 	}
 	t.span(first, blocks)
 	t.span(d.blockBitmap, 1)
@@ -146,7 +144,7 @@ func (t *tableClusters) span(block, blocks uint64) {
 	}
 }
 
-// count gives the number of clusters.
+// count returns the number of clusters.
 func (t *tableClusters) count() uint64 {
 	slices.SortFunc(t.spans, func(a, b clusterSpan) int { return cmp.Compare(a.first, b.first) })
 	n, next := t.n, uint64(0)

@@ -15,6 +15,9 @@ const (
 	superblockSize   = 1024 // in bytes
 	superMagic       = 0xef53
 
+	sectorBits  = 9 // log2 of sectorBytes
+	sectorBytes = 1 << sectorBits
+
 	stateValid = 0x1 // EXT4_VALID_FS: cleanly unmounted
 	stateError = 0x2 // EXT4_ERROR_FS
 
@@ -30,8 +33,8 @@ const (
 	goodOldFirstIno  = 11
 )
 
-// superblock is what is needed of struct ext4_super_block. Fields are named
-// for those there.
+// superblock has the fields of struct ext4_super_block that are needed, under the names
+// that they have there.
 type superblock struct {
 	inodesCount     uint32
 	blocksCount     uint64
@@ -154,8 +157,8 @@ func (sb *superblock) checkCsum(p []byte) error {
 	return nil
 }
 
-// checkGeometry checks sizes and counts as the kernel does before it mounts,
-// but for the size of the volume.
+// checkGeometry checks sizes and counts as the kernel does before it mounts. It does not
+// compare them with the size of the volume.
 func (sb *superblock) checkGeometry(logBlockSize, logClusterSize, clustersPerGroup uint32) error {
 	if logBlockSize > 6 {
 		return badSuperblock("s_log_block_size %d", logBlockSize)
@@ -215,7 +218,7 @@ func (sb *superblock) checkEncoding() error {
 	return nil
 }
 
-// blkidUUID is the UUID as blkid(8) prints it: nothing for one that was never set.
+// blkidUUID returns the UUID as blkid(8) prints it: "" if it was never set.
 func (sb *superblock) blkidUUID() string {
 	u := sb.uuid
 	if u == [16]byte{} {
@@ -236,7 +239,7 @@ func (sb *superblock) info() volfs.Info {
 	}
 }
 
-// cString is p up to its first NUL.
+// cString returns p up to its first NUL.
 func cString(p []byte) string {
 	if i := bytes.IndexByte(p, 0); i >= 0 {
 		p = p[:i]

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestZonesThatMeetAreJoinedAndThoseClaimedTwiceAreTold(t *testing.T) {
+func TestZonesThatTouchAreJoinedAndThoseClaimedTwiceAreReturned(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ zones, joined, twice systemZones }{
 		{nil, nil, nil},

@@ -9,8 +9,8 @@ import (
 	"thintree/volfs"
 )
 
-// Readlink gives the target of a link. That of an encrypted one is in the form
-// that the kernel shows to those without the key.
+// Readlink returns the target of a link. If it is encrypted, it is in the form that the
+// kernel shows without the key.
 func (fs *FS) Readlink(ctx context.Context, ino volfs.Ino) (string, error) {
 	in, err := fs.inode(ctx, ino)
 	if err != nil {
@@ -36,7 +36,8 @@ func (fs *FS) Readlink(ctx context.Context, ino volfs.Ino) (string, error) {
 	return string(target), nil
 }
 
-// linkBytes gives where the target of a link lies: its inode or its block.
+// linkBytes returns the bytes that begin with the target of a link: from its inode or its
+// block.
 func (fs *FS) linkBytes(ctx context.Context, in *inode) ([]byte, error) {
 	switch {
 	case in.inline != nil:
@@ -61,14 +62,14 @@ func (fs *FS) linkBytes(ctx context.Context, in *inode) ([]byte, error) {
 	return p[:len(p)-1], nil // the last byte is the NUL's
 }
 
-// isFastLink tells whether a link's target lies in its i_block.
+// isFastLink reports whether a link's target lies in its i_block.
 func (fs *FS) isFastLink(in *inode) bool {
 	if fs.sb.incompat(incompatEAInode) {
 		return in.size > 0 && in.size < iBlockSize
 	}
 	blocks := in.blocks
 	if in.fileACL != 0 {
-		blocks -= 1 << (fs.sb.blockBits + fs.sb.clusterBits - 9)
+		blocks -= 1 << (fs.sb.blockBits + fs.sb.clusterBits - sectorBits)
 	}
 	return blocks == 0
 }

@@ -10,18 +10,18 @@ import (
 	"thintree/volfs"
 )
 
-// Inode tables are read in chunks, which are cached; those of the entries of a listing in
-// runs, which are not: they are of no use afterwards.
+// Inode tables are read in chunks, which are cached. For the entries of a listing they are
+// read in runs, which are not: the listing uses them once.
 const (
 	tableChunk = 16 << 10
 	tableRun   = 1 << 20  // the longest
-	tableGap   = 64 << 10 // the longest between two inodes that is read along
+	tableGap   = 64 << 10 // the longest between two inodes of a run
 )
 
-// chunkSize is how long a chunk is.
+// chunkSize returns the length of a chunk in bytes.
 func (fs *FS) chunkSize() int64 { return max(tableChunk, int64(fs.sb.inodeSize)) }
 
-// inodeOffset is where an inode lies in the volume. ino is in range.
+// inodeOffset returns the offset of an inode in the volume. ino is in range.
 func (fs *FS) inodeOffset(ctx context.Context, ino uint32) (int64, error) {
 	sb := fs.sb
 	d, err := fs.group(ctx, (ino-1)/sb.inodesPerGroup)
@@ -31,7 +31,7 @@ func (fs *FS) inodeOffset(ctx context.Context, ino uint32) (int64, error) {
 	return int64(d.inodeTable<<sb.blockBits) + int64((ino-1)%sb.inodesPerGroup)*int64(sb.inodeSize), nil
 }
 
-// rawInode gives the bytes of an inode. Nobody may write to them.
+// rawInode returns the bytes of an inode. Callers must not write to them.
 func (fs *FS) rawInode(ctx context.Context, ino uint32) ([]byte, error) {
 	off, err := fs.inodeOffset(ctx, ino)
 	if err != nil {
@@ -42,7 +42,7 @@ func (fs *FS) rawInode(ctx context.Context, ino uint32) ([]byte, error) {
 	chunk, ok := fs.tables.Get(start)
 	if !ok {
 		chunk = make([]byte, size)
-		// Where the whole chunk cannot be read, the inode itself may be.
+		// The inode may be readable even if the whole chunk is not.
 		if n, _ := fs.vol.ReadAt(ctx, chunk, start); int64(n) < size {
 			raw := chunk[:inodeSize:inodeSize]
 			return raw, fs.readAt(ctx, raw, off, named(fmt.Sprintf("inode %d", ino)))
@@ -61,8 +61,8 @@ type placedInode struct {
 
 var tableRuns = sync.Pool{New: func() any { return new([tableRun]byte) }}
 
-// statAll gives the attributes of entries. They are zero if an inode cannot be read.
-// Inodes are read in the order in which they lie.
+// statAll returns the attributes of entries. They are zero if an inode cannot be read.
+// Inodes are read in the order of their offsets.
 func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Attr {
 	order := make([]placedInode, 0, len(entries))
 	for i, e := range entries {
@@ -100,7 +100,7 @@ func (fs *FS) statAll(ctx context.Context, entries []volfs.DirEntry) []volfs.Att
 	return attrs
 }
 
-// together is how many of some inodes, which are in the order in which they lie, are
+// together returns how many of some inodes, which are in the order of their offsets, are
 // read in one run.
 func (fs *FS) together(inodes []placedInode) int {
 	size := int64(fs.sb.inodeSize)

@@ -6,9 +6,8 @@ import (
 	"thintree/volfs"
 )
 
-// times decodes the four times of an inode. Each has 32 bits of seconds and,
-// where the inode is large enough, an extra word with two more bits of them and
-// the nanoseconds.
+// times decodes the four times of an inode. Each has 32 bits of seconds. If the inode is
+// large enough, an extra word has two more bits of the seconds, and the nanoseconds.
 func (in *inode) times(a *volfs.Attr) {
 	a.Ctime = in.time(0xc, 0x84)
 	a.Mtime = in.time(0x10, 0x88)
@@ -29,8 +28,7 @@ func (in *inode) time(off, extraOff int) volfs.Time {
 }
 
 // decodeTime adds the extra word's lower two bits to the seconds as multiples
-// of 2³²; the upper thirty are the nanoseconds. A number of these that no second
-// has is taken as the highest that it has.
+// of 2³². The upper thirty are the nanoseconds. They are at most 999,999,999.
 func decodeTime(sec, extra uint32) volfs.Time {
 	return volfs.Time{
 		Sec:  int64(int32(sec)) + int64(extra&3)<<32,

@@ -23,8 +23,8 @@ const (
 	xattrSystem     = 7
 )
 
-// xattrPrefixes are what e_name_index stands for. The kernel shows no attribute
-// with another index: those of inline data and of encryption are its own.
+// xattrPrefixes are the prefixes of names by e_name_index. The kernel shows no attribute
+// with another index: it keeps inline data and encryption contexts in these.
 var xattrPrefixes = [...]string{
 	1:               "user.",
 	xattrACLAccess:  "system.posix_acl_access",
@@ -44,7 +44,8 @@ type xattrEntry struct {
 	hash        uint32
 }
 
-// fullName is the entry's name with its prefix; false where it is not shown.
+// fullName returns the entry's name with its prefix. It is false if the entry is not
+// shown.
 func (e xattrEntry) fullName() (string, bool) {
 	if int(e.index) >= len(xattrPrefixes) || xattrPrefixes[e.index] == "" {
 		return "", false
@@ -52,7 +53,7 @@ func (e xattrEntry) fullName() (string, bool) {
 	return xattrPrefixes[e.index] + string(e.name), true
 }
 
-// entriesOf goes through the entries at the start of p. It ends after an error.
+// entriesOf yields the entries at the start of p. It ends after an error.
 func entriesOf(p []byte, what fmt.Stringer) iter.Seq2[xattrEntry, error] {
 	return func(yield func(xattrEntry, error) bool) {
 		for off := 0; ; {
@@ -87,7 +88,7 @@ func entriesOf(p []byte, what fmt.Stringer) iter.Seq2[xattrEntry, error] {
 	}
 }
 
-// value gives the value of an entry in area, where it lies there.
+// value returns the value of an entry. It must lie in area.
 func (e xattrEntry) value(area []byte, what fmt.Stringer) ([]byte, error) {
 	if e.valueSize == 0 {
 		return nil, nil
@@ -98,14 +99,15 @@ func (e xattrEntry) value(area []byte, what fmt.Stringer) ([]byte, error) {
 	return area[e.valueOffset : e.valueOffset+int(e.valueSize)], nil
 }
 
-// xattrArea is one of the two places that an inode has attributes in.
+// xattrArea is one of the two places in which an inode can have attributes.
 type xattrArea struct {
 	entries []byte
-	values  []byte // what offsets of values count from
+	values  []byte // offsets of values count from its start
 	what    fmt.Stringer
 }
 
-// xattrAreas gives where the attributes of in are: in the inode, in a block.
+// xattrAreas returns the areas in which the attributes of in are: in the inode, in a
+// block.
 func (fs *FS) xattrAreas(ctx context.Context, in *inode) ([]xattrArea, error) {
 	var areas []xattrArea
 	if len(in.ibody) > 0 {
@@ -140,7 +142,7 @@ func (fs *FS) checkXattrBlock(p []byte, key blockKey) error {
 	return nil
 }
 
-// Xattrs lists names in the order of the disk.
+// Xattrs lists names in the order in which they are on the disk.
 func (fs *FS) Xattrs(ctx context.Context, ino volfs.Ino) ([]string, error) {
 	in, err := fs.inode(ctx, ino)
 	if err != nil {
@@ -164,8 +166,7 @@ func (fs *FS) Xattrs(ctx context.Context, ino volfs.Ino) ([]string, error) {
 	return names, nil
 }
 
-// Xattr gives a value: E2BIG for one of more than 64 KiB, which the kernel does
-// not hand out either.
+// Xattr returns a value: E2BIG for one of more than 64 KiB, as from the kernel.
 func (fs *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) ([]byte, error) {
 	in, err := fs.inode(ctx, ino)
 	if err != nil {
@@ -192,7 +193,7 @@ func (in *inode) noXattr(name string) error {
 	return fmt.Errorf("ext4: extended attribute %q of %s: %w", name, in, syscall.ENODATA)
 }
 
-// xattrValue gives the value of e in the form that getxattr(2) returns it in.
+// xattrValue returns the value of e in the form that getxattr(2) returns it in.
 func (fs *FS) xattrValue(ctx context.Context, in *inode, e xattrEntry, a xattrArea) ([]byte, error) {
 	var value []byte
 	var err error

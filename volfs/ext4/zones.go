@@ -7,21 +7,21 @@ import (
 	"sort"
 )
 
-// systemZones are the blocks that hold what no file's content can lie in: the
-// superblock and its backups, group descriptors, bitmaps, inode tables and the
-// journal. They are in ascending order and do not touch. The kernel has the
-// same, to tell where a damaged block map leads (fs/ext4/block_validity.c).
+// systemZones are the blocks in which no file can have content: the superblock and its
+// backups, group descriptors, bitmaps, inode tables and the journal. They are in ascending
+// order and do not touch. As in the kernel (fs/ext4/block_validity.c), they show that a
+// block map is damaged.
 type systemZones []zone
 
-type zone struct{ first, end uint64 } // end is not in it
+type zone struct{ first, end uint64 } // end is exclusive
 
-// overlap tells whether any of n blocks from block on is in a zone.
+// overlap reports whether any of n blocks from block on is in a zone.
 func (z systemZones) overlap(block, n uint64) bool {
 	i := sort.Search(len(z), func(i int) bool { return z[i].end > block })
 	return i < len(z) && z[i].first < block+n
 }
 
-// zones gives the zones. The journal's are looked for when the first file is read.
+// zones returns all zones. Those of the journal are read with the first file.
 func (fs *FS) zones(ctx context.Context) systemZones {
 	if z := fs.systemZones.Load(); z != nil {
 		return *z
@@ -37,7 +37,8 @@ func (fs *FS) zones(ctx context.Context) systemZones {
 	return zones
 }
 
-// merged sorts zones and joins those that meet. Twice is what is in more than one.
+// merged sorts zones and joins those that touch or overlap. twice are the parts that are in
+// more than one.
 func merged(zones systemZones) (joined, twice systemZones) {
 	slices.SortFunc(zones, func(a, b zone) int { return cmp.Compare(a.first, b.first) })
 	joined = zones[:0]
@@ -55,7 +56,7 @@ func merged(zones systemZones) (joined, twice systemZones) {
 	return slices.Clip(joined), twice
 }
 
-// runs gives the first runs of a file that have data.
+// runs returns the first runs of a file that have data.
 func (fs *FS) runs(ctx context.Context, in *inode) []run {
 	const most = 1 << 14 // a journal has a few
 	var runs []run

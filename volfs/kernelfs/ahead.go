@@ -11,18 +11,18 @@ import (
 
 const (
 	maxAhead = 128 // entries in a part
-	maxParts = 16  // that are kept
+	maxParts = 16  // how many are kept
 )
 
-// ahead are parts of folders that were read before somebody asks for them: who lists a
-// folder with attributes asks for some dozens of entries at a time, and deals with them
-// while the next are read. Who walks from folder to folder deals with one of them while
-// the next ones are read. A nil one reads nothing ahead.
+// ahead reads parts of folders ahead. A listing with attributes asks for a few dozen
+// entries at a time; the next part is read while the caller handles these. A walk goes
+// from folder to folder; the next folders are read while it is in one. A nil *ahead reads
+// nothing ahead.
 type ahead struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	start   sync.Once
-	work    chan *part // for the thread that reads
+	work    chan *part // for the thread of readAll
 	reading sync.WaitGroup
 
 	mu     sync.Mutex
@@ -39,11 +39,11 @@ func newAhead() *ahead {
 // part is a part of a folder.
 type part struct {
 	dir    volfs.Ino
-	cookie uint64 // of the entry before
+	cookie uint64 // of the entry before it
 
-	read    func() // sets these, once; whoever comes first calls it
+	read    func() // sets the fields below, at the first call
 	entries []withAttr
-	end     bool // nothing follows
+	end     bool // the folder ends with it
 }
 
 // withAttr is an entry of a folder with its attributes, if they are known.
@@ -53,7 +53,7 @@ type withAttr struct {
 	known bool
 }
 
-// to calls emit with the entry.
+// to calls emit with the entry and its attributes.
 func (e *withAttr) to(emit func(volfs.DirEntry, *volfs.Attr) bool) bool {
 	if !e.known {
 		return emit(e.DirEntry, nil)
@@ -61,9 +61,9 @@ func (e *withAttr) to(emit func(volfs.DirEntry, *volfs.Attr) bool) bool {
 	return emit(e.DirEntry, &e.attr)
 }
 
-// emit calls to with the entries after a cookie, as far as they were read ahead, and
-// gives the cookie of the last one that was taken. done says that there is no more to
-// do: that nothing follows, or to was false.
+// emit calls to with the entries after a cookie that were read ahead, until to returns
+// false. It returns the cookie of the last one for which to returned true. done says that
+// the listing is over: the folder ends there, or to returned false.
 func (a *ahead) emit(f *FS, dir volfs.Ino, cookie uint64, to func(volfs.DirEntry, *volfs.Attr) bool) (last uint64, done bool) {
 	p := a.take(dir, cookie)
 	if p == nil {
@@ -83,7 +83,7 @@ func (a *ahead) emit(f *FS, dir volfs.Ino, cookie uint64, to func(volfs.DirEntry
 	return cookie, p.end
 }
 
-// take takes the part after a cookie out, nil where there is none.
+// take removes and returns the part after a cookie, nil if there is none.
 func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
 	if a == nil {
 		return nil
@@ -99,7 +99,7 @@ func (a *ahead) take(dir volfs.Ino, cookie uint64) *part {
 	return p
 }
 
-// keep keeps a part that has been read.
+// keep stores a part that has been read.
 func (a *ahead) keep(dir volfs.Ino, cookie uint64, entries []withAttr, end bool) {
 	if a != nil {
 		a.add(&part{dir: dir, cookie: cookie, read: func() {}, entries: entries, end: end})
@@ -115,7 +115,8 @@ func (a *ahead) add(p *part) {
 	a.parts = append(a.parts, p)
 }
 
-// found tells what was found in a folder.
+// found records the entries of a part of a folder. first and end say that none come before
+// and after it.
 func (a *ahead) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 	if a != nil {
 		a.mu.Lock()
@@ -124,8 +125,8 @@ func (a *ahead) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 	}
 }
 
-// ended tells that a folder was listed to its end, where the entry with a cookie is the
-// last one. The next folders of a walk are read from now on.
+// ended records that a folder was listed to its end, with the cookie of its last entry. It
+// begins to read the next folders of a walk.
 func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 	if a == nil {
 		return
@@ -141,9 +142,8 @@ func (a *ahead) ended(f *FS, dir volfs.Ino, cookie uint64) {
 	}
 }
 
-// read reads on what follows the first entries of a part, which come after a cookie
-// and were taken from l already; where that is nil the folder is not open yet. It closes
-// l.
+// read begins to read a part, the entries after a cookie. The first of them were read from
+// l already. If l is nil, the folder is not open yet. It closes l.
 func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []withAttr) {
 	a.start.Do(func() { a.reading.Go(a.readAll) })
 	p := &part{dir: dir, cookie: cookie, entries: first}
@@ -151,7 +151,7 @@ func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []wi
 		var err error
 		if l == nil {
 			if l, err = f.openListing(a.ctx, dir, cookie); err != nil {
-				return // who comes there meets the error itself
+				return // the listing of this folder returns the error
 			}
 		}
 		defer l.close()
@@ -160,15 +160,15 @@ func (a *ahead) read(f *FS, l *listing, dir volfs.Ino, cookie uint64, first []wi
 	select {
 	case a.work <- p:
 		a.add(p)
-	default: // more is asked for than one thread can read
+	default: // the thread has enough to read
 		if l != nil {
 			l.close()
 		}
 	}
 }
 
-// readAll reads what is asked for, in a thread of its own: so the kernel lets it go on
-// while requests come and go. Who comes to a part before it reads that itself.
+// readAll reads the parts in its own thread, which the kernel schedules beside those that
+// serve requests. If a request needs a part first, it reads the part itself.
 func (a *ahead) readAll() {
 	runtime.LockOSThread()
 	for p := range a.work {
@@ -176,7 +176,7 @@ func (a *ahead) readAll() {
 	}
 }
 
-// close ends what is being read. Nothing must be asked for any more.
+// close ends all reading. No other method may be called after it.
 func (a *ahead) close() {
 	if a != nil {
 		a.stop()

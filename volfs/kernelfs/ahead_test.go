@@ -18,7 +18,7 @@ type listedEntry struct {
 	attr volfs.Attr
 }
 
-// inParts lists a folder by some entries at a time.
+// inParts lists a folder a few entries at a time.
 func inParts(t *testing.T, fs *kernelfs.FS, dir volfs.Ino, atOnce int) (list []listedEntry) {
 	t.Helper()
 	for cookie, n := uint64(0), atOnce; n == atOnce; {

@@ -17,8 +17,7 @@ import (
 	"thintree/volfs"
 )
 
-// A btrfs_super_block, of include/uapi/linux/btrfs_tree.h: where it lies, and what
-// lies in it.
+// The offset and the fields of btrfs_super_block (include/uapi/linux/btrfs_tree.h).
 const (
 	superInfoOffset = 64 << 10
 	superInfoSize   = 4 << 10
@@ -35,23 +34,23 @@ const (
 
 const btrfsMagic = "_BHRfS_M"
 
-// NeedsIdentity tells whether the kernel has to be given another identity of a
-// filesystem, by [SetIdentity], before it mounts it. Before Linux 6.7 it takes two
-// btrfs volumes for one where their fsid is the same, as that of snapshots is, and
-// refuses the second; also where the second is its owner's.
+// NeedsIdentity reports whether a filesystem needs a new identity by [SetIdentity] before
+// the kernel mounts it. Before Linux 6.7 the kernel takes two btrfs volumes with the same
+// fsid, such as a snapshot and its origin, for one, and refuses to mount the second. That
+// could be the owner's.
 func NeedsIdentity(fstype string) bool { return fstype == "btrfs" && oneOfEachFsid() }
 
 var oneOfEachFsid = sync.OnceValue(func() bool {
-	if conf, err := unix.Fsopen("btrfs", unix.FSOPEN_CLOEXEC); err == nil { // loads it
+	if conf, err := unix.Fsopen("btrfs", unix.FSOPEN_CLOEXEC); err == nil { // loads the module
 		unix.Close(conf)
 	}
 	_, err := os.Stat("/sys/fs/btrfs/features/temp_fsid")
 	return errors.Is(err, os.ErrNotExist)
 })
 
-// SetIdentity gives the btrfs on a device an fsid of its own, and keeps what its blocks
-// have as its metadata_uuid, as btrfstune -m does. The device is written to: it has to
-// be one that forgets that. Of checksums that are neither crc32c nor sha256 it is a
+// SetIdentity gives the btrfs on a device its own fsid, and stores the one that its blocks
+// have as the metadata_uuid, as btrfstune -m does. It writes to the device, so that must be
+// one whose changes are thrown away. Checksums other than crc32c and sha256 are a
 // [volfs.UnsupportedError].
 func SetIdentity(device *os.File) error {
 	number, err := numberOf(device)
@@ -76,8 +75,8 @@ func SetIdentity(device *os.File) error {
 	return disk.Sync()
 }
 
-// identify gives a superblock an fsid that no other device of this host has now: the
-// kernel remembers each, so one is used again with its device's number.
+// identify gives a superblock an fsid that no other device of this host has. The kernel
+// remembers each fsid with its device, so it is made from the device number.
 func identify(super []byte, number uint64) error {
 	if string(super[superMagic:superMagic+len(btrfsMagic)]) != btrfsMagic {
 		return &volfs.UnsupportedError{FS: "btrfs", What: "a volume without a superblock"}
@@ -105,9 +104,9 @@ func identify(super []byte, number uint64) error {
 	return nil
 }
 
-// nodeOf is where the block device is, by the name that the kernel has for it. Before
-// Linux 6.7 btrfs tells devices by their paths: one that another device had before, as
-// of a descriptor, is taken for that.
+// nodeOf returns the path of a block device in /dev, by the kernel's name. Before Linux 6.7
+// btrfs identifies devices by path. With the path of a descriptor it could take the device
+// for another one that was opened with the same descriptor before.
 func nodeOf(device *os.File) (string, error) {
 	number, err := numberOf(device)
 	if err != nil {

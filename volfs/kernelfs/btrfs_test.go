@@ -12,7 +12,7 @@ import (
 	"thintree/volfs"
 )
 
-func TestBtrfsIsGivenAnIdentity(t *testing.T) {
+func TestBtrfsGetsAnIdentity(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"mkfs.btrfs", "btrfs"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -49,7 +49,7 @@ func TestBtrfsIsGivenAnIdentity(t *testing.T) {
 			if !strings.Contains(after["csum"], "[match]") {
 				t.Errorf("checksum: %s", after["csum"])
 			}
-			// It is the same filesystem still.
+			// It is still the same filesystem.
 			run(t, "btrfs", "check", "--readonly", image)
 			if err := identify(super, 9); err != nil {
 				t.Fatal(err)
@@ -62,7 +62,7 @@ func TestBtrfsIsGivenAnIdentity(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoBtrfsIsGivenNoIdentity(t *testing.T) {
+func TestOtherVolumesGetNoIdentity(t *testing.T) {
 	t.Parallel()
 	if err := identify(make([]byte, superInfoSize), 1); !errors.As(err, new(*volfs.UnsupportedError)) {
 		t.Errorf("%v", err)
@@ -78,7 +78,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// superOf is what btrfs-progs reads in a superblock.
+// superOf returns a superblock as btrfs-progs prints it.
 func superOf(t *testing.T, image string) map[string]string {
 	t.Helper()
 	fields := map[string]string{}

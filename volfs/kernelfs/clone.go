@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clone clones a mount of the filesystem where one is found.
+// clone clones a mount of the filesystem, at the first site that works.
 //
-// The owner's umount fails with EBUSY in the moment in which the kernel walks to his
-// mount, as it does beside everybody who looks at a mount point.
+// While the kernel walks to the owner's mount, the owner's umount fails with EBUSY for an
+// instant, as it does beside any access to a mount point.
 func (l *live) clone(ctx context.Context) (*os.File, error) {
 	last := l.cloned.Load()
 	if last != nil {

@@ -23,7 +23,7 @@ func (f *FS) Open(ctx context.Context, ino volfs.Ino) (opened volfs.File, err er
 		case unix.S_IFDIR:
 			return unix.EISDIR
 		default:
-			return unix.EINVAL // never opened: a device or a pipe does something then
+			return unix.EINVAL // opening a device or a pipe has effects
 		}
 		regular, err := unix.Open(place(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -38,7 +38,7 @@ func (f *FS) Open(ctx context.Context, ino volfs.Ino) (opened volfs.File, err er
 // file is an open regular file.
 type file struct{ *os.File }
 
-// ReadAt waits in the kernel, which no context ends.
+// ReadAt cannot be interrupted by a context.
 func (f file) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return f.File.ReadAt(p, off)
 }
@@ -50,7 +50,7 @@ func (f file) NextHole(_ context.Context, off int64) (int64, error) {
 	return f.seek(off, unix.SEEK_HOLE)
 }
 
-// seek moves the descriptor's position, which nothing else uses.
+// seek moves the position of the descriptor, which nothing else uses.
 func (f file) seek(off int64, whence int) (int64, error) {
 	at, err := f.Seek(off, whence)
 	if e, ok := err.(*os.PathError); ok && e.Err == unix.ENXIO {

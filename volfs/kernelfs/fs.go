@@ -16,8 +16,8 @@ type FS struct {
 	ino        volfs.Ino       // of the root folder
 	rootHandle unix.FileHandle // the kernel's own
 	subvolumes *subvolumes     // of btrfs; nil of others
-	places     *places         // of those without handles; nil of others
-	ahead      *ahead          // nil where the filesystem can change
+	places     *places         // of filesystems without usable handles; nil of others
+	ahead      *ahead          // nil if the filesystem can change
 	info       volfs.Info
 }
 
@@ -26,16 +26,16 @@ var (
 	_ volfs.AttrReader = (*FS)(nil)
 )
 
-// mount is where an FS has the root folder from: one that it keeps, or somebody
-// else's, which it only borrows.
+// mount gives an FS the root folder: of a mount that the FS keeps, or of another process's
+// mount for the length of a call.
 type mount interface {
-	// borrow gives the root folder, open until giveBack.
+	// borrow returns the root folder, open until giveBack.
 	borrow(ctx context.Context) (*os.File, error)
 	giveBack(root *os.File)
 	Close() error
 }
 
-// kept is a mount that is there as long as its root folder is open.
+// kept is a mount that lasts as long as its root folder is open.
 type kept struct{ root *os.File }
 
 func (k kept) borrow(ctx context.Context) (*os.File, error) { return k.root, ctx.Err() }
@@ -60,13 +60,13 @@ func Open(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error) {
 	return newFS(context.Background(), kept{root}, info)
 }
 
-// newFS looks at the root folder. It closes m where it fails.
+// newFS returns an FS of m. It closes m if it fails.
 func newFS(ctx context.Context, m mount, info volfs.Info) (*FS, error) {
 	f := &FS{mount: m, info: info}
 	if _, ok := m.(kept); ok {
 		f.ahead = newAhead()
 	}
-	if err := f.lookAtRoot(ctx); err != nil {
+	if err := f.readRoot(ctx); err != nil {
 		f.ahead.close()
 		m.Close()
 		return nil, err
@@ -74,7 +74,8 @@ func newFS(ctx context.Context, m mount, info volfs.Info) (*FS, error) {
 	return f, nil
 }
 
-func (f *FS) lookAtRoot(ctx context.Context) error {
+// readRoot reads the root folder, and checks the kernel's form of file handles.
+func (f *FS) readRoot(ctx context.Context) error {
 	root, err := f.mount.borrow(ctx)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (f *FS) lookAtRoot(ctx context.Context) error {
 		_, isLive := f.mount.(*live)
 		f.subvolumes, err = subvolumesOf(root, f.rootHandle, isLive)
 	}
-	if err == nil && f.info.Type != "vfat" { // of whose root folder there is no entry
+	if err == nil && f.info.Type != "vfat" { // its root folder has no entry, and so no handle
 		var fd int
 		if fd, err = f.openIn(root, f.ino, unix.O_PATH); err == nil {
 			unix.Close(fd)
@@ -115,10 +116,10 @@ func (f *FS) lookAtRoot(ctx context.Context) error {
 // Root is the inode number of the root folder.
 func (f *FS) Root() volfs.Ino { return f.ino }
 
-// Info tells what filesystem this is.
+// Info returns what Open or OpenLive was called with.
 func (f *FS) Info() volfs.Info { return f.info }
 
-// Close unmounts it, once its files are closed.
+// Close unmounts the filesystem. It stays mounted until its open files are closed.
 func (f *FS) Close() error {
 	f.ahead.close()
 	return f.mount.Close()
@@ -167,7 +168,7 @@ func (f *FS) openIn(root *os.File, ino volfs.Ino, flags int) (int, error) {
 	}
 }
 
-// at runs what needs an inode only as a place.
+// at calls run with an O_PATH descriptor of an inode.
 func (f *FS) at(ctx context.Context, ino volfs.Ino, run func(fd int) error) error {
 	fd, err := f.open(ctx, ino, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
@@ -177,7 +178,7 @@ func (f *FS) at(ctx context.Context, ino volfs.Ino, run func(fd int) error) erro
 	return run(fd)
 }
 
-// Stat tells the attributes of an inode.
+// Stat returns the attributes of an inode.
 func (f *FS) Stat(ctx context.Context, ino volfs.Ino) (a volfs.Attr, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		a, err = statx(fd, "")
@@ -187,7 +188,7 @@ func (f *FS) Stat(ctx context.Context, ino volfs.Ino) (a volfs.Attr, err error) 
 		a.Ino = ino
 	}
 	if f.makesNumbers() && ino == f.ino {
-		// There are none on the disk; the kernel shows when it began to read it.
+		// The disk has no times of the root folder. The kernel shows the time of the mount.
 		a.Atime, a.Mtime, a.Ctime, a.Btime = volfs.Time{}, volfs.Time{}, volfs.Time{}, volfs.Time{}
 	}
 	return a, err
@@ -206,7 +207,7 @@ func statx(fd int, name string) (volfs.Attr, error) {
 		Ino: volfs.Ino(st.Ino), Mode: uint32(st.Mode), Nlink: st.Nlink, UID: st.Uid, GID: st.Gid,
 		Rdev: unix.Mkdev(st.Rdev_major, st.Rdev_minor), Size: int64(st.Size), Blocks: st.Blocks, BlockSize: st.Blksize,
 		Atime: moment(st.Atime), Mtime: moment(st.Mtime), Ctime: moment(st.Ctime),
-		HasXattrs: true, // the kernel tells only who asks for them
+		HasXattrs: true, // the kernel does not say
 		Flags:     st.Attributes & st.Attributes_mask,
 	}
 	if st.Mask&unix.STATX_BTIME != 0 {
@@ -217,7 +218,7 @@ func statx(fd int, name string) (volfs.Attr, error) {
 
 func moment(t unix.StatxTimestamp) volfs.Time { return volfs.Time{Sec: t.Sec, Nsec: t.Nsec} }
 
-// makesNumbers tells whether inode numbers are not the kernel's.
+// makesNumbers reports whether inode numbers are made here: see made.go.
 func (f *FS) makesNumbers() bool { return f.places != nil && f.places.made }
 
 // Lookup finds a name in a folder.
@@ -247,13 +248,13 @@ func (f *FS) Lookup(ctx context.Context, dir volfs.Ino, name string) (ino volfs.
 	return ino, err
 }
 
-// Readlink gives the target of a symbolic link.
+// Readlink returns the target of a symbolic link.
 func (f *FS) Readlink(ctx context.Context, ino volfs.Ino) (target string, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		buf := make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(fd, "", buf)
 		if err == unix.ENOENT {
-			err = unix.EINVAL // what is no link, by this system call
+			err = unix.EINVAL // the call's error for what is no link
 		}
 		target = string(buf[:max(n, 0)])
 		return err
@@ -261,7 +262,7 @@ func (f *FS) Readlink(ctx context.Context, ino volfs.Ino) (target string, err er
 	return target, err
 }
 
-// Statfs tells how full the filesystem is.
+// Statfs returns how full the filesystem is.
 func (f *FS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	root, err := f.mount.borrow(ctx)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // xfsBulkstat is XFS_IOC_BULKSTAT of fs/xfs/libxfs/xfs_fs.h.
 const xfsBulkstat = 0x8040587F
 
-// xfsGeneration is an xfs inode's generation, without which it cannot be opened.
+// xfsGeneration returns the generation of an xfs inode. Its handle needs that.
 func xfsGeneration(root *os.File, ino volfs.Ino) (uint32, error) {
 	// struct xfs_bulkstat_req with room for one struct xfs_bulkstat
 	var req struct {

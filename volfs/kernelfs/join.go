@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// joins are the filesystems of which a mount can be had by the number of the device,
-// whoever has it mounted and where: asked for a new mount, the kernel gives one of
-// the superblock that it has for the device already, and leaves the options aside.
-// Where it has none any more it would make one, and may write then; so among the
-// options are some that it only looks at then, and always refuses.
+// joins are the filesystems that can be mounted once more by their device, wherever the
+// owner has mounted them. If the kernel has a superblock for the device already, it makes
+// the new mount from that, and ignores the options. If the owner has unmounted it, the
+// kernel would read the device again, and might write to it. So the options contain some
+// that it always refuses then.
 var joins = map[string]joining{
 	"ext2": ext4Joining,
 	"ext3": ext4Joining,
@@ -22,32 +22,32 @@ var joins = map[string]joining{
 	"xfs": {sysfs: "xfs", as: []string{"xfs"}, refused: []option{{key: "norecovery"}, {key: "logbufs", value: "1"}}},
 }
 
-// In block 0 of ext4 is no superblock, nor can there be one in place of it: it is the
-// boot sector, or the one that begins at byte 1024 is behind that. What ext4 has
-// mounted, it has as ext4, ext3 or ext2, and finds again only as that.
+// Block 0 of an ext4 cannot be a superblock, as that begins at byte 1024, so the kernel
+// refuses sb=0. The kernel finds the mounted superblock only under the type that it was
+// mounted as: ext4, ext3 or ext2.
 var ext4Joining = joining{
 	sysfs: "ext4", as: []string{"ext4", "ext3", "ext2"}, refused: []option{{key: "noload"}, {key: "sb", value: "0"}},
 }
 
 type joining struct {
 	sysfs   string   // the folder of /sys/fs with a folder for each mounted device
-	as      []string // the kernel's names of the type
+	as      []string // the kernel's names for the type
 	refused []option
 }
 
-// join mounts the filesystem once more.
+// join mounts the filesystem once more, by its device.
 func (l *live) join() (*os.File, error) {
 	j, ok := joins[l.fstype]
 	if !ok {
 		return nil, ErrNotMounted
 	}
-	// Without this the device would be opened for nothing.
+	// If it is not mounted, fsconfig would open the device in vain.
 	if _, err := os.Stat(filepath.Join("/sys/fs", j.sysfs, l.name)); err != nil {
 		return nil, fmt.Errorf("%w (%v)", ErrNotMounted, err)
 	}
-	// A superblock is found by who says rightly whether it is read-only, and is
-	// busy for others. Any other error says that there is none any more, and the
-	// device is not to be tried again: that could be in the way of its next mount.
+	// The kernel finds the superblock only if the request has the right access, ro or rw.
+	// Otherwise it returns EBUSY. Any other error says that the owner has unmounted the
+	// filesystem. Trying again could disturb the owner's next mount.
 	access := []string{"rw", "ro"}
 	err := error(unix.EBUSY)
 	for i, last, n := 0, int(l.joined.Load()), len(j.as)*len(access); i < n && errors.Is(err, unix.EBUSY); i++ {

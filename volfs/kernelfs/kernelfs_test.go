@@ -13,8 +13,8 @@ import (
 	"thintree/volfs/kernelfs"
 )
 
-// kinds are filesystems that this package reads, with what makes one and the
-// options that the kernel's own mount has beside it.
+// kinds are filesystems that this package reads, with the command that makes one and the
+// options of the mount that it is compared with.
 var kinds = []struct{ fs, mkfs, options string }{
 	{"ext2", "mkfs.ext2 -q", "ro"},
 	{"ext3", "mkfs.ext3 -q", "ro,noload"},
@@ -73,7 +73,7 @@ func TestLargeXFSIsShown(t *testing.T) {
 	t.Parallel()
 	device := device(t, "f() { truncate -s 4T $1; mkfs.xfs -q -l size=64m $1; }; f")
 	mnt := mount(t, device, "xfs", "rw")
-	// Folders are spread over the disk, and a file lies near its folder.
+	// xfs spreads folders over the disk, and puts a file near its folder.
 	sh(t, "cd "+mnt+`; for d in $(seq 8); do mkdir $d; echo $d > $d/file; ln -s file $d/link; done; cd /; umount `+mnt)
 	isThatOfTheKernelsOwnMount(t, device, "xfs", "ro,norecovery")
 	highest := volfs.Ino(0)
@@ -108,7 +108,7 @@ cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
 		}
 		for i, e := range got {
 			if e.More == nil {
-				continue // an error, which the comparison tells
+				continue // the comparison reports the error
 			}
 			ino := volfs.Ino(e.More.Ino)
 			if numbers[ino] != "" && numbers[ino] != e.Path {
@@ -144,8 +144,7 @@ cd /; umount %[1]s; mount -o ro,rescue=nologreplay %s %[1]s`, mnt, device))
 	}
 }
 
-// isThatOfTheKernelsOwnMount compares the tree on a device with what the kernel's own
-// mount of it shows.
+// isThatOfTheKernelsOwnMount compares the tree on a device with a mount by mount(8).
 func isThatOfTheKernelsOwnMount(t *testing.T, device, fs, options string) {
 	t.Helper()
 	mnt := mount(t, device, fs, options)

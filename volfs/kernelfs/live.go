@@ -13,25 +13,25 @@ import (
 	"thintree/volfs"
 )
 
-// ErrNotMounted says that nobody has a volume mounted, or nobody any more, or where or
-// how this process does not get at it: it has to be opened in another way. It unwraps
-// to ESTALE.
+// ErrNotMounted says that a volume is not mounted, not mounted any more, or mounted where
+// this process cannot reach it. The caller has to open it in another way. It unwraps to
+// ESTALE.
 var ErrNotMounted = fmt.Errorf("nobody has it mounted: %w", unix.ESTALE)
 
-// OpenLive shows a filesystem through the mount that somebody else has of it, in
-// whatever mount namespace, as it is at each moment. device is the number of its block
-// device (st_rdev), info what a look at its superblock has told.
+// OpenLive reads a filesystem through its owner's mount, in any mount namespace. It shows
+// the current state. device is the number of the block device (st_rdev). info is what the
+// superblock says.
 //
-// A mount of ours is there only for the length of an operation, and while a file is
-// open: for so long the owner's umount succeeds, but the filesystem and its device
-// stay busy. Nothing is ever attached to a path or opened in the owner's mount, and
-// reading changes no atime.
+// Each operation makes a mount of its own and removes it at its end. An open file keeps
+// one. Meanwhile the owner's umount succeeds, but the filesystem and its device stay busy.
+// Nothing is attached to a path or opened in the owner's mount, and reading changes no
+// atime.
 //
-// ErrNotMounted is returned by it, and by every operation after the owner has
-// unmounted; where he mounts it again, they work again, but not after the device was
-// removed, whoever has its number then. Whether it is the same filesystem by then is the
-// caller's to see: another type is found out, another UUID is not. Of a type that is not shown so it is a [volfs.UnsupportedError] too. Other
-// errors are the kernel's.
+// OpenLive returns ErrNotMounted, and so does every operation after the owner has
+// unmounted. If the owner mounts it again, operations work again, unless the device was
+// removed meanwhile. The caller has to verify that it is the same filesystem then: a change
+// of the type is detected, a change of the UUID is not. Types that are not in magics are
+// both ErrNotMounted and a [volfs.UnsupportedError]. Other errors are the kernel's.
 func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) {
 	if _, ok := magics[info.Type]; !ok {
 		unsupported := &volfs.UnsupportedError{FS: info.Type, What: "reading it through somebody else's mount"}
@@ -39,7 +39,7 @@ func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) 
 	}
 	l := &live{device: device, fstype: info.Type}
 	var err error
-	if l.name, l.disk, err = l.look(); err != nil {
+	if l.name, l.disk, err = l.identity(); err != nil {
 		return nil, err
 	}
 	if l.node, err = openNode("/dev/"+strings.ReplaceAll(l.name, "!", "/"), device); err != nil {
@@ -48,15 +48,15 @@ func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) 
 	return newFS(ctx, l, info)
 }
 
-// look tells the kernel's name of the device, and which of those it is that have had
-// its number one after the other.
-func (l *live) look() (name, disk string, err error) {
+// identity returns the kernel's name of the device, and a value that differs from that of
+// another device which has the same number earlier or later.
+func (l *live) identity() (name, disk string, err error) {
 	device := filepath.Join("/sys/dev/block", l.number())
 	link, err := os.Readlink(device)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrNotMounted, err)
 	}
-	for _, files := range [][]string{{"diskseq"}, {"../diskseq"}, {"dm/name", "dm/uuid"}} { // a disk, a partition; before Linux 5.15
+	for _, files := range [][]string{{"diskseq"}, {"../diskseq"}, {"dm/name", "dm/uuid"}} { // of a disk, of a partition, before Linux 5.15
 		if disk, err = read(device, files); err == nil {
 			break
 		}
@@ -64,7 +64,7 @@ func (l *live) look() (name, disk string, err error) {
 	return filepath.Base(link), disk, err
 }
 
-// read reads files in a folder, one after the other.
+// read returns the content of files in a folder, joined.
 func read(folder string, files []string) (string, error) {
 	var all strings.Builder
 	for _, name := range files {
@@ -77,7 +77,7 @@ func read(folder string, files []string) (string, error) {
 	return all.String(), nil
 }
 
-// openNode opens a block device's node as a place: the device itself is not opened.
+// openNode opens a block device's node with O_PATH, so not the device itself.
 func openNode(path string, device uint64) (*os.File, error) {
 	node, err := os.OpenFile(path, unix.O_PATH, 0)
 	if err != nil {
@@ -91,16 +91,16 @@ func openNode(path string, device uint64) (*os.File, error) {
 	return node, nil
 }
 
-// live is the mount that somebody else has of a filesystem.
+// live is a filesystem that its owner has mounted.
 type live struct {
 	device uint64 // st_rdev of the block device
-	name   string // the kernel's of the device: "dm-3"
-	disk   string // what look tells of it
+	name   string // the kernel's name of the device: "dm-3"
+	disk   string // its identity
 	node   *os.File
 	fstype string // by blkid's name
 
-	joined atomic.Int32         // which of the ways in join has worked
-	cloned atomic.Pointer[site] // where a mount was cloned
+	joined atomic.Int32         // the attempt of join that worked last
+	cloned atomic.Pointer[site] // the last place where a mount was cloned
 }
 
 func (l *live) number() string {
@@ -122,7 +122,7 @@ func (l *live) giveBack(root *os.File) { root.Close() }
 
 func (l *live) Close() error { return l.node.Close() }
 
-// magics are the filesystems that are shown live, and what statfs(2) calls them.
+// magics are the types that can be shown live, with their f_type of statfs(2).
 var magics = map[string]int64{
 	"ext2":  unix.EXT4_SUPER_MAGIC,
 	"ext3":  unix.EXT4_SUPER_MAGIC,
@@ -132,7 +132,7 @@ var magics = map[string]int64{
 	"f2fs":  unix.F2FS_SUPER_MAGIC,
 }
 
-// verify looks whether a mount is of the filesystem.
+// verify checks that a mount is of the filesystem.
 func (l *live) verify(root *os.File) error {
 	var st unix.Stat_t
 	var fs unix.Statfs_t
@@ -142,8 +142,8 @@ func (l *live) verify(root *os.File) error {
 	if err := unix.Fstatfs(int(root.Fd()), &fs); err != nil {
 		return os.NewSyscallError("fstatfs", err)
 	}
-	// Now that it is mounted here it stays what it is.
-	_, disk, err := l.look()
+	// While it is mounted here, the device stays the same.
+	_, disk, err := l.identity()
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (l *live) verify(root *os.File) error {
 // btrfsInfo is BTRFS_IOC_FS_INFO of include/uapi/linux/btrfs.h.
 const btrfsInfo = 0x8400941F
 
-// verifyBtrfs does what st_dev does not tell of btrfs.
+// verifyBtrfs checks the device of a btrfs, which st_dev does not have.
 func (l *live) verifyBtrfs(root *os.File) error {
 	// struct btrfs_ioctl_fs_info_args
 	var args struct {

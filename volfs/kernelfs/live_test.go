@@ -32,7 +32,7 @@ var liveKinds = []struct{ fs, mkfs string }{
 	{"btrfs", "mkfs.btrfs -q"},
 }
 
-// eachLive runs a test with an empty volume of each kind that its owner has mounted.
+// eachLive runs a test with an empty volume of each kind, mounted by its owner.
 func eachLive(t *testing.T, test func(t *testing.T, v volume)) {
 	t.Parallel()
 	for _, k := range liveKinds {
@@ -51,7 +51,7 @@ func withLive(t *testing.T, fs, mkfs string, test func(t *testing.T, v volume)) 
 	test(t, v)
 }
 
-// volume is a block device with a filesystem, and where its owner mounts it.
+// volume is a block device with a filesystem, and the owner's mount point.
 type volume struct{ device, fs, mnt string }
 
 func (v volume) mount(t testing.TB) {
@@ -78,7 +78,7 @@ func (v volume) openLive(t testing.TB) *kernelfs.FS {
 	return k
 }
 
-func TestWhatAWriterWritesIsSeenAtOnce(t *testing.T) {
+func TestChangesAreSeenAtOnce(t *testing.T) {
 	eachLive(t, func(t *testing.T, v volume) {
 		fs := v.openLive(t)
 		for i := range 100 {
@@ -126,7 +126,7 @@ func TestAMountPointMayHaveAnyName(t *testing.T) {
 	}
 }
 
-// contents are those of a file in the root folder.
+// contents returns the content of a file in the root folder.
 func contents(t *testing.T, fs *kernelfs.FS, name string) string {
 	t.Helper()
 	f := openFile(t, fs, name)
@@ -153,7 +153,7 @@ func openFile(t *testing.T, fs *kernelfs.FS, name string) volfs.File {
 
 func TestReadingALiveVolumeChangesNoAtime(t *testing.T) {
 	eachLive(t, func(t *testing.T, v volume) {
-		// What strictatime and an atime before the mtime would change at once.
+		// With strictatime, or an atime before the mtime, a read would change the atime.
 		sh(t, fmt.Sprintf("mount -o remount,strictatime %s; cd %[1]s; mkdir dir; echo text > file; ln -s file link; touch -a -h -d @1000000000 dir file link .", v.mnt))
 		fs := v.openLive(t)
 		contents(t, fs, "file")
@@ -196,7 +196,7 @@ func TestAnOpenFileHoldsTheDeviceUntilItIsClosed(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-		// A program that another test starts has the file too, until it is executed.
+		// A child process that another test forks has the file too, until its exec.
 		soon(t, "the device is free after the file is closed", func() bool { return !busy(v.device) })
 		_, err = fs.Stat(t.Context(), fs.Root())
 		if !errors.Is(err, kernelfs.ErrNotMounted) || !errors.Is(err, syscall.ESTALE) {
@@ -209,7 +209,7 @@ func TestAnOpenFileHoldsTheDeviceUntilItIsClosed(t *testing.T) {
 	})
 }
 
-// isMountedOnlyAt fails where a mount of ours can be seen.
+// isMountedOnlyAt fails if a mount of ours is visible.
 func (v volume) isMountedOnlyAt(t *testing.T) {
 	t.Helper()
 	table, err := os.ReadFile("/proc/self/mountinfo")
@@ -221,7 +221,7 @@ func (v volume) isMountedOnlyAt(t *testing.T) {
 	}
 }
 
-// busy tells whether a device is in use exclusively.
+// busy reports whether a device is exclusively in use.
 func busy(device string) bool {
 	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -230,8 +230,8 @@ func busy(device string) bool {
 	return err == unix.EBUSY
 }
 
-// stress uses a filesystem with everything that it can, until it is stopped. used
-// counts how often that was done, from the first operation to the last.
+// stress calls every method of a filesystem in a loop, until it is stopped. used counts the
+// rounds.
 func stress(t *testing.T, fs *kernelfs.FS, used *atomic.Int64) (stop func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -298,7 +298,7 @@ func TestOwnersAreNotDisturbed(t *testing.T) {
 			soon(t, "the volume is used", func() bool { return used.Load() > 0 })
 			if umounted(t, v.mnt) != nil {
 				refused++
-				soon(t, "who tries again can unmount it", func() bool { return umounted(t, v.mnt) == nil })
+				soon(t, "the second try unmounts it", func() bool { return umounted(t, v.mnt) == nil })
 			}
 			umount := time.Now()
 			soon(t, "the device is free after umount", func() bool { return !busy(v.device) })
@@ -309,7 +309,7 @@ func TestOwnersAreNotDisturbed(t *testing.T) {
 			}
 		}
 		t.Logf("%d umounts in use, %d were refused at first; the device was free after at most %v", rounds, refused, slowest)
-		// That of btrfs is cloned, see clone.
+		// The mount of a btrfs is cloned: see clone.
 		if refused > 0 && v.fs != "btrfs" || refused > rounds/2 {
 			t.Errorf("%d umounts were refused", refused)
 		}
@@ -325,7 +325,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// umounted unmounts, or tells that the mount is in use.
+// umounted unmounts. It returns an error if the mount is in use.
 func umounted(t *testing.T, mnt string) error {
 	t.Helper()
 	err := unix.Unmount(mnt, 0)
@@ -335,8 +335,8 @@ func umounted(t *testing.T, mnt string) error {
 	return err
 }
 
-// Not in parallel: a new mount namespace has a copy of every mount, so what is unmounted
-// meanwhile stays busy.
+// Not in parallel: a new mount namespace has a copy of every mount, so filesystems that
+// other tests unmount meanwhile stay busy.
 func TestAVolumeMountedInAnotherNamespaceIsFound(t *testing.T) {
 	for _, k := range liveKinds {
 		t.Run(k.fs, func(t *testing.T) { withLive(t, k.fs, k.mkfs, isFoundElsewhere) })
@@ -357,7 +357,7 @@ func isFoundElsewhere(t *testing.T, v volume) {
 		}
 	}
 	inOneNamespace(t)
-	// The namespace goes with its last process, and with it the mount.
+	// The namespace ends with its last process, and the mount with it.
 	end()
 	soon(t, "the device is free when its owner has ended", func() bool { return !busy(v.device) })
 	if err := useAll(t, fs); !errors.Is(err, kernelfs.ErrNotMounted) {
@@ -393,7 +393,7 @@ func (v volume) mountElsewhere(t testing.TB) (end func()) {
 	return end
 }
 
-// inOneNamespace fails where a thread of this process is in another mount namespace.
+// inOneNamespace fails if a thread of this process is in another mount namespace.
 func inOneNamespace(t *testing.T) {
 	t.Helper()
 	threads, err := filepath.Glob("/proc/self/task/*/ns/mnt")
@@ -436,11 +436,11 @@ func TestAnotherFilesystemAtTheSamePathIsNeverShown(t *testing.T) {
 	})
 }
 
-func TestAVolumeThatNobodyHasMountedIsLeftAlone(t *testing.T) {
+func TestAVolumeThatIsNotMountedIsLeftAlone(t *testing.T) {
 	eachLive(t, func(t *testing.T, v volume) {
 		sh(t, "echo text > "+v.mnt+"/file")
 		fs := v.openLive(t)
-		// The journal is not empty in what is seen on the device now.
+		// On the device the journal is not empty now.
 		sh(t, "echo more > "+v.mnt+"/more; sync -f "+v.mnt+"/more")
 		crashed := filepath.Join(t.TempDir(), "crashed")
 		sh(t, fmt.Sprintf("cp --sparse=always %s %s; umount %s", v.device, crashed, v.mnt))
@@ -465,7 +465,7 @@ func TestAVolumeThatNobodyHasMountedIsLeftAlone(t *testing.T) {
 	})
 }
 
-func TestATypeThatIsNotShownLiveIsToldSo(t *testing.T) {
+func TestATypeThatIsNotShownLiveIsUnsupported(t *testing.T) {
 	t.Parallel()
 	_, err := kernelfs.OpenLive(t.Context(), 0, volfs.Info{Type: "vfat"})
 	var unsupported *volfs.UnsupportedError
@@ -488,8 +488,8 @@ func hash(t *testing.T, device string) []byte {
 	return h.Sum(nil)
 }
 
-// BenchmarkLive is what an operation costs. btrfs's mount is cloned, in our own mount
-// namespace or in another one; the others' are joined.
+// BenchmarkLive measures an operation. The mount of btrfs is cloned, in our own mount
+// namespace or in another one. The others are joined.
 func BenchmarkLive(b *testing.B) {
 	for _, k := range liveKinds {
 		for _, where := range []string{"own", "foreign"} {

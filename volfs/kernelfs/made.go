@@ -12,21 +12,20 @@ import (
 	"thintree/volfs"
 )
 
-// unnumbered are the filesystems whose inodes the kernel numbers anew whenever it reads
-// them: exFAT has no numbers on the disk. Theirs are made here, of the folder's number
-// and the name; where two want the same, the one that is met later has the next that is
-// free. So all of the filesystem is walked through when it is opened: the numbers are
-// the same then whenever it is.
+// unnumbered are the filesystems without inode numbers on the disk. The kernel gives their
+// files new numbers each time that it reads them. Here a number is made from the folder's
+// number and the name. If it is taken, the file that is met later has the next free one. So
+// that numbers are the same each time, opening walks through the whole filesystem.
 var unnumbered = map[string]bool{"exfat": true}
 
-// madeBits are how many bits a number has that is made.
+// madeBits is the length of made numbers in bits.
 const madeBits = 31
 
-// maxMade is how many files there may be whose numbers are made: each takes about a
-// hundred bytes. Folders that share their clusters could lead to any number of paths.
+// maxMade is the highest number of files with made numbers. Each takes about a hundred
+// bytes. In a damaged filesystem, folders that share clusters have any number of paths.
 const maxMade = 1 << 20
 
-// makeAll makes all numbers. What cannot be read has none.
+// makeAll makes all numbers. Files that cannot be read have none.
 func (p *places) makeAll(ctx context.Context, root *os.File) error {
 	p.walk.Lock()
 	defer p.walk.Unlock()
@@ -41,7 +40,7 @@ func (p *places) makeAll(ctx context.Context, root *os.File) error {
 	return nil
 }
 
-// make makes the number of a name in a folder, or gives it where it was made.
+// make returns the number of a name in a folder. It makes it at the first call.
 func (p *places) make(dir volfs.Ino, name string) volfs.Ino {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,7 +51,8 @@ func (p *places) make(dir volfs.Ino, name string) volfs.Ino {
 	return ino
 }
 
-// probe is the number of a name in a folder, or the one that it is to have. mu is held.
+// probe returns the number of a name in a folder. ok is false if the number is not made
+// yet. mu is held.
 func (p *places) probe(dir volfs.Ino, name string) (ino volfs.Ino, ok bool) {
 	h := sha256.Sum256(append(binary.LittleEndian.AppendUint32(nil, uint32(dir)), name...))
 	for at := binary.LittleEndian.Uint32(h[:]); ; at++ {
@@ -66,8 +66,8 @@ func (p *places) probe(dir volfs.Ino, name string) (ino volfs.Ino, ok bool) {
 	}
 }
 
-// of is the number of a name in a folder, as the folder has it: EIO where the folder
-// could not be read when numbers were made.
+// of returns the number of a name in a folder, spelled as in the folder. It is EIO if the
+// folder could not be read when numbers were made.
 func (p *places) of(dir volfs.Ino, name string) (volfs.Ino, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -87,12 +87,13 @@ func (p *places) of(dir volfs.Ino, name string) (volfs.Ino, error) {
 	return ino, nil
 }
 
-// named is the number of a name in an open folder, which may have it in other letters.
+// named returns the number of a name in an open folder. The folder may have the name in
+// another case.
 func (p *places) named(ctx context.Context, fd int, dir volfs.Ino, name string) (volfs.Ino, error) {
 	if ino, err := p.of(dir, name); err == nil {
 		return ino, nil
 	}
-	// As long as it is open it has one number, by which it is in the folder.
+	// While it is open, the kernel's number stays the same, and the folder lists it.
 	open, err := unix.Openat(fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, err

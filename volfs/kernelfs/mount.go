@@ -11,7 +11,7 @@ import (
 	"thintree/volfs"
 )
 
-// detached mounts the filesystem on a block device, and gives its root folder.
+// detached mounts the filesystem on a block device and returns its root folder.
 func detached(device *os.File, fstype string, j volfs.Journal) (*os.File, error) {
 	opts, ok := options[fstype]
 	if !ok {
@@ -45,8 +45,8 @@ func detached(device *os.File, fstype string, j volfs.Journal) (*os.File, error)
 // harmless are the attributes of every mount made here.
 const harmless = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOATIME
 
-// rootOf opens the root folder of a mount, whose descriptor it takes over. Handles
-// are opened through a folder that is open; the mount is only a path.
+// rootOf opens the root folder of a mount and closes mount. Handles are opened with a
+// folder that is open for reading. The descriptor of a mount is only a path.
 func rootOf(mount int, device string) (*os.File, error) {
 	defer unix.Close(mount)
 	root, err := unix.Openat(mount, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -56,11 +56,9 @@ func rootOf(mount int, device string) (*os.File, error) {
 	return os.NewFile(uintptr(root), device+":/"), nil
 }
 
-// configure has the kernel make the filesystem on a device ready to be mounted, or
-// find the one that is.
-//
-// It is found by its descriptor, as another device could have its name by now, unless
-// node is given.
+// configure asks the kernel to read the filesystem on a device, or to find the one that is
+// mounted already. node is the path of the device. If it is "", the device is found by its
+// descriptor: another device could have its path by now.
 func configure(conf int, device *os.File, node string, opts []option) error {
 	conn, err := device.SyscallConn()
 	if err != nil {
@@ -88,7 +86,7 @@ func configure(conf int, device *os.File, node string, opts []option) error {
 	return failed
 }
 
-// messages are what the kernel says of a mount that failed, where it does.
+// messages returns what the kernel says about a mount that failed, "" if it says nothing.
 func messages(conf int) string {
 	var all []string
 	buf := make([]byte, 4096)

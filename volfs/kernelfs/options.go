@@ -2,11 +2,11 @@ package kernelfs
 
 import "thintree/volfs"
 
-// kernelNames are those that blkid has another name for.
+// kernelNames are the kernel's names of the types for which blkid has other names.
 var kernelNames = map[string]string{"ntfs": "ntfs3"}
 
-// options are what a filesystem is mounted with besides ro, by blkid's name. The kernel's
-// Documentation/filesystems has them.
+// options are the mount options besides ro, by blkid's name of the type. They are explained
+// in the kernel's Documentation/filesystems.
 var options = map[string][]option{
 	"ext2":     {noPanic},
 	"ext3":     {noPanic, {key: "noload", skips: true}},
@@ -15,7 +15,7 @@ var options = map[string][]option{
 	"btrfs":    {{key: "rescue", value: "nologreplay", skips: true}},
 	"f2fs":     {{key: "norecovery", skips: true}},
 	"nilfs2":   {{key: "norecovery", skips: true}},
-	"jfs":      nil, // whose log only fsck replays
+	"jfs":      nil, // only fsck replays its log
 	"udf":      nil,
 	"erofs":    nil,
 	"squashfs": nil,
@@ -30,19 +30,18 @@ var options = map[string][]option{
 	"romfs":    nil,
 	"exfat":    {{key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}, {key: "iocharset", value: "utf8"}},
 	"ntfs":     {{key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}, {key: "iocharset", value: "utf8"}},
-	// Inode numbers and handles that hold, names in UTF-8, and modes that are not
-	// those of this process.
+	// Stable inode numbers and handles, names in UTF-8, and fixed owners and modes.
 	"vfat": {{key: "nfs", value: "nostale_ro"}, {key: "utf8"}, {key: "uid", value: "0"}, {key: "gid", value: "0"}, {key: "umask", value: "022"}},
 }
 
-// noPanic has an ext* that is damaged read as far as it can be: its superblock can
-// say that the kernel is to panic.
+// noPanic makes the kernel go on after damage. The superblock of an ext* can ask for a
+// panic instead.
 var noPanic = option{key: "errors", value: "continue"}
 
-// option is a mount option; a value of "" is none.
+// option is a mount option. Its value is "" if it takes none.
 type option struct {
 	key, value string
-	skips      bool // it has the journal left as it is
+	skips      bool // it keeps the kernel from replaying the journal
 }
 
 // optionsFor returns ro and those of a filesystem's options that apply.
@@ -56,8 +55,8 @@ func optionsFor(all []option, j volfs.Journal) []option {
 	return opts
 }
 
-// Reads tells whether the kernel's reading of a filesystem, by blkid's name of
-// its type, is what this package can give.
+// Reads reports whether this package reads a filesystem, by blkid's name of its type. The
+// running kernel may lack it.
 func Reads(fstype string) bool {
 	_, ok := options[fstype]
 	return ok

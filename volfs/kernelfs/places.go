@@ -14,32 +14,32 @@ import (
 	"thintree/volfs"
 )
 
-// byPlace are the filesystems whose inodes are opened by where they are, as the kernel
-// makes no handles of them, or none that can be made of a number alone.
+// byPlace are the filesystems whose inodes are opened by path. The kernel has no handles
+// for them, or handles need more than the inode number.
 var byPlace = map[string]bool{
 	"cramfs": true, "exfat": true, "gfs2": true, "hfs": true, "hfsplus": true, "iso9660": true, "minix": true,
 	"ntfs": true, "ocfs2": true, "reiserfs": true, "romfs": true,
 }
 
-// places are where the inodes of a filesystem have been seen. One that has not been
-// seen since the filesystem was opened, as who knows its number has it from before, is
-// looked for: the folders are walked through, the upper ones first, until it is met. All
-// that is met on the way is kept, so each folder is walked through once at most.
+// places are the folders and names in which inodes were seen. A client can know a number
+// from before the filesystem was opened. Such an inode is searched for: folders are
+// walked through, the upper ones first, until it is met. All inodes on the way are kept,
+// so each folder is walked through once at most.
 type places struct {
 	root volfs.Ino
-	made bool // the numbers are: see made.go
+	made bool // the inode numbers are made: see made.go
 
 	mu   sync.RWMutex
 	seen map[volfs.Ino]entry // guarded by mu
 
-	walk    sync.Mutex         // held by who walks
+	walk    sync.Mutex         // held while walking
 	met     map[volfs.Ino]bool // folders; guarded by walk
-	pending []volfs.Ino        // those to be walked through; guarded by walk
-	failed  error              // the first of what could not be read; guarded by walk
+	pending []volfs.Ino        // folders to walk through; guarded by walk
+	failed  error              // the first read error; guarded by walk
 }
 
-// entry is one of the names of an inode. It leads to the root folder, whatever is
-// damaged: the folder had a place before.
+// entry is one of the names of an inode. Entries lead to the root folder even if the
+// filesystem is damaged: a folder has its place before its entries do.
 type entry struct {
 	dir  volfs.Ino
 	name string
@@ -49,7 +49,8 @@ func newPlaces(root volfs.Ino, made bool) *places {
 	return &places{root: root, made: made, seen: map[volfs.Ino]entry{}, met: map[volfs.Ino]bool{root: true}, pending: []volfs.Ino{root}}
 }
 
-// keep keeps that an inode has a name in a folder which has a place. The first one stays.
+// keep records that an inode has a name in a folder, which has a place itself. The first
+// name stays.
 func (p *places) keep(dir volfs.Ino, name string, ino volfs.Ino) {
 	if ino == p.root {
 		return
@@ -61,7 +62,8 @@ func (p *places) keep(dir volfs.Ino, name string, ino volfs.Ino) {
 	}
 }
 
-// path is the names on the way from the root folder to an inode that has been seen.
+// path returns the names on the way from the root folder to an inode. It is false if the
+// inode was not seen.
 func (p *places) path(ino volfs.Ino) (names []string, ok bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -77,11 +79,11 @@ func (p *places) path(ino volfs.Ino) (names []string, ok bool) {
 	return names, true
 }
 
-// unknown is the number of what cannot be looked up: no inode has it.
+// unknown is the number of entries that cannot be looked up. No inode has it.
 const unknown = math.MaxUint64
 
-// listed is the number of an entry of an open folder. The one in the folder is another:
-// in ISO 9660 mostly, in HFS+ where it is a hard link.
+// listed returns the inode number of an entry of an open folder. The number that the kernel
+// lists can be another: mostly in ISO 9660, and for hard links in HFS+.
 func (p *places) listed(fd int, dir volfs.Ino, e volfs.DirEntry) volfs.Ino {
 	if p.made {
 		ino, err := p.of(dir, e.Name)
@@ -101,7 +103,7 @@ func (p *places) listed(fd int, dir volfs.Ino, e volfs.DirEntry) volfs.Ino {
 	return a.Ino
 }
 
-// open opens an inode: ESTALE where another one is in its place.
+// open opens an inode: ESTALE if another inode is in its place.
 func (p *places) open(ctx context.Context, root *os.File, ino volfs.Ino, flags int) (int, error) {
 	names, ok := p.path(ino)
 	if !ok {
@@ -117,7 +119,7 @@ func (p *places) open(ctx context.Context, root *os.File, ino volfs.Ino, flags i
 	return sameInode(fd, ino)
 }
 
-// openPath opens what names below a folder lead to, in steps that a system call takes.
+// openPath opens a path below a folder, in steps that are short enough for a system call.
 func openPath(root int, names []string, flags int) (int, error) {
 	for at := root; ; {
 		n, length := 0, 0
@@ -143,8 +145,8 @@ func openPath(root int, names []string, flags int) (int, error) {
 	}
 }
 
-// find walks on until an inode is met, and gives its path: ENOENT where there is none,
-// unless something could not be read.
+// find continues the walk until it meets an inode, and returns its path. If it does not
+// meet it, the error is the first read error, or ENOENT.
 func (p *places) find(ctx context.Context, root *os.File, ino volfs.Ino) ([]string, error) {
 	p.walk.Lock()
 	defer p.walk.Unlock()
@@ -161,7 +163,7 @@ func (p *places) find(ctx context.Context, root *os.File, ino volfs.Ino) ([]stri
 	}
 }
 
-// step walks through the next folder. Called with walk held. An error is that of ctx.
+// step walks through the next folder. walk is held. Its error is that of ctx.
 func (p *places) step(ctx context.Context, root *os.File) error {
 	err := p.through(ctx, root, p.pending[0])
 	if ctx.Err() != nil {
@@ -172,7 +174,7 @@ func (p *places) step(ctx context.Context, root *os.File) error {
 	return nil
 }
 
-// through keeps what is in a folder, and has the folders in it walked through later.
+// through keeps all entries of a folder, and adds the folders in it to pending.
 func (p *places) through(ctx context.Context, root *os.File, dir volfs.Ino) error {
 	names, _ := p.path(dir)
 	fd, err := openPath(int(root.Fd()), names, unix.O_RDONLY|unix.O_DIRECTORY)

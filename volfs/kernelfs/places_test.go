@@ -49,7 +49,7 @@ func TestPlacesOfHighInodeNumbersAreKept(t *testing.T) {
 	}
 }
 
-// inoOf is the inode number of what is below an open folder.
+// inoOf returns the inode number of a path below an open folder.
 func inoOf(t *testing.T, root *os.File, path string) volfs.Ino {
 	t.Helper()
 	var st unix.Stat_t
@@ -59,7 +59,7 @@ func inoOf(t *testing.T, root *os.File, path string) volfs.Ino {
 	return volfs.Ino(st.Ino)
 }
 
-func TestInodeThatWasNotSeenIsLookedFor(t *testing.T) {
+func TestAnInodeThatWasNotSeenIsSearchedFor(t *testing.T) {
 	t.Parallel()
 	root := folder(t, "a/b/file", "c/other")
 	p := newPlaces(inoOf(t, root, "."), false)
@@ -73,11 +73,11 @@ func TestInodeThatWasNotSeenIsLookedFor(t *testing.T) {
 		t.Error("another file is opened")
 	}
 	if names, ok := p.path(inoOf(t, root, "c")); !ok || !slices.Equal(names, []string{"c"}) {
-		t.Errorf("what was met on the way is at %q, %v", names, ok)
+		t.Errorf("the file met on the way is at %q, %v", names, ok)
 	}
 }
 
-func TestInodeThatIsNotThereIsLookedForOnce(t *testing.T) {
+func TestAnInodeThatIsNotThereIsSearchedForOnce(t *testing.T) {
 	t.Parallel()
 	root := folder(t, "a/b/file")
 	p := newPlaces(inoOf(t, root, "."), false)
@@ -85,7 +85,7 @@ func TestInodeThatIsNotThereIsLookedForOnce(t *testing.T) {
 		if _, err := p.open(t.Context(), root, 1<<31-1, unix.O_PATH); err != unix.ENOENT {
 			t.Errorf("error %v, want ENOENT", err)
 		}
-		// What comes later is not looked for: nothing comes in what is read-only.
+		// Files that are made later are not searched for: a read-only filesystem has none.
 		if err := os.WriteFile(filepath.Join(root.Name(), "a/late"), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestInodeThatIsNotThereIsLookedForOnce(t *testing.T) {
 	}
 }
 
-func TestSearchThatEndsGoesOn(t *testing.T) {
+func TestAnInterruptedSearchContinues(t *testing.T) {
 	t.Parallel()
 	root := folder(t, "a/b/file")
 	p := newPlaces(inoOf(t, root, "."), false)
@@ -142,7 +142,7 @@ func TestSymbolicLinkInAPathIsNotFollowed(t *testing.T) {
 	unix.Close(fd)
 }
 
-func TestPathMayBeLongerThanASystemCallTakes(t *testing.T) {
+func TestAPathMayBeLongerThanASystemCallTakes(t *testing.T) {
 	t.Parallel()
 	root := folder(t)
 	name := strings.Repeat("n", 255)
@@ -166,7 +166,7 @@ func TestPathMayBeLongerThanASystemCallTakes(t *testing.T) {
 	unix.Close(fd)
 }
 
-func TestFolderInItselfIsNoEndlessPath(t *testing.T) {
+func TestAFolderInItselfHasNoEndlessPath(t *testing.T) {
 	t.Parallel()
 	const root, a, b = 1, 2, 3
 	p := newPlaces(root, false)
@@ -179,7 +179,7 @@ func TestFolderInItselfIsNoEndlessPath(t *testing.T) {
 	}
 }
 
-func TestMadeNumbersAreTheSameEachTimeAlsoWhereTwoWantTheSame(t *testing.T) {
+func TestMadeNumbersAreTheSameEachTimeAlsoIfTheyCollide(t *testing.T) {
 	t.Parallel()
 	const root = 1
 	first := map[volfs.Ino]string{}

@@ -11,7 +11,7 @@ import (
 	"thintree/volfs"
 )
 
-// direntBytes is how much of a folder is read at once.
+// direntBytes is the length of the buffer for getdents(2).
 const direntBytes = 32 << 10
 
 // ReadDir lists a folder. Cookies are the kernel's own positions in it.
@@ -34,7 +34,7 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 	if err != nil {
 		return err
 	}
-	count := 1 // what changes is not read before it is asked for
+	count := 1 // a filesystem that can change is not read ahead
 	if f.ahead != nil {
 		count = maxAhead
 	}
@@ -65,8 +65,8 @@ func (f *FS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emi
 	}
 }
 
-// readPart adds to entries the next ones of an open folder with their attributes, up to
-// a count in all; end says that none follow. Those before an error are given too.
+// readPart adds the next entries of an open folder with their attributes to entries, up to
+// count in all. end says that none follow. It returns the entries before an error too.
 func (f *FS) readPart(ctx context.Context, l *listing, entries []withAttr, count int) (all []withAttr, end bool, err error) {
 	had, first := len(entries), l.cookie == 0
 	entries = slices.Grow(entries, count-had)
@@ -86,13 +86,13 @@ func (f *FS) readPart(ctx context.Context, l *listing, entries []withAttr, count
 	return entries, end, err
 }
 
-// attrOf tells the attributes of an entry of an open folder, if they are had by its
-// name.
+// attrOf returns the attributes of an entry of an open folder. known is false if they
+// cannot be read by its name.
 func (f *FS) attrOf(l *listing, e volfs.DirEntry) (a volfs.Attr, known bool) {
 	if l.number != nil && f.places == nil || e.Name == "." || e.Name == ".." {
 		return a, false
 	}
-	// Another inode's are another file's, which has come in its place.
+	// With another inode number they are of a file that has taken its place.
 	a, err := statx(l.fd, e.Name)
 	if err != nil || a.Ino != e.Ino && !f.makesNumbers() {
 		return volfs.Attr{}, false
@@ -106,11 +106,11 @@ type listing struct {
 	fd        int
 	dir       volfs.Ino
 	cookie    uint64                                   // of the entry before the next one
-	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil where the folder has it
-	buf, rest []byte                                   // rest is what is left in buf
+	number    func(fd int, e volfs.DirEntry) volfs.Ino // of an entry; nil if the listed one is right
+	buf, rest []byte                                   // rest is the unread rest of buf
 }
 
-// openListing opens a folder to list what is after a cookie.
+// openListing opens a folder to list the entries after a cookie.
 func (f *FS) openListing(ctx context.Context, dir volfs.Ino, cookie uint64) (*listing, error) {
 	fd, err := f.open(ctx, dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
@@ -137,7 +137,7 @@ func (l *listing) each(ctx context.Context, emit func(volfs.DirEntry) bool) erro
 	}
 }
 
-// next is the next entry; not ok where there is none.
+// next returns the next entry. ok is false if there is none.
 func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err error) {
 	for len(l.rest) == 0 {
 		if err := ctx.Err(); err != nil {
@@ -162,12 +162,13 @@ func (l *listing) next(ctx context.Context) (e volfs.DirEntry, ok bool, err erro
 	return e, true, nil
 }
 
-// numbering gives an entry of a folder its inode number, where that is not the one in
-// the folder: unknown of what cannot be looked up, as that one may be another file's.
+// numbering returns a function for the inode numbers of a folder's entries, nil if the
+// listed ones are right. It returns unknown for an entry that cannot be looked up: the
+// listed number may be another file's.
 func (f *FS) numbering(dir volfs.Ino) func(fd int, e volfs.DirEntry) volfs.Ino {
 	switch {
 	case f.info.Type == "vfat":
-		// Those in a folder hold only as long as the file is in memory.
+		// The listed ones are valid only while the file is in the kernel's memory.
 		return func(fd int, e volfs.DirEntry) volfs.Ino {
 			if a, err := statx(fd, e.Name); err == nil {
 				return a.Ino
@@ -203,7 +204,7 @@ func dirent(b []byte) (e volfs.DirEntry, rest []byte) {
 	return volfs.DirEntry{
 		Name:   string(name),
 		Ino:    volfs.Ino(binary.NativeEndian.Uint64(b)),
-		Type:   uint32(b[18]) << 12, // DT_ values are those of S_IFMT, shifted
+		Type:   uint32(b[18]) << 12, // DT_ values are shifted S_IFMT values
 		Cookie: binary.NativeEndian.Uint64(b[8:]),
 	}, b[length:]
 }

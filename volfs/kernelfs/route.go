@@ -10,27 +10,27 @@ import (
 )
 
 const (
-	maxRoute     = 1 << 12 // folders that are known at a time
-	maxBegun     = 64      // folders of which more will be listed
-	maxExpected  = 16      // folders that walks should come to
-	foldersAhead = 2       // of a walk
+	maxRoute     = 1 << 12 // how many folders are remembered
+	maxBegun     = 64      // folders that are partly listed
+	maxExpected  = 16      // folders that walks are expected to enter next
+	foldersAhead = 2       // how many folders of a walk are read ahead
 )
 
-// routes are the ways that walks take through a filesystem, as far as it was listed: in
-// the order of its folders, or by name. The zero value knows nothing.
+// routes predict how walks go through the listed part of a filesystem: in the order of
+// listings, or by name. The zero value predicts nothing.
 type routes struct {
-	begun           map[volfs.Ino][]subfolder // what was found so far in folders
+	begun           map[volfs.Ino][]subfolder // the subfolders found so far, by folder
 	listing, byName route
 }
 
-// subfolder is one that was found in another.
+// subfolder is a folder that was found in another.
 type subfolder struct {
 	name string
 	ino  volfs.Ino
 }
 
-// found tells what was found in a part of a folder; first and end say that nothing comes
-// before and after it.
+// found records the entries of a part of a folder. first and end say that none come before
+// and after it.
 func (r *routes) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 	if r.begun == nil || len(r.begun) >= maxBegun {
 		r.begun = make(map[volfs.Ino][]subfolder)
@@ -57,8 +57,8 @@ func (r *routes) found(dir volfs.Ino, entries []withAttr, first, end bool) {
 	r.byName.add(dir, in)
 }
 
-// listed tells that a folder was listed to its end. It gives those that a walk which
-// was expected there comes to next, and that were not given yet.
+// listed records that a folder was listed to its end. If a walk was expected there, it
+// returns the folders that the walk enters next and that it has not returned before.
 func (r *routes) listed(dir volfs.Ino) (next []volfs.Ino) {
 	for _, route := range []*route{&r.listing, &r.byName} {
 		for _, ino := range route.listed(dir) {
@@ -70,14 +70,14 @@ func (r *routes) listed(dir volfs.Ino) (next []volfs.Ino) {
 	return next
 }
 
-// route is one order of folders: after each one the first in it, or else what came
-// after it.
+// route is an order of folders. After a folder comes the first folder in it, or, if there
+// is none, the folder that came after it before.
 type route struct {
 	next     map[volfs.Ino]volfs.Ino
-	expected []volfs.Ino // that walks should come to now, the oldest first
+	expected []volfs.Ino // that walks are expected to enter now, the oldest first
 }
 
-// add adds all folders in one.
+// add inserts the subfolders of a folder after it.
 func (r *route) add(dir volfs.Ino, in []subfolder) {
 	if r.next == nil || len(r.next) > maxRoute {
 		r.next = make(map[volfs.Ino]volfs.Ino)
@@ -86,7 +86,7 @@ func (r *route) add(dir volfs.Ino, in []subfolder) {
 	at := dir
 	for _, f := range in {
 		if f.ino == then {
-			known = false // they were listed before
+			known = false // the folder was listed before
 		}
 		r.next[at] = f.ino
 		at = f.ino
@@ -96,7 +96,7 @@ func (r *route) add(dir volfs.Ino, in []subfolder) {
 	}
 }
 
-// listed gives what comes after a folder that was expected, but what is expected already.
+// listed is routes.listed for one route.
 func (r *route) listed(dir volfs.Ino) (next []volfs.Ino) {
 	came := r.forget(dir)
 	for range foldersAhead {
@@ -109,7 +109,7 @@ func (r *route) listed(dir volfs.Ino) (next []volfs.Ino) {
 		}
 		r.expect(ino)
 		if !came {
-			break // it may be no walk at all
+			break // this may not be a walk
 		}
 		dir = ino
 	}
@@ -123,7 +123,7 @@ func (r *route) expect(dir volfs.Ino) {
 	r.expected = append(r.expected, dir)
 }
 
-// forget has a folder be expected no more, and tells whether it was.
+// forget removes a folder from expected, and reports whether it was there.
 func (r *route) forget(dir volfs.Ino) bool {
 	i := slices.Index(r.expected, dir)
 	if i >= 0 {

@@ -12,7 +12,7 @@ import (
 	"thintree/volfs"
 )
 
-// randomTree is folders with those in them.
+// randomTree returns random folders with their subfolders.
 func randomTree(random *rand.Rand, folders int) map[volfs.Ino][]withAttr {
 	tree := map[volfs.Ino][]withAttr{1: nil}
 	for ino := volfs.Ino(2); len(tree) < folders; ino++ {
@@ -24,7 +24,7 @@ func randomTree(random *rand.Rand, folders int) map[volfs.Ino][]withAttr {
 	return tree
 }
 
-func TestWalkComesToWhatIsExpected(t *testing.T) {
+func TestAWalkEntersTheExpectedFolders(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, sorted := range []bool{false, true} {
@@ -32,21 +32,21 @@ func TestWalkComesToWhatIsExpected(t *testing.T) {
 		var r routes
 		for walk := range 3 {
 			n := 0
-			var expected []volfs.Ino // and not come to yet
+			var expected []volfs.Ino // and not entered yet
 			var visit func(dir volfs.Ino)
 			visit = func(dir volfs.Ino) {
 				in := tree[dir]
 				for i := 0; i == 0 || i < len(in); i += 3 {
 					r.found(dir, in[i:min(i+3, len(in))], i == 0, i+3 >= len(in))
 				}
-				// The first folder tells nothing of where a walk comes from, and the
-				// second one not of its order.
+				// After the first folder the direction of a walk is unknown, and after the
+				// second its order.
 				if n > 1 && !slices.Contains(expected, dir) {
 					t.Fatalf("sorted %v, walk %d comes to folder %d, expected was %d", sorted, walk, dir, expected)
 				}
 				expected = slices.DeleteFunc(expected, func(e volfs.Ino) bool { return e == dir })
 				for _, next := range r.listed(dir) {
-					if !slices.Contains(expected, next) { // in the other order
+					if !slices.Contains(expected, next) { // expected in the other order
 						expected = append(expected, next)
 					}
 				}
@@ -70,7 +70,7 @@ func TestWalkComesToWhatIsExpected(t *testing.T) {
 	}
 }
 
-func TestRoutesForgetWhatIsTooMuch(t *testing.T) {
+func TestRoutesAreBounded(t *testing.T) {
 	t.Parallel()
 	var r routes
 	for i := range volfs.Ino(3 * maxRoute) {

@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// site is where a mount is: at a path in the mount namespace of a process.
+// site is the place of a mount: a path in the mount namespace of a process.
 type site struct {
 	process   string // its folder of /proc
 	namespace string // as /proc names it
 	path      string
 }
 
-// self is this process, in /proc.
+// self is this process's folder of /proc.
 const self = "self"
 
-// sites are those of mounts of the filesystem, in our own mount namespace first.
-// In each of the others one process is looked at.
+// sites yields the places where the filesystem is mounted, first those in our own mount
+// namespace. For each other namespace it reads the mount table of one process.
 func (l *live) sites() iter.Seq[site] {
 	return func(yield func(site) bool) {
-		seen := map[string]bool{"": true} // "": of a process that has ended
+		seen := map[string]bool{"": true} // "" is that of a process that has ended
 		for _, process := range append([]string{self}, processes()...) {
 			namespace := namespaceOf(process)
 			if seen[namespace] {
@@ -39,7 +39,7 @@ func (l *live) sites() iter.Seq[site] {
 			}
 			for line := range strings.Lines(string(table)) {
 				m, ok := parseMount(line)
-				if ok && l.shows(m, process) && !yield(site{process, namespace, m.path}) {
+				if ok && l.isOf(m, process) && !yield(site{process, namespace, m.path}) {
 					return
 				}
 			}
@@ -47,7 +47,7 @@ func (l *live) sites() iter.Seq[site] {
 	}
 }
 
-// processes are all by their folders of /proc, the oldest first.
+// processes returns the folders of all processes in /proc, by ascending id.
 func processes() []string {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -68,7 +68,7 @@ func processes() []string {
 	return names
 }
 
-// namespaceOf names the mount namespace of a process, "" where it has ended.
+// namespaceOf returns the name of a process's mount namespace, "" if it has ended.
 func namespaceOf(process string) string {
 	name, _ := os.Readlink("/proc/" + process + "/ns/mnt")
 	return name
@@ -92,18 +92,18 @@ func parseMount(line string) (mounted, bool) {
 	return mounted{number: at[2], root: unescape.Replace(at[3]), path: unescape.Replace(at[4]), fstype: is[0], source: unescape.Replace(is[1])}, true
 }
 
-// unescape undoes what the kernel does to the characters that would end a field.
+// unescape decodes the characters that would end a field, which the kernel escapes.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\043`, "#")
 
-// shows tells whether a mount that a process sees is of the filesystem.
-func (l *live) shows(m mounted, process string) bool {
+// isOf reports whether a line of a process's mount table is a mount of the filesystem.
+func (l *live) isOf(m mounted, process string) bool {
 	if m.root != "/" {
 		return false
 	}
 	switch l.fstype {
 	case "ext2", "ext3", "ext4":
 		return m.number == l.number() && magics[m.fstype] == magics[l.fstype]
-	case "btrfs": // its number is nobody's
+	case "btrfs": // its device number belongs to no block device
 		if m.fstype != "btrfs" {
 			return false
 		}
@@ -116,7 +116,7 @@ func (l *live) shows(m mounted, process string) bool {
 	return m.number == l.number() && m.fstype == l.fstype
 }
 
-// enter runs something in the mount namespace of a site.
+// enter calls run in the mount namespace of a site.
 func (s site) enter(run func() error) error {
 	if s.process == self {
 		return run()
@@ -126,13 +126,14 @@ func (s site) enter(run func() error) error {
 	return <-done
 }
 
-// thread runs something in the mount namespace of a site, and leaves it. The thread
-// of the goroutine has a root folder of its own by then, so it is not to be used
-// again: it ends with the goroutine, being locked to it.
+// thread calls run in the mount namespace of a site, and leaves that again. The thread of
+// the goroutine has its own root folder afterwards, so no other goroutine may use it. It
+// is locked to the goroutine, and ends with it.
 func (s site) thread(done chan<- error, run func() error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
-		// The main thread never ends. While this goroutine has it, no other can.
+		// The main thread never ends. While it is locked here, the other goroutine has
+		// another thread.
 		other := make(chan error)
 		go s.thread(other, run)
 		done <- <-other
@@ -151,7 +152,7 @@ func (s site) runInside(run func() error) (err error) {
 	if err := s.join(); err != nil {
 		return err
 	}
-	// Also so that the namespace is not in use any more when this returns.
+	// The namespace is not in use any more when this returns.
 	defer func() {
 		if back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNS); err == nil && back != nil {
 			err = os.NewSyscallError("setns", back)
@@ -170,7 +171,7 @@ func (s site) join() error {
 		return err
 	}
 	defer namespace.Close()
-	// The process can have ended, and another one can have its number.
+	// The process may have ended, and another one may have its number.
 	if now, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", namespace.Fd())); err != nil || now != s.namespace {
 		return fmt.Errorf("process %s is in %s now, not in %s", s.process, now, s.namespace)
 	}

@@ -12,21 +12,21 @@ import (
 	"thintree/volfs"
 )
 
-// A btrfs subvolume counts its inodes anew. Those of the one that the root folder is
-// in keep their numbers, below inSubvolume; one in another has the number
+// Each btrfs subvolume numbers its inodes itself. The inodes of the root folder's subvolume
+// keep their numbers, which are below inSubvolume. An inode of another one has the number
 //
 //	bit 31      1
 //	bits 23–30  the slot of the subvolume
 //	bits 0–22   its inode number there
 //
-// or, where that does not fit,
+// or, if that does not fit,
 //
 //	bit 38      1
 //	bits 27–37  the slot of the subvolume, below slots
 //	bits 0–26   its inode number there
 //
-// What does not fit either is EOVERFLOW: 2^27 files made in a subvolume since it is
-// there, or more than slots other subvolumes.
+// Other inodes are EOVERFLOW: after 2^27 files were made in a subvolume, or in more than
+// slots other subvolumes.
 const (
 	inSubvolume = 1 << 31
 	slotShift   = 23
@@ -36,24 +36,24 @@ const (
 
 	slots = 1<<11 - 1
 
-	// leftOut is the inode number of the folder that a snapshot has in place of a
-	// subvolume in what it was taken of: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID.
+	// leftOut is the inode number of the empty folder that a snapshot has in place of a
+	// subvolume of its origin: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID.
 	leftOut = 2
 )
 
-// subvolumes are those of a btrfs, by their slots. A slot is the same whenever the
-// filesystem is opened, as long as no subvolume has been deleted that was older and
-// wanted the same.
+// subvolumes are the subvolumes of a btrfs, by slot. A subvolume has the same slot each
+// time that the filesystem is opened, unless an older one with the same preferred slot is
+// deleted meanwhile.
 type subvolumes struct {
-	root uint64 // the id of the root folder's
-	grow bool   // somebody may make new ones
+	root uint64 // the id of the root folder's subvolume
+	grow bool   // the owner can make new ones
 
 	mu    sync.Mutex
 	ids   [slots]uint64  // 0: free; guarded by mu
 	slots map[uint64]int // guarded by mu
 }
 
-// subvolumesOf looks at those that there are.
+// subvolumesOf reads the list of subvolumes.
 func subvolumesOf(root *os.File, rootHandle unix.FileHandle, grow bool) (*subvolumes, error) {
 	s := &subvolumes{root: native.Uint64(rootHandle.Bytes()[8:]), grow: grow, slots: map[uint64]int{}}
 	const rootTree, rootItem, firstID, lastID = 1, 132, 256, math.MaxUint64 - 255 // of btrfs_tree.h
@@ -62,28 +62,28 @@ func subvolumesOf(root *os.File, rootHandle unix.FileHandle, grow bool) (*subvol
 		if err != nil || found == nil {
 			return s, err
 		}
-		// An error is for who looks into it.
+		// number returns the error for inodes of this subvolume.
 		s.slot(found.id)
 		from = found.id + 1
 	}
 	return s, nil
 }
 
-// several tells whether there can be others than the root folder's.
+// several reports whether there are or can be subvolumes besides the root folder's.
 func (s *subvolumes) several() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.grow || len(s.slots) > 0
 }
 
-// slot is that of a subvolume, which is given one where it has none.
+// slot returns the slot of a subvolume. It assigns one at the first call.
 func (s *subvolumes) slot(id uint64) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, ok := s.slots[id]; ok {
 		return slot, nil
 	}
-	const firstID = 256 // the first subvolumes have the low slots, which fit in 32 bits
+	const firstID = 256 // the first subvolumes get the low slots, which need 32 bits
 	for i := range uint64(slots) {
 		slot := int((id%slots + slots - firstID + i) % slots)
 		if s.ids[slot] == 0 && id != s.root {
@@ -94,7 +94,7 @@ func (s *subvolumes) slot(id uint64) (int, error) {
 	return 0, fmt.Errorf("subvolume %d is one of more than %d: %w", id, slots, unix.EOVERFLOW)
 }
 
-// number is the inode number that a handle's file has here.
+// number returns the inode number of the file with a handle.
 func (s *subvolumes) number(h unix.FileHandle) (volfs.Ino, error) {
 	if h.Size() < minHandles["btrfs"] {
 		return 0, unix.EOPNOTSUPP
@@ -120,7 +120,8 @@ func (s *subvolumes) number(h unix.FileHandle) (volfs.Ino, error) {
 	return number, nil
 }
 
-// numberIn is the number of an inode in the subvolume of a slot, unknown if it has none.
+// numberIn returns the number of an inode in the subvolume of a slot, unknown if it has
+// none.
 func numberIn(slot int, ino uint64) volfs.Ino {
 	switch {
 	case ino < 1<<slotShift && slot < inSubvolume>>slotShift:
@@ -131,8 +132,8 @@ func numberIn(slot int, ino uint64) volfs.Ino {
 	return unknown
 }
 
-// inSlot is what numberIn has made a number of; not ok of an inode in the subvolume of
-// the root folder.
+// inSlot is the inverse of numberIn. ok is false for an inode in the root folder's
+// subvolume.
 func inSlot(number volfs.Ino) (slot int, ino uint64, ok bool) {
 	n := uint64(number)
 	switch {
@@ -144,7 +145,7 @@ func inSlot(number volfs.Ino) (slot int, ino uint64, ok bool) {
 	return int(n &^ inSubvolume >> slotShift), n & (1<<slotShift - 1), true
 }
 
-// named is the number of a name in an open folder.
+// named returns the number of a name in an open folder.
 func (s *subvolumes) named(dir int, name string) (volfs.Ino, error) {
 	h, _, err := unix.NameToHandleAt(dir, name, 0)
 	if err != nil {
@@ -153,7 +154,7 @@ func (s *subvolumes) named(dir int, name string) (volfs.Ino, error) {
 	return s.number(h)
 }
 
-// beside is the number of an inode in the subvolume of another one, unknown if it has
+// beside returns the number of an inode in the same subvolume as other, unknown if it has
 // none.
 func beside(other, ino volfs.Ino) volfs.Ino {
 	slot, _, ok := inSlot(other)
@@ -194,10 +195,10 @@ func (s *subvolumes) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, erro
 	return unix.NewFileHandle(fileIDBtrfs, native.AppendUint32(b, uint32(found.begin))), nil
 }
 
-// btrfsItem is an item of a tree: what it is of, and how it begins.
+// btrfsItem is an item of a tree: its object id, and its first 8 bytes.
 type btrfsItem struct{ id, begin uint64 }
 
-// searchBtrfs finds the first item of a type in a tree of a btrfs: nil where there is
+// searchBtrfs finds the first item of a type in a tree of a btrfs: nil if there is
 // none.
 func searchBtrfs(root *os.File, tree, firstID, lastID uint64, itemType uint32) (*btrfsItem, error) {
 	const (
@@ -230,10 +231,10 @@ func searchBtrfs(root *os.File, tree, firstID, lastID uint64, itemType uint32) (
 		header := args.results[:headerLen]
 		id := native.Uint64(header[8:])
 		if native.Uint32(header[24:]) == itemType {
-			// The item itself has the disk's order of bytes.
+			// The item itself is little-endian, as on the disk.
 			return &btrfsItem{id, binary.LittleEndian.Uint64(args.results[headerLen:])}, nil
 		}
-		// Between the first one and the last, every type is found.
+		// The search returns items of other types between the first and the last id.
 		if firstID = id; native.Uint32(header[24:]) > itemType {
 			firstID++
 		}

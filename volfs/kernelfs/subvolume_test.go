@@ -10,7 +10,7 @@ import (
 	"thintree/volfs"
 )
 
-func TestNumbersOfSubvolumesTellTheirInodes(t *testing.T) {
+func TestNumbersOfSubvolumesAreTurnedBackIntoInodes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		slot := rapid.IntRange(0, slots-1).Draw(rt, "slot")
@@ -34,7 +34,7 @@ func TestNumbersOfSubvolumesTellTheirInodes(t *testing.T) {
 	})
 }
 
-func TestInodeThatHasNoNumberIsNotAnotherOne(t *testing.T) {
+func TestAnInodeWithoutANumberIsNotTakenForAnother(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ other, ino volfs.Ino }{
 		{numberIn(3, 256), 1 << wideSlotShift},
@@ -52,7 +52,7 @@ func TestInodeThatHasNoNumberIsNotAnotherOne(t *testing.T) {
 	}
 }
 
-func TestSubvolumesHaveSlotsOfTheirOwn(t *testing.T) {
+func TestEachSubvolumeHasItsOwnSlot(t *testing.T) {
 	t.Parallel()
 	s := &subvolumes{root: 5, slots: map[uint64]int{}}
 	taken := make(map[int]uint64)

@@ -9,11 +9,11 @@ import (
 	"thintree/volfs"
 )
 
-// openFolder finds a folder of a vfat filesystem, from the root folder on. The kernel
-// opens one by its handle only while it has it in memory, path and all, for which a
-// look at it by its path is enough.
+// openFolder finds a folder of a vfat filesystem and opens it. The kernel opens a folder by
+// handle only while it has the folder and its path in memory. A stat by path loads
+// them.
 func openFolder(ctx context.Context, root *os.File, ino volfs.Ino, flags int) (int, error) {
-	// Not root itself: its position in the listing is everybody's.
+	// Not root itself: all callers share its position in the listing.
 	dir, err := unix.Openat(int(root.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
@@ -26,10 +26,10 @@ type folderSearch struct {
 	ctx   context.Context
 	ino   volfs.Ino
 	flags int
-	seen  map[volfs.Ino]bool // what is damaged can be in itself
+	seen  map[volfs.Ino]bool // in a damaged filesystem a folder can be in itself
 }
 
-// in searches in a folder: ENOENT where it is not there.
+// in searches a folder: ENOENT if the inode is not below it.
 func (s folderSearch) in(dir int) (int, error) {
 	var names []string
 	if err := readDir(s.ctx, dir, func(e volfs.DirEntry) bool {
@@ -49,7 +49,7 @@ func (s folderSearch) in(dir int) (int, error) {
 	return -1, unix.ENOENT
 }
 
-// at looks at a folder, and searches in it.
+// at opens a subfolder if it is the one, and searches it otherwise.
 func (s folderSearch) at(parent int, name string) (int, error) {
 	a, err := statx(parent, name)
 	if err != nil || s.seen[a.Ino] {

@@ -11,12 +11,11 @@ import (
 	"thintree/volfs"
 )
 
-// writing are the filesystems that no option keeps from writing to a device that can be
-// written to: they replay their journals, and reiserfs notes that it has looked.
+// writing are the filesystems that write to a writable device whatever the options say:
+// they replay their journals, and reiserfs records that it has checked its journal.
 var writing = map[string]bool{"gfs2": true, "ocfs2": true, "reiserfs": true}
 
-// openWriting opens one of those: to leave the journal as it is, only on a device that
-// is read-only.
+// openWriting opens one of those. To skip the journal, the device must be read-only.
 func openWriting(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error) {
 	readOnly, err := isReadOnly(device)
 	if err != nil {
@@ -35,7 +34,7 @@ func openWriting(device *os.File, info volfs.Info, j volfs.Journal) (*FS, error)
 	return nil, err
 }
 
-// isReadOnly tells whether a block device is.
+// isReadOnly reports whether a block device is read-only.
 func isReadOnly(device *os.File) (bool, error) {
 	conn, err := device.SyscallConn()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 func (f *FS) Xattrs(ctx context.Context, ino volfs.Ino) (names []string, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		list, err := whole(func(buf []byte) (int, error) { return unix.Listxattr(place(fd), buf) })
-		if err == unix.EOPNOTSUPP { // that of what has none, as a folder of hfsplus
+		if err == unix.EOPNOTSUPP { // the error for files that cannot have any, such as a folder of hfsplus
 			return nil
 		}
 		if err != nil || len(list) == 0 {
@@ -26,7 +26,7 @@ func (f *FS) Xattrs(ctx context.Context, ino volfs.Ino) (names []string, err err
 	return names, err
 }
 
-// Xattr gives the value of one.
+// Xattr returns the value of an extended attribute.
 func (f *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) (value []byte, err error) {
 	err = f.at(ctx, ino, func(fd int) error {
 		value, err = whole(func(buf []byte) (int, error) { return unix.Getxattr(place(fd), name, buf) })
@@ -35,11 +35,11 @@ func (f *FS) Xattr(ctx context.Context, ino volfs.Ino, name string) (value []byt
 	return value, err
 }
 
-// place is a path to what a descriptor of a place (O_PATH) is of, which the calls
-// for extended attributes do not take: also of a symbolic link itself.
+// place returns a path to the file of an O_PATH descriptor, also to a symbolic link itself.
+// The calls for extended attributes do not take such a descriptor.
 func place(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
-// whole calls until the buffer is large enough.
+// whole repeats a call until its buffer is large enough.
 func whole(call func(buf []byte) (int, error)) ([]byte, error) {
 	for {
 		n, err := call(nil)

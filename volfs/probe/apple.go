@@ -5,20 +5,20 @@ import (
 )
 
 // probeHFS finds HFS (Inside Macintosh: Files, master directory block), but not
-// one that only wraps an HFS+.
+// if it only wraps an HFS+.
 func probeHFS(p *prober) *Signature {
 	mdb := p.at(1024, 162)
 	if mdb == nil || string(mdb[:2]) != "BD" || isHFSPlus(mdb[124:]) {
 		return nil
 	}
 	allocSize := be.Uint32(mdb[20:])
-	if allocSize == 0 || allocSize%512 != 0 {
+	if allocSize == 0 || allocSize%sectorBytes != 0 {
 		return nil
 	}
 	const tail = 1024 // the alternate master directory block and the last sector
 	return &Signature{
 		Type: "hfs", Label: label(mdb[37 : 37+min(int(mdb[36]), 27)]), UUID: hfsUUID(mdb[116:124]),
-		SizeBytes: int64(be.Uint16(mdb[28:]))*512 + product(uint64(be.Uint16(mdb[18:])), uint64(allocSize)) + tail,
+		SizeBytes: int64(be.Uint16(mdb[28:]))*sectorBytes + product(uint64(be.Uint16(mdb[18:])), uint64(allocSize)) + tail,
 	}
 }
 
@@ -35,10 +35,10 @@ func probeHFSPlus(p *prober) *Signature {
 	}
 	if string(mdb[:2]) == "BD" {
 		allocSize := be.Uint32(mdb[20:])
-		if !isHFSPlus(mdb[124:]) || allocSize == 0 || allocSize%512 != 0 {
+		if !isHFSPlus(mdb[124:]) || allocSize == 0 || allocSize%sectorBytes != 0 {
 			return nil
 		}
-		base = int64(be.Uint16(mdb[28:]))*512 + int64(be.Uint16(mdb[126:]))*int64(allocSize)
+		base = int64(be.Uint16(mdb[28:]))*sectorBytes + int64(be.Uint16(mdb[126:]))*int64(allocSize)
 	}
 	vh := p.at(base+1024, 512)
 	if vh == nil || !isHFSPlus(vh) {
@@ -80,7 +80,7 @@ func probeHFSPlus(p *prober) *Signature {
 	return s
 }
 
-// hfsExtentOffset is where byte off of a fork lies in the volume, by the fork's
+// hfsExtentOffset returns the offset in the volume of byte off of a fork, by the fork's
 // eight extents.
 func hfsExtentOffset(extents []byte, off, blockSize int64) (int64, bool) {
 	for ; len(extents) >= 8; extents = extents[8:] {
@@ -93,8 +93,8 @@ func hfsExtentOffset(extents []byte, off, blockSize int64) (int64, bool) {
 	return 0, false
 }
 
-// hfsUUID makes a UUID of the volume's 64-bit id as macOS and blkid do: version 3
-// in a namespace of Apple's.
+// hfsUUID makes a UUID of the volume's 64-bit id as macOS and blkid do: version 3 in
+// Apple's namespace.
 func hfsUUID(id []byte) string {
 	if isZero(id) {
 		return ""

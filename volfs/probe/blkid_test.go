@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// need skips a test where a program is missing.
+// need skips a test if a program is missing.
 func need(t *testing.T, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
@@ -49,7 +49,8 @@ func image(t *testing.T, bytes int64, commands string) string {
 	return path
 }
 
-// blkid is what blkid tells of a file; "AMBIVALENT" is set where it cannot say.
+// blkid returns what blkid prints of a file. "AMBIVALENT" is set if it finds several
+// signatures.
 func blkid(t *testing.T, path string) map[string]string {
 	t.Helper()
 	out, err := exec.Command("blkid", "-p", "-o", "export", path).Output()
@@ -70,8 +71,8 @@ func blkid(t *testing.T, path string) map[string]string {
 	return tags
 }
 
-// plain undoes blkid's spelling of bytes that are not printable ASCII: a
-// backslash before, ^X for control characters, M- before what has the top bit.
+// plain undoes blkid's spelling of bytes that are not printable ASCII: a backslash before
+// them, ^X for control characters, M- for bytes with the top bit.
 func plain(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -91,9 +92,9 @@ func plain(s string) string {
 	return b.String()
 }
 
-// compareWithBlkid compares a probe with blkid's. What blkid has learned since
-// version 2.38 is not held against it: versions of more formats, and that the
-// boot sector of exFAT is no partition table.
+// compareWithBlkid compares a probe with blkid's. It allows for what blkid does only since
+// version 2.38: versions of more formats, and that the boot sector of exFAT is no
+// partition table.
 func compareWithBlkid(t *testing.T, path string) Result {
 	t.Helper()
 	r, err := Probe(context.Background(), openFile(t, path))
@@ -137,7 +138,7 @@ func TestProbeAgreesWithBlkid(t *testing.T) {
 		program  string
 		commands string
 		kind     Kind
-		implied  int64 // what SizeBytes is to be
+		implied  int64 // the expected SizeBytes
 	}{
 		"ext2":            {8 * mib, "mke2fs", `mke2fs -qt ext2 -L 'a label' $1`, KindFilesystem, whole},
 		"ext3":            {32 * mib, "mke2fs", `mke2fs -qt ext3 $1`, KindFilesystem, whole},

@@ -25,8 +25,8 @@ func probeBcache(p *prober) *Signature {
 	}
 }
 
-// probeBcachefs finds the first superblock of bcachefs (struct bch_sb), by where
-// it says that it is. It has had bcache's magic too.
+// probeBcachefs finds the first superblock of bcachefs (struct bch_sb). That contains its
+// own offset. Old ones have bcache's magic.
 func probeBcachefs(p *prober) *Signature {
 	b := p.at(bcacheAt, 128)
 	if b == nil || string(b[24:40]) != bcachefsMagic && string(b[24:40]) != bcacheMagic {

@@ -4,8 +4,8 @@ import "hash/crc32"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// crc32Raw is CRC-32 (IEEE, reflected) from a start value on, without the
-// inversions before and after.
+// crc32Raw continues a CRC-32 (IEEE, reflected) from a start value, without the inversions
+// before and after.
 func crc32Raw(start uint32, parts ...[]byte) uint32 {
 	crc := ^start
 	for _, b := range parts {
@@ -14,7 +14,7 @@ func crc32Raw(start uint32, parts ...[]byte) uint32 {
 	return ^crc
 }
 
-// crc32c is CRC-32C with the inversions, over parts one after another.
+// crc32c is CRC-32C with the inversions, over several parts.
 func crc32c(parts ...[]byte) uint32 {
 	var crc uint32
 	for _, b := range parts {
@@ -37,7 +37,7 @@ func crc64WE(b []byte) uint64 {
 	return ^crc
 }
 
-// without gives b with n bytes at off taken as zeros, in parts.
+// without returns b in parts, with n bytes at off as zeros.
 func without(b []byte, off, n int) [][]byte {
 	return [][]byte{b[:off], make([]byte, n), b[off+n:]}
 }

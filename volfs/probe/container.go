@@ -10,7 +10,7 @@ import (
 func probeLVM2(p *prober) *Signature {
 	const start = 0xf597a6cf // of the checksum
 	for sector := range int64(4) {
-		b := p.at(sector*512, 512)
+		b := p.at(sector*sectorBytes, sectorBytes)
 		if b == nil || string(b[:8]) != "LABELONE" || string(b[24:32]) != "LVM2 001" ||
 			le.Uint64(b[8:]) != uint64(sector) || crc32Raw(start, b[20:]) != le.Uint32(b[16:]) {
 			continue
@@ -80,7 +80,7 @@ func (p *prober) md0(off int64) *Signature {
 	}
 	major, minor, patch := order.Uint32(b[4:]), order.Uint32(b[8:]), order.Uint32(b[12:])
 	used := int64(order.Uint32(b[32:])) << 10
-	// The superblock of a RAID in the last partition may lie here too.
+	// The superblock of a RAID in the last partition may be here too.
 	if p.v.Size() < used+reserved || off < used || p.partitions.covers(off-used, used+reserved) {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (p *prober) md0(off int64) *Signature {
 }
 
 func (p *prober) md1(off int64, version string) *Signature {
-	const maxDevices = 1920 // fill the 4 KiB that the superblock may have
+	const maxDevices = 1920 // as many as fill the 4 KiB of the superblock
 	b := p.at(off, 256)
 	if b == nil || le.Uint32(b) != mdMagic || le.Uint32(b[4:]) != 1 || le.Uint64(b[144:]) != uint64(off)>>9 {
 		return nil
@@ -162,7 +162,7 @@ func probeVDO(p *prober) *Signature {
 // UUID is the device's.
 func probeStratis(p *prober) *Signature {
 	for _, sector := range []int64{1, 9} {
-		b := p.at(sector*512, 512)
+		b := p.at(sector*sectorBytes, sectorBytes)
 		if b == nil || string(b[4:20]) != "!Stra0tis\x86\xff\x02^\x41rh" || crc32c(b[4:]) != le.Uint32(b) {
 			continue
 		}

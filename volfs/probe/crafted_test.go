@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// block is a block of n bytes with values put into it.
+// block returns n bytes with values at offsets.
 type block []byte
 
 func newBlock(n int) block { return make(block, n) }
@@ -37,7 +37,7 @@ const (
 	textUUID = "01234567-89ab-cdef-0123-456789abcdef"
 )
 
-// blkidOf is what blkid tells of a volume, nothing where there is no blkid.
+// blkidOf returns what blkid prints of a volume, nothing if it is not installed.
 func blkidOf(t *testing.T, v sparse) map[string]string {
 	t.Helper()
 	if _, err := exec.LookPath("blkid"); err != nil {
@@ -153,7 +153,7 @@ func TestFormatsThatNoToolMakes(t *testing.T) {
 			}
 			known := blkidOf(t, sparse{c.size, c.parts})
 			if known["TYPE"] == "" {
-				return // its version does not know the format
+				return // its version does not have the format
 			}
 			for tag, got := range map[string]string{"TYPE": c.want.Type, "LABEL": c.want.Label, "UUID": c.want.UUID} {
 				if want, ok := known[tag]; ok && got != want {
@@ -173,7 +173,7 @@ func TestRAIDSuperblockOfTheLastPartitionIsNotTheDisks(t *testing.T) {
 	}
 }
 
-// broken cannot be read from a byte on.
+// broken is a volume that cannot be read from some byte on.
 type broken struct {
 	sparse
 	from int64

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// fatBoot is a FAT boot sector whose values are possible.
+// fatBoot is a FAT boot sector with possible values.
 type fatBoot struct {
 	b                     []byte // 512 bytes
 	sectorSize, cluster   uint32 // bytes, sectors
@@ -109,7 +109,7 @@ func fatSerial(b []byte) string {
 	return fmt.Sprintf("%02X%02X-%02X%02X", b[3], b[2], b[1], b[0])
 }
 
-// fat32Info checks the FSInfo sector, which some leave zero.
+// fat32Info checks the FSInfo sector. Some tools leave it zero.
 func (p *prober) fat32Info(f *fatBoot) bool {
 	sector := le.Uint16(f.b[0x30:])
 	if sector == 0 {
@@ -124,7 +124,7 @@ func (p *prober) fat32Info(f *fatBoot) bool {
 		(second == "rrAa" || second == "\x00\x00\x00\x00")
 }
 
-// fat32Label looks through the root folder's clusters.
+// fat32Label looks for the label in the root folder's clusters.
 func (p *prober) fat32Label(f *fatBoot) string {
 	next := le.Uint32(f.b[0x2c:])
 	for range 16 {
@@ -145,11 +145,11 @@ func (p *prober) fat32Label(f *fatBoot) string {
 	return ""
 }
 
-// upTo is at for a folder, of which no more than 64 KiB are looked at.
+// upTo is at for a folder, of which at most 64 KiB are read.
 func (p *prober) upTo(off int64, n int) []byte { return p.at(off, min(n, 64<<10)) }
 
-// fatLabel finds the volume's label in a folder. end says that there is no need
-// to look further.
+// fatLabel finds the volume's label in a folder. end says that the folder ends there, or
+// that the label was found.
 func fatLabel(dir []byte) (name string, end bool) {
 	const volumeID, folder, longName = 0x08, 0x10, 0x0f
 	for ; len(dir) >= 32; dir = dir[32:] {
@@ -214,7 +214,7 @@ func probeExFAT(p *prober) *Signature {
 	}
 }
 
-// exFATLabel looks through the root folder's clusters.
+// exFATLabel looks for the label in the root folder's clusters.
 func (p *prober) exFATLabel(b []byte) string {
 	const endOfFolder, volumeLabel = 0, 0x83
 	sectorShift, clusterShift := b[108], b[109]

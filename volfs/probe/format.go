@@ -1,6 +1,6 @@
 package probe
 
-// class is what a signature stands for; it decides whether it hides others.
+// class is the class of a format. It decides which other signatures are hidden.
 type class int
 
 const (
@@ -10,12 +10,12 @@ const (
 	other
 )
 
-// format is one entry of the table of signatures. probe gives nil where it is
-// not there.
+// format is one entry of the table of signatures. probe returns nil if the volume does not
+// have it.
 type format struct {
 	class    class
 	minSize  int64 // of the volume in bytes
-	tolerant bool  // may stand beside another tolerant one
+	tolerant bool  // may be in a volume with another tolerant one
 	probe    func(*prober) *Signature
 }
 

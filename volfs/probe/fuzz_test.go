@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// FuzzProbe probes a volume of a length with any two runs of bytes in it: at the
-// start and anywhere.
+// FuzzProbe probes a volume of any length with two runs of bytes in it, one of them at the
+// start.
 func FuzzProbe(f *testing.F) {
 	seed := func(size int64, program, commands string) {
 		if _, err := exec.LookPath(program); err != nil {
@@ -72,7 +72,7 @@ func FuzzProbe(f *testing.F) {
 	})
 }
 
-// counted counts what is read.
+// counted counts the bytes that are read.
 type counted struct {
 	sparse
 	reads, bytes int

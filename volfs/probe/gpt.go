@@ -11,9 +11,8 @@ const (
 	gptMaxEntries  = 4096
 )
 
-// gpt reads a GUID partition table (UEFI specification, chapter 5): the first,
-// or where it is not valid the one in the last sector, with sectors of 512 or
-// 4096 bytes.
+// gpt reads a GUID partition table (UEFI specification, chapter 5), with sectors of 512 or
+// 4096 bytes. If the first one is not valid, it reads the one in the last sector.
 func (p *prober) gpt() *Table {
 	for _, sector := range []int64{512, 4096} {
 		if t := p.gptAt(1, sector); t != nil {
@@ -29,7 +28,7 @@ func (p *prober) gpt() *Table {
 	return nil
 }
 
-// gptAt reads the table whose header is in sector lba.
+// gptAt reads the table with its header in sector lba.
 func (p *prober) gptAt(lba, sector int64) *Table {
 	h := p.at(lba*sector, int(sector))
 	if h == nil || string(h[:8]) != "EFI PART" {

@@ -117,8 +117,8 @@ func probeXFS(p *prober) *Signature {
 }
 
 // probeBtrfs finds the first btrfs superblock (fs/btrfs, struct
-// btrfs_super_block). Of its checksums it knows CRC-32C and SHA-256. The size is
-// that of this device of the filesystem.
+// btrfs_super_block), with a checksum of CRC-32C or SHA-256. The size is that of this
+// device of the filesystem.
 func probeBtrfs(p *prober) *Signature {
 	const at = 64 << 10
 	sb := p.at(at, 4096)
@@ -168,8 +168,8 @@ func probeF2FS(p *prober) *Signature {
 }
 
 // probeNILFS2 finds the newer of NILFS2's two superblocks (the kernel's
-// include/uapi/linux/nilfs2_ondisk.h, struct nilfs_super_block). The second is
-// taken only where it was made for a volume of this size.
+// include/uapi/linux/nilfs2_ondisk.h, struct nilfs_super_block). The second counts only if
+// it was made for a volume of this size.
 func probeNILFS2(p *prober) *Signature {
 	valid := func(sb []byte) bool {
 		if sb == nil || le.Uint16(sb[6:]) != 0x3434 {
@@ -179,7 +179,7 @@ func probeNILFS2(p *prober) *Signature {
 		return n >= 20 && n <= len(sb) && crc32Raw(le.Uint32(sb[12:]), without(sb[:n], 16, 4)...) == le.Uint32(sb[16:])
 	}
 	size := p.v.Size()
-	sb, second := p.at(1024, 1024), p.at((size/512-8)*512, 1024)
+	sb, second := p.at(1024, 1024), p.at((size/sectorBytes-8)*sectorBytes, 1024)
 	if valid(second) && le.Uint64(second[32:]) == uint64(size) &&
 		(!valid(sb) || le.Uint64(sb[56:]) < le.Uint64(second[56:])) {
 		sb = second
@@ -210,7 +210,7 @@ func probeReiserFS(p *prober) *Signature {
 			continue
 		}
 		blockSize := uint32(le.Uint16(sb[44:]))
-		// A superblock in the journal is one of another filesystem.
+		// A superblock in the journal is of another filesystem.
 		if blockSize < 512 || uint32(m.kib)/(blockSize>>9) > le.Uint32(sb[12:])/2 {
 			continue
 		}
@@ -226,8 +226,8 @@ func probeReiserFS(p *prober) *Signature {
 	return nil
 }
 
-// probeJFS finds the first JFS superblock (fs/jfs/jfs_superblock.h). The volume
-// also has the space for fsck and, where it is inside, the log.
+// probeJFS finds the first JFS superblock (fs/jfs/jfs_superblock.h). The size includes the
+// space for fsck, and the log if it is in the volume.
 func probeJFS(p *prober) *Signature {
 	sb := p.at(32<<10, 184)
 	if sb == nil || string(sb[:4]) != "JFS1" {

@@ -3,7 +3,7 @@ package probe
 import "fmt"
 
 const (
-	mbrSector     = 512
+	sectorBytes   = 512
 	mbrProtective = 0xee
 )
 
@@ -22,8 +22,8 @@ func mbrEntries(sector []byte) (entries [4]mbrEntry) {
 	return entries
 }
 
-// mbr reads a DOS partition table. The boot sectors of FAT, exFAT and NTFS end
-// with the same mark and are none, and neither is AIX's.
+// mbr reads a DOS partition table. The boot sectors of FAT, exFAT, NTFS and AIX end with
+// the same mark, but are none.
 func (p *prober) mbr(sector []byte, entries [4]mbrEntry) *Table {
 	if string(sector[:4]) == "\xc9\xc2\xd4\xc1" {
 		return nil
@@ -36,7 +36,7 @@ func (p *prober) mbr(sector []byte, entries [4]mbrEntry) *Table {
 	if p.fatBootSector() != nil || p.exFATBoot() != nil || p.ntfsBoot() != nil {
 		return nil
 	}
-	t := &Table{Type: "dos", SectorBytes: mbrSector}
+	t := &Table{Type: "dos", SectorBytes: sectorBytes}
 	if id := le.Uint32(sector[440:]); id != 0 {
 		t.UUID = fmt.Sprintf("%08x", id)
 	}
@@ -55,7 +55,7 @@ func (p *prober) mbr(sector []byte, entries [4]mbrEntry) *Table {
 
 func (t *Table) addMBR(index int, e mbrEntry, start int64) {
 	part := Partition{
-		Index: index, OffsetBytes: start * mbrSector, LengthBytes: e.length * mbrSector,
+		Index: index, OffsetBytes: start * sectorBytes, LengthBytes: e.length * sectorBytes,
 		Type: fmt.Sprintf("0x%x", e.kind), Extended: index <= 4 && e.extended(),
 	}
 	if t.UUID != "" {
@@ -65,7 +65,7 @@ func (t *Table) addMBR(index int, e mbrEntry, start int64) {
 }
 
 // logical follows the chain of boot records in an extended partition, as Linux
-// does (block/partitions/msdos.c). Links go forward only, so it ends.
+// does (block/partitions/msdos.c). It ends, as links go forward only.
 func (p *prober) logical(t *Table, start, length int64) {
 	const emptyLimit = 100 // records in a row without a partition
 	if start == 0 {
@@ -77,7 +77,7 @@ func (p *prober) logical(t *Table, start, length int64) {
 	}
 	record, recordLength := start, length
 	for empty := 0; empty < emptyLimit; empty++ {
-		b := p.at(record*mbrSector, mbrSector)
+		b := p.at(record*sectorBytes, sectorBytes)
 		if b == nil || b[510] != 0x55 || b[511] != 0xaa {
 			return
 		}
@@ -114,7 +114,7 @@ func linkOf(entries [4]mbrEntry) *mbrEntry {
 
 func (t *Table) startsAt(sector int64) bool {
 	for _, p := range t.Partitions {
-		if !p.Extended && p.OffsetBytes == sector*mbrSector {
+		if !p.Extended && p.OffsetBytes == sector*sectorBytes {
 			return true
 		}
 	}

@@ -13,8 +13,8 @@ const (
 	opticalSector = 2048
 )
 
-// probeISO9660 finds ISO 9660 (ECMA-119) with its Joliet extension, and High
-// Sierra. The UUID is made of the time of the last change.
+// probeISO9660 finds ISO 9660 (ECMA-119) with its Joliet extension, and High Sierra. The
+// UUID is the time of the last change.
 func probeISO9660(p *prober) *Signature {
 	const primary, supplementary, end = 1, 2, 255
 	shift := int64(0) // High Sierra has 8 bytes more at the start
@@ -54,8 +54,8 @@ func probeISO9660(p *prober) *Signature {
 	return s
 }
 
-// isoRoot checks that the root folder begins with an entry for itself, so that
-// the image of a disc in the blocks of something else is none.
+// isoRoot checks that the root folder begins with an entry for itself. Otherwise a disc's
+// image inside another filesystem could be taken for the filesystem.
 func (p *prober) isoRoot(pvd []byte, highSierra bool) bool {
 	record := pvd[156:]
 	if highSierra {
@@ -65,8 +65,7 @@ func (p *prober) isoRoot(pvd []byte, highSierra bool) bool {
 	return root != nil && root[0] >= 34 && root[32] == 1 && root[33] == 0 && le.Uint32(root[2:]) == le.Uint32(record[2:])
 }
 
-// isoTime writes the time of the last change, or where that is not set the one
-// of creation.
+// isoTime returns the time of the last change, or of creation if that is not set.
 func isoTime(modified, created []byte, modifiedZone, createdZone byte) string {
 	t := modified
 	if string(t) == "0000000000000000" && modifiedZone == 0 {
@@ -81,9 +80,9 @@ func isoTime(modified, created []byte, modifiedZone, createdZone byte) string {
 	return fmt.Sprintf("%s-%s-%s-%s-%s-%s-%s", t[:4], t[4:6], t[6:8], t[8:10], t[10:12], t[12:14], t[14:16])
 }
 
-// jolietLabel joins the two labels of a disc: Joliet's has at most 16 characters
-// of UTF-16, the primary one 32 of a poor alphabet with '_' for all others. Where
-// they differ otherwise Joliet's holds.
+// jolietLabel joins the two labels of a disc. Joliet's has at most 16 characters of
+// UTF-16. The primary one has 32, with '_' for all but capital letters and digits. If they
+// differ in more than that, it returns Joliet's.
 func jolietLabel(joliet, primary []byte) string {
 	units := make([]uint16, len(joliet)/2)
 	for i := range units {
@@ -174,8 +173,8 @@ func isUnicode(charspec []byte) bool {
 	return charspec[0] == 0 && label(charspec[1:]) == "OSTA Compressed Unicode"
 }
 
-// dstring reads OSTA compressed Unicode: a compression id, the text, and in the
-// last byte the length of both.
+// dstring decodes OSTA compressed Unicode: a compression id, the text, and the length of
+// both in the last byte.
 func dstring(d []byte) string {
 	n := max(0, min(int(d[len(d)-1])-1, len(d)-2))
 	switch d[0] {
@@ -187,8 +186,8 @@ func dstring(d []byte) string {
 	return ""
 }
 
-// udfUUID makes 16 hexadecimal digits of the volume set identifier, whose first
-// 16 characters are to be unique and usually are digits.
+// udfUUID makes 16 hexadecimal digits of the volume set identifier. Its first 16
+// characters are meant to be unique, and mostly are digits.
 func udfUUID(volumeSet []byte) string {
 	text := []byte(dstring(volumeSet))
 	if len(text) < 8 {

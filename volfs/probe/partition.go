@@ -4,22 +4,21 @@ import "slices"
 
 // Table is a partition table.
 type Table struct {
-	// Type is "dos" (MBR), "gpt", or "PMBR": the MBR that protects a GPT, but
-	// there is no valid GPT.
+	// Type is "dos" (MBR), "gpt", or "PMBR": the MBR that protects a GPT, without a valid
+	// GPT.
 	Type string `json:"type"`
-	// UUID is the disk's: a GUID, or for an MBR its signature in 8 hexadecimal
+	// UUID is the GUID of the disk. For an MBR it is the signature in 8 hexadecimal
 	// digits.
 	UUID string `json:"uuid,omitempty"`
-	// SectorBytes is the unit that the table counts in.
+	// SectorBytes is the length of the sectors that the table counts.
 	SectorBytes int64 `json:"sector_bytes"`
 	// Hybrid says that the MBR before a GPT has partitions of its own. They are
 	// not listed.
 	Hybrid bool `json:"hybrid,omitempty"`
-	// FromBackup says that the GPT at the start is damaged and this is the one at
-	// the end.
+	// FromBackup says that the GPT at the start is damaged. This is the one at the end.
 	FromBackup bool `json:"from_backup,omitempty"`
-	// BackupOffsetBytes is where a GPT says that its other header is. That one is
-	// not looked at.
+	// BackupOffsetBytes is the offset of the other header, as the GPT has it. That
+	// header is not read.
 	BackupOffsetBytes int64 `json:"backup_offset_bytes,omitempty"`
 	// Truncated says that a GPT was made for a longer disk.
 	Truncated bool `json:"truncated,omitempty"`
@@ -27,7 +26,7 @@ type Table struct {
 	Partitions []Partition `json:"partitions"`
 }
 
-// Partition is one partition, as its table has it.
+// Partition is an entry of a partition table.
 type Partition struct {
 	// Index is 1 for p1. Logical partitions begin at 5.
 	Index       int   `json:"index"`
@@ -39,15 +38,15 @@ type Partition struct {
 	UUID string `json:"uuid,omitempty"`
 	// Extended says that this holds the logical partitions, and nothing else.
 	Extended bool `json:"extended,omitempty"`
-	// Overlaps says that it shares bytes with another partition, or a logical
-	// one lies outside of the extended one.
+	// Overlaps says that it shares bytes with another partition, or is a logical one
+	// outside of the extended one.
 	Overlaps bool `json:"overlaps,omitempty"`
-	// BeyondEnd says that some of it lies after the end of the volume. Linux cuts
-	// such a partition off.
+	// BeyondEnd says that a part of it is after the end of the volume. Linux shortens
+	// such a partition.
 	BeyondEnd bool `json:"beyond_end,omitempty"`
 }
 
-// maxPartitions is how many partitions Linux gives a disk.
+// maxPartitions is how many partitions of a disk Linux makes devices for.
 const maxPartitions = 255
 
 // table finds the partition table.
@@ -74,7 +73,7 @@ func (p *prober) table() *Table {
 	return t
 }
 
-// flag finds partitions that cannot be right.
+// flag marks impossible partitions.
 func (t *Table) flag(size int64) {
 	byOffset := make([]*Partition, 0, len(t.Partitions))
 	for i := range t.Partitions {
@@ -85,7 +84,7 @@ func (t *Table) flag(size int64) {
 		}
 	}
 	slices.SortStableFunc(byOffset, func(a, b *Partition) int { return compare(a.OffsetBytes, b.OffsetBytes) })
-	var longest *Partition // of those before, the one that reaches furthest
+	var longest *Partition // of the earlier ones, the one with the highest end
 	for _, part := range byOffset {
 		if longest != nil && part.OffsetBytes < longest.end() {
 			part.Overlaps, longest.Overlaps = true, true
@@ -120,7 +119,7 @@ func compare(a, b int64) int {
 
 func (p *Partition) end() int64 { return p.OffsetBytes + p.LengthBytes }
 
-// covers tells whether a partition holds length bytes from off on.
+// covers reports whether a partition holds length bytes from off on.
 func (t *Table) covers(off, length int64) bool {
 	return t != nil && slices.ContainsFunc(t.Partitions, func(p Partition) bool {
 		return !p.Extended && p.OffsetBytes <= off && off+length <= p.end()

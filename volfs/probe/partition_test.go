@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sfdiskTable is what sfdisk tells of a partition table.
+// sfdiskTable is a partition table as sfdisk prints it.
 func sfdiskTable(t *testing.T, path string) Table {
 	t.Helper()
 	out, err := exec.Command("sfdisk", "-J", path).Output()

@@ -8,49 +8,49 @@ import (
 	"thintree/volfs"
 )
 
-// Kind is what a volume is, in one word.
+// Kind is the kind of content of a volume.
 type Kind string
 
-// The kinds of volumes.
+// The kinds of content.
 const (
 	KindFilesystem     Kind = "filesystem"
-	KindContainer      Kind = "container" // what is in it is no filesystem: LVM2_member, crypto_LUKS, swap, …
+	KindContainer      Kind = "container" // of something other than files: LVM2_member, crypto_LUKS, swap, …
 	KindPartitionTable Kind = "partition_table"
 	KindAmbivalent     Kind = "ambivalent" // several signatures
-	KindEmpty          Kind = "empty"      // all that was read is zero
-	KindUnknown        Kind = "unknown"    // data that nothing recognises
+	KindEmpty          Kind = "empty"      // all bytes that were read are zero
+	KindUnknown        Kind = "unknown"    // data of no known format
 )
 
-// Result is what is in a volume.
+// Result is the content of a volume.
 type Result struct {
 	Kind Kind `json:"kind"`
-	// Signatures are what was found: one for KindFilesystem and KindContainer,
-	// several for KindAmbivalent, otherwise none.
+	// Signatures has one element for KindFilesystem and KindContainer, several for
+	// KindAmbivalent, otherwise none.
 	Signatures []Signature `json:"signatures,omitempty"`
 	// Table is the partition table. A filesystem may have one too.
 	Table *Table `json:"partition_table,omitempty"`
 }
 
-// Signature is what one superblock tells.
+// Signature has the fields of a superblock.
 type Signature struct {
 	// Type is blkid's name: "ext4", "LVM2_member", …
 	Type string `json:"type"`
 	// Version is the format's, as blkid spells it.
 	Version string `json:"version,omitempty"`
-	// Label is in UTF-8 for filesystems that say how they encode it, otherwise
-	// the bytes on the disk.
+	// Label is in UTF-8 if the filesystem defines its encoding. Otherwise it is the bytes
+	// on the disk.
 	Label string `json:"label,omitempty"`
 	UUID  string `json:"uuid,omitempty"`
-	// SizeBytes is the length of the volume that the superblock was made for, 0
-	// where it does not tell.
+	// SizeBytes is the length of the volume that the superblock was made for, 0 if the
+	// superblock does not have it.
 	SizeBytes int64 `json:"size_bytes,omitempty"`
 }
 
-// tinyBytes is up to where a volume counts as a floppy.
+// tinyBytes is the longest volume that counts as a floppy.
 const tinyBytes = 1450 << 10
 
-// Probe tells what is in a volume. With an error some of what decides could not
-// be read (or the context ended), and the Result is what the rest tells.
+// Probe recognises the content of a volume. With an error, some of the bytes that decide
+// could not be read, or the context ended; the Result is of the bytes that could be read.
 func Probe(ctx context.Context, v volfs.Volume) (Result, error) {
 	if _, err := v.NextData(ctx, 0); errors.Is(err, io.EOF) {
 		return Result{Kind: KindEmpty}, ctx.Err()
@@ -82,8 +82,8 @@ func Probe(ctx context.Context, v volfs.Volume) (Result, error) {
 	return r, p.err
 }
 
-// signatures goes through the formats in blkid's order, by its rules. container
-// is about the first signature.
+// signatures looks for the formats in blkid's order, by its rules. isRAID and container are
+// about the first signature.
 func (p *prober) signatures(table *Table) (sigs []Signature, isRAID, container bool) {
 	if p.v.Size() <= 1024 {
 		return nil, false, false

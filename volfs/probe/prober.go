@@ -28,7 +28,7 @@ const (
 
 var errBudget = errors.New("probe: the volume leads to more than is read of it")
 
-// prober reads a volume for those who look for signatures in it.
+// prober reads a volume for the functions that look for signatures.
 type prober struct {
 	ctx        context.Context
 	v          volfs.Volume
@@ -36,7 +36,7 @@ type prober struct {
 	partitions *Table
 	bytesLeft  int
 	readsLeft  int
-	nonzero    bool  // something that is not zero was read
+	nonzero    bool  // a byte that is not zero was read
 	err        error // the first
 }
 
@@ -44,17 +44,17 @@ func newProber(ctx context.Context, v volfs.Volume) *prober {
 	return &prober{ctx: ctx, v: v, bytesLeft: budgetBytes, readsLeft: budgetReads}
 }
 
-// heads are used again: nothing of them is left in a Result.
+// heads are buffers for the start of a volume. A Result keeps none of their bytes.
 var heads = sync.Pool{New: func() any { return new([headBytes]byte) }}
 
-// readHead reads the start of the volume into a buffer. Where that is not possible to
-// the whole length, what comes before the damage is there.
+// readHead reads the start of the volume into a buffer, up to the first byte that cannot be
+// read.
 func (p *prober) readHead(head *[headBytes]byte) {
 	p.head = p.read(head[:0], 0, int(min(headBytes, p.v.Size())))
 }
 
-// at gives n bytes from off on, or nil where the volume does not have them, they
-// cannot be read, or the budget is used up.
+// at returns n bytes at off. It returns nil if the volume does not have them, they cannot
+// be read, or the budget is used up.
 func (p *prober) at(off int64, n int) []byte {
 	if off < 0 || n <= 0 || off > p.v.Size()-int64(n) {
 		return nil
@@ -76,8 +76,7 @@ func (p *prober) atU(off uint64, n int) []byte {
 	return p.at(int64(off), n)
 }
 
-// read reads n bytes, or as many of them as can be read, into a buffer where that has
-// room for them.
+// read reads n bytes, or as many as can be read. It uses buf if that has room for them.
 func (p *prober) read(buf []byte, off int64, n int) []byte {
 	if p.readsLeft == 0 || n > p.bytesLeft {
 		p.fail(errBudget)
@@ -108,7 +107,7 @@ func (p *prober) fail(err error) {
 	}
 }
 
-// has tells whether magic stands at off.
+// has reports whether magic is at off.
 func (p *prober) has(off int64, magic string) bool {
 	return string(p.at(off, len(magic))) == magic
 }

@@ -56,7 +56,7 @@ func probeEROFS(p *prober) *Signature {
 }
 
 // probeCramfs finds cramfs of either byte order (fs/cramfs). The checksum is over
-// the whole image: it is checked where that is read anyway.
+// the whole image. It is checked only for images that the head contains.
 func probeCramfs(p *prober) *Signature {
 	const fsidVersion2 = 1
 	sb := p.at(0, 64)

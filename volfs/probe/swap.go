@@ -2,7 +2,7 @@ package probe
 
 import "encoding/binary"
 
-// pageSizes are where the swap signature may end, in bytes.
+// pageSizes are the offsets in bytes at which the swap signature may end.
 var pageSizes = []int64{4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10}
 
 // probeSwap finds swap space (include/linux/swap.h, union swap_header).
@@ -39,7 +39,7 @@ func probeSuspend(p *prober) *Signature {
 	return nil
 }
 
-// swapSignature reads label and UUID, which the oldest headers have not.
+// swapSignature reads the label and the UUID. The oldest headers do not have them.
 func swapSignature(name, version string, b []byte) *Signature {
 	s := &Signature{Type: name, Version: version}
 	if isZero(b[172:180]) {
@@ -48,7 +48,7 @@ func swapSignature(name, version string, b []byte) *Signature {
 	return s
 }
 
-// binaryOrder is the byte order in which b begins with magic, nil for neither.
+// binaryOrder returns the byte order in which b begins with magic, nil for neither.
 func binaryOrder(b []byte, magic uint32) binary.ByteOrder {
 	switch magic {
 	case le.Uint32(b):

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// label is the text in a field that ends at its first zero byte, without the
-// white space after it.
+// label returns the text of a field up to its first zero byte, without white space at the
+// end.
 func label(field []byte) string {
 	if i := bytes.IndexByte(field, 0); i >= 0 {
 		field = field[:i]
@@ -32,7 +32,7 @@ func label16(field []byte, order binary.ByteOrder) string {
 	return trimRight(text16(decode16(units)))
 }
 
-// decode16 is utf16.Decode, but half of a surrogate pair stays as it is.
+// decode16 is utf16.Decode, but keeps halves of surrogate pairs.
 func decode16(units []uint16) []rune {
 	runes := make([]rune, 0, len(units))
 	for ; len(units) > 0; units = units[1:] {
@@ -47,9 +47,8 @@ func decode16(units []uint16) []rune {
 	return runes
 }
 
-// text16 is UTF-8 but for halves of surrogate pairs: these become the three bytes
-// that UTF-8 would have for them, as blkid writes them, so that no two labels
-// become one.
+// text16 returns UTF-8. Halves of surrogate pairs become three bytes by the same rule, as
+// in blkid, so that different labels stay different.
 func text16(runes []rune) string {
 	var text []byte
 	for _, r := range runes {
@@ -76,8 +75,7 @@ func labelLatin1(field []byte) string {
 
 func trimRight(s string) string { return strings.TrimRight(s, " \t\n\v\f\r") }
 
-// dashed writes 16 bytes as a UUID in the order in which they stand; all zeros
-// are none.
+// dashed writes 16 bytes in their order as a UUID, "" if all are zero.
 func dashed(b []byte) string {
 	if isZero(b) {
 		return ""
@@ -86,7 +84,7 @@ func dashed(b []byte) string {
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
-// guid writes 16 bytes as a UUID whose first three parts are little-endian.
+// guid writes 16 bytes as a UUID. Its first three parts are little-endian.
 func guid(b []byte) string {
 	return dashed([]byte{
 		b[3], b[2], b[1], b[0], b[5], b[4], b[7], b[6],
@@ -94,7 +92,7 @@ func guid(b []byte) string {
 	})
 }
 
-// product is a × b, 0 where that is no length of a volume.
+// product returns a × b, 0 if that cannot be the length of a volume.
 func product(a, b uint64) int64 {
 	if b != 0 && a > math.MaxInt64/b {
 		return 0

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// probeMinix finds Minix 1 to 3 of either byte order (fs/minix), whose magic is
-// short: its sizes must fit, and no other superblock may lie in the same place.
+// probeMinix finds Minix 1 to 3 of either byte order (fs/minix). Its magic is short, so its
+// sizes must fit, and no other superblock may be in the same place.
 func probeMinix(p *prober) *Signature {
 	sb := p.at(1024, 32)
 	if sb == nil || p.has(1024+0x38, "\x53\xef") || p.has(1024, "\xe2\xe1\xf5\xe0") {

@@ -48,7 +48,7 @@ func openFile(t *testing.T, path string) file {
 	return file{f, st.Size()}
 }
 
-// sparse is a volume in memory: parts by their offsets, zeros between them.
+// sparse is a volume in memory: parts by offset, zeros between them.
 type sparse struct {
 	size  int64
 	parts map[int64][]byte

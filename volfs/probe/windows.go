@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// ntfs is where the MFT of an NTFS volume lies, in bytes.
+// ntfs is an NTFS volume, with the offset of its MFT in bytes.
 type ntfs struct {
 	boot                []byte
 	sectorSize          uint64
 	mftAt, recordLength uint64
 }
 
-// ntfsBoot checks the boot sector and that the MFT is where it says.
+// ntfsBoot checks the boot sector, and that the MFT is at the offset that it has.
 func (p *prober) ntfsBoot() *ntfs {
 	b := p.at(0, 512)
 	if b == nil || string(b[3:11]) != "NTFS    " {
@@ -93,8 +93,8 @@ func probeReFS(p *prober) *Signature {
 	return &Signature{Type: "ReFS"}
 }
 
-// bitLocker finds an encrypted volume's header. That of Windows Vista says no
-// more than that it is there; the others give the offset of the FVE metadata.
+// bitLocker finds an encrypted volume's header. That of Windows Vista has no more than its
+// magic. The others have the offset of the FVE metadata.
 func (p *prober) bitLocker() *Signature {
 	b := p.at(0, 512)
 	if b == nil {

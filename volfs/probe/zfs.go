@@ -5,7 +5,7 @@ import "fmt"
 const (
 	zfsLabelBytes = 256 << 10
 	zfsPairsAt    = 16 << 10 // in a label
-	zfsPairsBytes = 16 << 10 // of the list's 112 KiB, what is looked at
+	zfsPairsBytes = 16 << 10 // how much of the list's 112 KiB is read
 )
 
 // probeZFS finds a member of a ZFS pool by one of its four labels (two at the
@@ -28,8 +28,8 @@ func probeZFS(p *prober) *Signature {
 	return nil
 }
 
-// zfsPairs reads the pairs at the top of a name-value list in XDR, which come
-// before those with lists in them.
+// zfsPairs reads the top pairs of a name-value list in XDR. They come before those that
+// contain lists.
 func zfsPairs(b []byte) *Signature {
 	const number, text = 8, 9
 	if b == nil {
