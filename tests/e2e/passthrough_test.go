@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/tests/lender"
+	"thintree/tests/loopmount"
 	"thintree/tests/manifest"
 )
 
@@ -147,7 +148,7 @@ func TestFilesPassedThroughAreAsOnTheKernelsOwnMount(t *testing.T) {
 	p := mountPassed(t, time.Minute)
 	for _, v := range passedVolumes {
 		native := t.TempDir()
-		mountLoop(t, "/", "loop,ro", p.images[v.name], native)
+		loopmount.Mount(t, p.images[v.name], native, "-o", "ro")
 		want, err := manifestOf(native)
 		sh(t, "/", "umount "+native)
 		if err != nil {
