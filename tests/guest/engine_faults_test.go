@@ -224,10 +224,14 @@ func (f *faulty) reads(t *testing.T) {
 	noError(t, inTime(t, "a new volume", func() error { return f.holds(f.mnt, f.fresh()) }))
 }
 
+// nameKept is longer than the kernel keeps the name of a volume: a second, and what timers
+// of the guest are late.
+const nameKept = 1200 * time.Millisecond
+
 // readsOnceInactive fails unless volumes that nobody has looked at can be read, just after the
-// pool has become inactive. Its volumes have other identities since: what was looked up in the
-// instant before fails with ESTALE, and a new lookup finds it. So one look may fail so, and
-// the next look at the same volume must not.
+// pool has become inactive. Its volumes have other identities since. What was looked up in the
+// instant before fails with ESTALE, and a new lookup finds it: once the kernel no longer keeps
+// the name. So one look may fail so, and the next look at the same volume must not.
 func (f *faulty) readsOnceInactive(t *testing.T, volumes int) {
 	t.Helper()
 	mayBeStale := true
@@ -238,6 +242,7 @@ func (f *faulty) readsOnceInactive(t *testing.T, volumes int) {
 		if mayBeStale && errors.Is(err, syscall.ESTALE) {
 			t.Log("looked up while the pool became inactive: ", err)
 			mayBeStale = false
+			time.Sleep(nameKept)
 			err = look()
 		}
 		noError(t, err)
