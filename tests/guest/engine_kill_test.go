@@ -158,11 +158,12 @@ func swept(t *testing.T, before []string) {
 	t.Helper()
 	k, err := kernelThings()
 	noError(t, err)
+	ctx := context.Background() // a cleanup may call this
 	within(t, seconds, "all is as before", func() error {
-		list, err := k.DM().List(t.Context())
+		list, err := k.DM().List(ctx)
 		for _, d := range list {
 			if strings.HasPrefix(d.Name, lentPrefix) {
-				_, err = k.RemoveDevice(t.Context(), d.Name, true, 0)
+				_, err = k.RemoveDevice(ctx, d.Name, true, 0)
 			}
 		}
 		if now := things(t); err != nil || !slices.Equal(now, before) {
