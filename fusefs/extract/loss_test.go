@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/tests/loopmount"
 	"thintree/volfs"
 )
 
@@ -20,22 +22,24 @@ func oldExt4(t *testing.T) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: a mount")
 	}
-	dir := t.TempDir()
-	for _, command := range []string{
-		"truncate -s 16M img", "mke2fs -q -F -t ext4 -I 128 -b 1024 img", "mkdir mnt", "mount -o loop img mnt",
-	} {
-		cmd := exec.Command("sh", "-c", command)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Skipf("needs mke2fs and a loop device: %s: %s", command, out)
-		}
+	if _, err := exec.LookPath("mke2fs"); err != nil {
+		t.Skipf("needs mke2fs: %v", err)
 	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		t.Skipf("needs loop devices: %v", err)
+	}
+	image, mnt := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	mke2fs := exec.Command("mke2fs", "-q", "-F", "-t", "ext4", "-I", "128", "-b", "1024", image, "16M")
+	if out, err := mke2fs.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", mke2fs, err, out)
+	}
+	loopmount.Mount(t, image, mnt)
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir+"/mnt", 0); err != nil {
+		if err := unix.Unmount(mnt, 0); err != nil {
 			t.Error(err)
 		}
 	})
-	return dir + "/mnt"
+	return mnt
 }
 
 // bare is a filesystem without extended attributes.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"thintree/tests/loopmount"
 	"thintree/tests/pools"
 )
 
@@ -55,12 +56,12 @@ func filledVolume(t *testing.T, name, fill string) (source []string, kernel stri
 		t.Fatal(err)
 	}
 	sh(t, dir, fmt.Sprintf("truncate -s %dM data && mkfs.ext4 -q data && mkdir fs", mib))
-	mountLoop(t, dir, "loop", "data", "fs")
-	fs := filepath.Join(dir, "fs")
+	data, fs := filepath.Join(dir, "data"), filepath.Join(dir, "fs")
+	loopmount.Mount(t, data, fs)
 	t.Cleanup(func() { exec.Command("umount", "-l", fs).Run() })
 	sh(t, fs, fill)
 	sh(t, dir, "umount fs")
-	mountLoop(t, dir, "loop,ro,noload", "data", "fs")
+	loopmount.Mount(t, data, fs, "-o", "ro,noload")
 	return wholePool(t, dir, mib, name), fs
 }
 

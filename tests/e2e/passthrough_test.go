@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/tests/lender"
+	"thintree/tests/loopmount"
 	"thintree/tests/manifest"
 )
 
@@ -148,7 +149,7 @@ func TestFilesPassedThroughAreAsOnTheKernelsOwnMount(t *testing.T) {
 	p := mountPassed(t, time.Minute)
 	for _, v := range passedVolumes {
 		native := t.TempDir()
-		mountLoop(t, "/", "loop,ro", p.images[v.name], native)
+		loopmount.Mount(t, p.images[v.name], native, "-o", "ro")
 		want, err := manifestOf(native)
 		sh(t, "/", "umount "+native)
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // program is the thintree under test.
@@ -107,26 +106,6 @@ func sh(t *testing.T, dir, command string) string {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	return runCommand(t, cmd).must(t)
-}
-
-// mountLoop mounts an image over a loop device. A mount(8) beside it that looks for a free
-// loop device claims this one for a moment (LOOP_CONFIGURE claims a device before it sees
-// that it is taken). The kernel then refuses to mount it, and it is tried again.
-func mountLoop(t *testing.T, dir, options, image, at string) {
-	t.Helper()
-	const tries = 20
-	for try := 1; ; try++ {
-		cmd := exec.Command("mount", "-o", options, image, at)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "LC_ALL=C")
-		r := runCommand(t, cmd)
-		if r.status == 0 {
-			return
-		}
-		if try == tries || !strings.Contains(r.stderr, "already mounted or mount point busy") {
-			r.must(t)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
 }
 
 // many is how many of something are enough. With -short, as in the guest, which is

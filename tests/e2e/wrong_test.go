@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"thintree/tests/loopmount"
 	"thintree/tests/pools"
 )
 
@@ -163,7 +164,7 @@ func TestCopyTellsWhatItsDestinationCannotHold(t *testing.T) {
 		END
 		truncate -s 4M meta && thin_restore -i pool.xml -o meta >/dev/null && echo 1 131072 v >names
 		truncate -s 8M small && mke2fs -q -F -t ext4 -I 128 -b 1024 small 2>&1`)
-	mountLoop(t, dir, "loop", "small", "mnt")
+	loopmount.Mount(t, filepath.Join(dir, "small"), filepath.Join(dir, "mnt"))
 	t.Cleanup(func() {
 		if err := syscall.Unmount(filepath.Join(dir, "mnt"), 0); err != nil {
 			t.Error(err)

@@ -28,28 +28,28 @@ type faulty struct {
 	next  int    // a volume that nobody has looked at yet
 }
 
-// TestPoolThatFails has all go wrong that can go wrong beneath an active pool, and
-// looks that readers get an error and no lie, in time, and that all is right when
-// the fault has gone.
+// TestPoolThatFails breaks whatever can break beneath an active pool. Readers must get an
+// error and no lie, in time, and all must be right when the fault is removed. Each subtest
+// puts back what it changed, also if it fails.
 func TestPoolThatFails(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
 		f := newFaulty(t)
-		t.Run("its data cannot be read", func(t *testing.T) {
-			f.table(t, "data", "error")
+		f.run(t, "its data cannot be read", func(t *testing.T) {
+			mend := f.lies(t, "data", "error")
 			f.fails(t)
 			// It stays open, as it does while people ask for it again and again.
 			defer f.open(t, "raw/v%d.img", f.next-1).Close()
-			f.table(t, "data", "linear")
+			mend()
 			f.recovers(t)
 		})
-		t.Run("its data come late", func(t *testing.T) {
-			f.table(t, "data", "delay", " 20")
+		f.run(t, "its data come late", func(t *testing.T) {
+			mend := f.lies(t, "data", "delay", " 20")
 			f.recovers(t) // what is there, is right
-			f.table(t, "data", "linear")
+			mend()
 		})
-		t.Run("its data come and go", func(t *testing.T) {
-			f.table(t, "data", "flakey", " 1 1") // seconds
+		f.run(t, "its data come and go", func(t *testing.T) {
+			mend := f.lies(t, "data", "flakey", " 1 1") // seconds
 			read, failed := 0, 0
 			for begin := time.Now(); time.Since(begin) < 4*time.Second; time.Sleep(50 * time.Millisecond) {
 				err := inTime(t, "a volume", func() error { return f.holds(f.mnt, f.next-1) })
@@ -61,52 +61,83 @@ func TestPoolThatFails(t *testing.T) {
 				sh(t, "echo 3 >/proc/sys/vm/drop_caches")
 			}
 			t.Logf("read %d times, failed %d times", read, failed)
-			f.table(t, "data", "linear")
+			mend()
 			f.recovers(t)
 		})
-		t.Run("its metadata cannot be read", func(t *testing.T) {
+		f.run(t, "its metadata cannot be read", func(t *testing.T) {
+			activate := restorer(t, func() {
+				within(t, seconds, "its owner deactivates it", func() error { return exec.Command("dmsetup", "remove", "pool").Run() })
+				f.load(t)
+			})
 			sh(t, "dmsetup message pool 0 'create_thin 4999'") // what that reads is in memory then
-			f.table(t, "metadata", "error")
+			mend := f.lies(t, "metadata", "error")
 			exec.Command("dmsetup", "message", "pool", "0", "create_thin 5000").Run() // so that it is noticed
 			if s := sh(t, "dmsetup status --noflush pool"); !strings.Contains(s, "Fail") {
 				t.Fatalf("the pool has not failed: %s", s)
 			}
 			f.fails(t)
-			f.table(t, "metadata", "linear")
-			within(t, seconds, "its owner deactivates it", func() error { return exec.Command("dmsetup", "remove", "pool").Run() })
-			f.load(t)
+			mend()
+			activate()
 			f.recovers(t)
 		})
-		t.Run("it is replaced by errors", func(t *testing.T) {
+		f.run(t, "it is replaced by errors", func(t *testing.T) {
 			table := strings.TrimSpace(sh(t, "dmsetup table pool"))
 			f.reads(t)
 			sh(t, "dmsetup message pool 0 'create_thin 4998'; dmsetup create user --table '0 1024 thin /dev/mapper/pool 4998'")
+			load := restorer(t, func() {
+				sh(t, "dmsetup load pool --table '"+table+"'; dmsetup resume pool; dmsetup remove user")
+			})
 			exec.Command("dmsetup", "remove", "--force", "pool").Run() // fails, but puts errors in its place
 			// What this process reads of the pool's halves is there all the same.
-			for range 2 {
-				noError(t, inTime(t, "a volume", func() error { return f.holds(f.mnt, f.fresh()) }))
-			}
+			f.readsOnceInactive(t, 2)
 			f.lists(t)
-			sh(t, "dmsetup load pool --table '"+table+"'; dmsetup resume pool; dmsetup remove user")
+			load()
 			f.recovers(t)
 		})
-		t.Run("it is suspended", f.suspended)
-		t.Run("its metadata snapshot is another's", func(t *testing.T) {
+		f.run(t, "it is suspended", f.suspended)
+		f.run(t, "its metadata snapshot is another's", func(t *testing.T) {
 			sh(t, "dmsetup message pool 0 reserve_metadata_snap")
+			release := restorer(t, func() { sh(t, "dmsetup message pool 0 release_metadata_snap") })
 			f.recovers(t)
-			sh(t, "dmsetup message pool 0 release_metadata_snap")
+			release()
 		})
-		t.Run("it is read-only", func(t *testing.T) {
-			f.features(t, "1 read_only")
+		f.run(t, "it is read-only", func(t *testing.T) {
+			restore := f.features(t, "1 read_only")
 			f.recovers(t)
-			f.features(t, "0")
+			restore()
 		})
-		t.Run("its data are full", f.full)
-		t.Run("another goes as somebody comes", f.goes)
-		t.Run("nothing is left", func(t *testing.T) {
+		f.run(t, "its data are full", f.full)
+		f.run(t, "another goes as somebody comes", f.goes)
+		f.run(t, "nothing is left", func(t *testing.T) {
 			within(t, seconds, "nothing is left", func() error { return noneLent(t) })
 		})
 	})
+}
+
+// run runs a subtest. The next one finds a pool that can be read, also if this one fails.
+func (f *faulty) run(t *testing.T, name string, body func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Cleanup(func() { // the last cleanup
+			if t.Failed() {
+				f.waitUntilAllRead(t)
+			}
+		})
+		body(t)
+	})
+}
+
+// restorer returns a function that restores something. It works once: if the test does not call it,
+// the test's cleanup does.
+func restorer(t *testing.T, restore func()) func() {
+	done := false
+	once := func() {
+		if !done {
+			done = true
+			restore()
+		}
+	}
+	t.Cleanup(once)
+	return once
 }
 
 func newFaulty(t *testing.T) *faulty {
@@ -126,30 +157,39 @@ func newFaulty(t *testing.T) *faulty {
 	return f
 }
 
-// table has a half of the pool lie on a target: linear, error, or one that takes more
-// arguments behind what it lies on.
-func (f *faulty) table(t *testing.T, half, target string, more ...any) {
+// lies puts a target beneath a half of the pool, such as error. The arguments of a target that
+// takes more than the place of the half stand in more. mend puts the half back where it lay.
+func (f *faulty) lies(t *testing.T, half, target string, more ...any) (mend func()) {
 	t.Helper()
 	var start, length, number int
 	var had, at string
-	if n, _ := fmt.Sscan(sh(t, "dmsetup table "+half), &start, &length, &had, &at, &number); n < 3 {
-		t.Fatal("no table")
+	if n, _ := fmt.Sscan(sh(t, "dmsetup table "+half), &start, &length, &had, &at, &number); n != 5 || had != "linear" {
+		t.Fatalf("%s is no linear device, but %s", half, had)
 	}
-	if had == "linear" {
-		sh(t, fmt.Sprintf("echo '%s %d' >/run/%s", at, number, half))
+	place := fmt.Sprint(at, " ", number)
+	load := func(target string) {
+		t.Helper()
+		sh(t, fmt.Sprintf("dmsetup suspend --nolockfs --noflush %s; dmsetup load %[1]s --table '0 %d %s'; dmsetup resume %[1]s", half, length, target))
 	}
-	params := ""
+	mend = restorer(t, func() { load("linear " + place) })
 	if target != "error" {
-		params = fmt.Sprint(append([]any{strings.TrimSpace(sh(t, "cat /run/"+half))}, more...)...)
+		target += " " + place + fmt.Sprint(more...)
 	}
-	sh(t, fmt.Sprintf("dmsetup suspend --nolockfs --noflush %s; dmsetup load %[1]s --table '0 %d %s %s'; dmsetup resume %[1]s", half, length, target, params))
+	load(target)
+	return mend
 }
 
-// features gives the pool others, as dmsetup has them.
-func (f *faulty) features(t *testing.T, features string) {
+// features gives the pool other features, written as in its table. restore takes them back.
+func (f *faulty) features(t *testing.T, features string) (restore func()) {
 	t.Helper()
-	sh(t, fmt.Sprintf("dmsetup load pool --table '0 %d thin-pool %s %s 128 0 %s'; dmsetup suspend pool; dmsetup resume pool",
-		faultMiB*mib/sectorBytes, f.metadata, f.data, features))
+	load := func(features string) {
+		t.Helper()
+		sh(t, fmt.Sprintf("dmsetup load pool --table '0 %d thin-pool %s %s 128 0 %s'; dmsetup suspend pool; dmsetup resume pool",
+			faultMiB*mib/sectorBytes, f.metadata, f.data, features))
+	}
+	restore = restorer(t, func() { load("0") })
+	load(features)
+	return restore
 }
 
 // fresh is a volume that nobody has looked at.
@@ -182,6 +222,31 @@ func inTime(t *testing.T, what string, do func() error) error {
 func (f *faulty) reads(t *testing.T) {
 	t.Helper()
 	noError(t, inTime(t, "a new volume", func() error { return f.holds(f.mnt, f.fresh()) }))
+}
+
+// nameKept is longer than the kernel keeps the name of a volume: a second, and what timers
+// of the guest are late.
+const nameKept = 1200 * time.Millisecond
+
+// readsOnceInactive fails unless volumes that nobody has looked at can be read, just after the
+// pool has become inactive. Its volumes have other identities since. What was looked up in the
+// instant before fails with ESTALE, and a new lookup finds it: once the kernel no longer keeps
+// the name. So one look may fail so, and the next look at the same volume must not.
+func (f *faulty) readsOnceInactive(t *testing.T, volumes int) {
+	t.Helper()
+	mayBeStale := true
+	for range volumes {
+		n := f.fresh()
+		look := func() error { return inTime(t, "a volume", func() error { return f.holds(f.mnt, n) }) }
+		err := look()
+		if mayBeStale && errors.Is(err, syscall.ESTALE) {
+			t.Log("looked up while the pool became inactive: ", err)
+			mayBeStale = false
+			time.Sleep(nameKept)
+			err = look()
+		}
+		noError(t, err)
+	}
 }
 
 // fails fails unless the pool's volumes give errors, and nothing that is not true,
@@ -234,45 +299,57 @@ func (f *faulty) recovers(t *testing.T) {
 	t.Helper()
 	f.fresh()
 	begin := time.Now()
+	f.waitUntilAllRead(t)
+	t.Logf("all there again after %v", time.Since(begin).Round(time.Millisecond))
+	f.lists(t)
+}
+
+// waitUntilAllRead waits until the tree shows an active pool, and all volumes that were ever
+// looked at can be read.
+func (f *faulty) waitUntilAllRead(t *testing.T) {
+	t.Helper()
 	within(t, seconds, "the tree has seen that the pool is active", func() error { return poolIs(f.mnt, "live") })
 	for n := range f.next {
 		within(t, seconds, "all is there again", func() error {
 			return inTime(t, "a volume", func() error { return f.holds(f.mnt, n) })
 		})
 	}
-	t.Logf("all there again after %v", time.Since(begin).Round(time.Millisecond))
-	f.lists(t)
 }
 
-// suspended has the pool suspended for a while, as its owner does to make it longer. What this
-// process reads does not wait for the owner.
+// suspended suspends the pool, as its owner does to make it longer. What this process reads
+// does not wait for the owner.
 func (f *faulty) suspended(t *testing.T) {
 	open := f.fresh() // beforehand, and not all of it read
 	_, err := os.ReadDir(fmt.Sprintf("%s/volumes/v%d", f.mnt, open))
 	noError(t, err)
 	sh(t, "dmsetup suspend pool")
+	resume := restorer(t, func() { sh(t, "dmsetup resume pool") })
 	for _, n := range []int{open, f.fresh()} {
 		if err := inTime(t, "a volume", func() error { return f.holds(f.mnt, n) }); err != nil {
 			t.Error(err)
 		}
 	}
 	f.lists(t)
-	sh(t, "dmsetup resume pool")
+	resume()
 	f.recovers(t)
 }
 
 // full fills the pool's data.
 func (f *faulty) full(t *testing.T) {
-	f.features(t, "1 error_if_no_space")
 	const busy, greedy = 3000, 3001
+	f.features(t, "1 error_if_no_space")
 	f.create(t, busy)
 	device := f.activate(t, busy)
+	removeBusy := restorer(t, func() { sh(t, "dmsetup remove "+filepath.Base(device)) })
 	sh(t, "mkfs.ext4 -q "+device)
 	inUse, err := os.OpenFile(device, os.O_RDWR, 0)
 	noError(t, err)
-	sh(t, fmt.Sprintf(`dmsetup message pool 0 'create_thin %d'
-dmsetup create greedy --table '0 %d thin /dev/mapper/pool %[1]d'
-dd if=/dev/zero of=/dev/mapper/greedy bs=1M oflag=direct status=none || true`, greedy, 2*faultMiB*mib/sectorBytes))
+	defer inUse.Close()
+	sh(t, fmt.Sprintf("dmsetup message pool 0 'create_thin %d'; dmsetup create greedy --table '0 %d thin /dev/mapper/pool %[1]d'", greedy, 2*faultMiB*mib/sectorBytes))
+	removeGreedy := restorer(t, func() {
+		sh(t, fmt.Sprintf("dmsetup remove greedy; dmsetup message pool 0 'delete %d'", greedy))
+	})
+	sh(t, "dd if=/dev/zero of=/dev/mapper/greedy bs=1M oflag=direct status=none || true")
 	if s := sh(t, "dmsetup status --noflush pool"); !strings.Contains(s, "out_of_data_space") {
 		t.Fatalf("the pool is not full: %s", s)
 	}
@@ -289,7 +366,8 @@ dd if=/dev/zero of=/dev/mapper/greedy bs=1M oflag=direct status=none || true`, g
 		return err
 	})
 	noError(t, inUse.Close())
-	sh(t, fmt.Sprintf("dmsetup remove greedy; dmsetup message pool 0 'delete %d'; dmsetup remove %s", greedy, filepath.Base(device)))
+	removeGreedy()
+	removeBusy()
 	f.recovers(t)
 }
 

@@ -24,11 +24,7 @@ var realPools = []struct {
 		func(_ *testing.T, dir string) []string { return []string{"docker:" + dir} }, "volumes/"},
 	{"containerd-ext4", "ctd", "meta", "data",
 		func(t *testing.T, dir string) []string {
-			var names strings.Builder
-			for id := 1; id <= 9; id++ {
-				fmt.Fprintf(&names, "%d %d ctd-pool-snap-%[1]d\n", id, 512*mib/sectorBytes)
-			}
-			return []string{"--names", writeText(t, names.String()), fmt.Sprintf("pool:%s/meta,%[1]s/data", dir)}
+			return []string{"--names", containerdNames(t), fmt.Sprintf("pool:%s/meta,%[1]s/data", dir)}
 		}, "volumes/ctd-pool-snap-"},
 }
 

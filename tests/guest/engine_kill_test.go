@@ -39,17 +39,17 @@ func TestDaemonThatIsKilledLeavesNothing(t *testing.T) {
 	Run(t, func(t *testing.T) {
 		c := newCrowd(t, newPool(t, t.TempDir()), killVolumes)
 		l := &life{source: append([]string{"--engine", "kernel", "--max-active", "4"}, c.source...), mnt: t.TempDir()}
-		t.Run("of a pool that is active", func(t *testing.T) {
+		l.run(t, "of a pool that is active", func(t *testing.T) {
 			c.unchanged(t, func() { l.killed(t, kills/2) })
 		})
-		t.Run("with its watchdog", func(t *testing.T) {
+		l.run(t, "with its watchdog", func(t *testing.T) {
 			c.unchanged(t, func() { l.killedWithWatchdog(t, 3) })
 		})
 		c.off(t)
-		t.Run("while somebody has a device open", func(t *testing.T) {
+		l.run(t, "while somebody has a device open", func(t *testing.T) {
 			c.unchanged(t, func() { l.killedInUse(t) })
 		})
-		t.Run("of a pool that is not", func(t *testing.T) {
+		l.run(t, "of a pool that is not", func(t *testing.T) {
 			c.unchanged(t, func() { l.killed(t, kills-kills/2) })
 		})
 	})
@@ -59,6 +59,20 @@ func TestDaemonThatIsKilledLeavesNothing(t *testing.T) {
 type life struct {
 	source []string
 	mnt    string
+}
+
+// run runs a subtest. If it fails, what it has left is removed, so that the next one can run.
+func (l *life) run(t *testing.T, name string, body func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		before := things(t)
+		t.Cleanup(func() {
+			if t.Failed() {
+				thintree("umount", "--lazy", l.mnt) // fails if it is not mounted
+				swept(t, before)
+			}
+		})
+		body(t)
+	})
 }
 
 // start mounts it, and returns once it can be used. wait waits for the daemon's end.
@@ -144,11 +158,12 @@ func swept(t *testing.T, before []string) {
 	t.Helper()
 	k, err := kernelThings()
 	noError(t, err)
+	ctx := context.Background() // a cleanup may call this
 	within(t, seconds, "all is as before", func() error {
-		list, err := k.DM().List(t.Context())
+		list, err := k.DM().List(ctx)
 		for _, d := range list {
 			if strings.HasPrefix(d.Name, lentPrefix) {
-				_, err = k.RemoveDevice(t.Context(), d.Name, true, 0)
+				_, err = k.RemoveDevice(ctx, d.Name, true, 0)
 			}
 		}
 		if now := things(t); err != nil || !slices.Equal(now, before) {

@@ -53,13 +53,14 @@ dmsetup message vg-pool-tpool 0 'create_snap %[7]d %[1]d'; dmsetup message vg-po
 	return g
 }
 
-// activates activates the pool, and what it lies on.
+// activates activates the pool, and what it lies on: all of them, or those that are not active.
 func (g *group) activates(t *testing.T) {
 	t.Helper()
 	sh(t, fmt.Sprintf(`
-dmsetup create vg-pool_tmeta --table '0 16384 linear %s 0'
-dmsetup create vg-pool_tdata --table '0 1048576 linear %[1]s 16384'
-dmsetup create vg-pool-tpool --table '0 1048576 thin-pool /dev/mapper/vg-pool_tmeta /dev/mapper/vg-pool_tdata 128 0'`, g.disk))
+activate() { dmsetup info $1 >/dev/null 2>&1 || dmsetup create $1 --table "$2"; }
+activate vg-pool_tmeta '0 16384 linear %s 0'
+activate vg-pool_tdata '0 1048576 linear %[1]s 16384'
+activate vg-pool-tpool '0 1048576 thin-pool /dev/mapper/vg-pool_tmeta /dev/mapper/vg-pool_tdata 128 0'`, g.disk))
 }
 
 // deactivates deactivates them, as LVM does: the pool at once, and what it lies on with some
@@ -104,6 +105,7 @@ func TestOwnerOfAPoolIsNotDisturbed(t *testing.T) {
 				noError(t, groupRead(mnt, name))
 			}
 			time.Sleep(2 * time.Second)
+			activate := restorer(t, func() { g.activates(t) })
 			took := g.deactivates(t)
 			if took > time.Second {
 				t.Errorf("the owner had to wait %v", took)
@@ -116,7 +118,7 @@ func TestOwnerOfAPoolIsNotDisturbed(t *testing.T) {
 					}
 				}
 			}
-			g.activates(t)
+			activate()
 			for name := range groupIDs {
 				within(t, seconds, "all is there again", func() error { return groupRead(mnt, name) })
 			}
@@ -145,10 +147,11 @@ func TestOwnerOfAPoolIsNotDisturbed(t *testing.T) {
 				}
 			}
 			time.Sleep(300 * time.Millisecond)
+			activate := restorer(t, func() { g.activates(t) })
 			if took := g.deactivates(t); took > 4*time.Second {
 				t.Errorf("the owner had to wait %v to deactivate the pool", took)
 			}
-			g.activates(t)
+			activate()
 		})
 		halt()
 		for _, name := range []string{"e", "x"} {

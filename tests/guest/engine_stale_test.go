@@ -53,6 +53,7 @@ func TestNothingOldIsShown(t *testing.T) {
 					continue // what few looks between the steps do not show, more do not
 				}
 				t.Run(fmt.Sprintf("%s, looks %06b", fstype, looks), func(t *testing.T) {
+					v.freedAfter(t)
 					v.changes(t, func(step int) {
 						if looks>>step&1 != 0 {
 							v.looks(t)
@@ -61,12 +62,15 @@ func TestNothingOldIsShown(t *testing.T) {
 				})
 			}
 			t.Run(fstype+", with walkers", func(t *testing.T) {
+				v.freedAfter(t)
 				defer v.walkers()()
 				for range 12 {
 					v.changes(t, func(int) {})
 				}
 			})
 			t.Run(fstype+", all at once", func(t *testing.T) {
+				v.freedAfter(t)
+				v.changes(t, func(int) {}) // so that its text is on the device
 				defer v.walkers()()
 				for range 20 {
 					v.overwrites(t)
@@ -113,6 +117,15 @@ func (v *changed) deactivate(t *testing.T) {
 	within(t, seconds, "deactivate", func() error {
 		_, err := must(kernelThings()).DM().Remove(t.Context(), "changed", false, dm.Hidden)
 		return err
+	})
+}
+
+// freedAfter unmounts and deactivates the volume if the test ends between two steps.
+func (v *changed) freedAfter(t *testing.T) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			sh(t, "umount "+v.mnt+" || true; dmsetup remove --retry changed || true")
+		}
 	})
 }
 

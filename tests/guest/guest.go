@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -128,9 +129,16 @@ func prepare(t testing.TB, dir string, command, args []string) {
 	if err := os.Symlink(found[0], filepath.Join(lib, filepath.Base(found[0]))); err != nil {
 		t.Fatal(err)
 	}
-	build(t, "build", "-o", filepath.Join(dir, "init"), "thintree/tests/guest/init")
 	binary := filepath.Join(dir, "test")
-	build(t, "test", "-c", "-o", binary, ".")
+	for path, program := range map[string]func() ([]byte, error){filepath.Join(dir, "init"): initProgram, binary: testProgram} {
+		text, err := program()
+		if err == nil {
+			err = os.WriteFile(path, text, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	cwd, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -145,13 +153,28 @@ func prepare(t testing.TB, dir string, command, args []string) {
 	}
 }
 
-func build(t testing.TB, args ...string) {
-	t.Helper()
-	cmd := exec.Command("go", args...)
+// The programs that run in guests: its init, and the tests of the package in whose folder
+// this process runs. They are built once, and kept in memory: which test is the last to boot a
+// guest, and could remove a file, is not known.
+var (
+	initProgram = sync.OnceValues(func() ([]byte, error) { return build("thintree/tests/guest/init", "build") })
+	testProgram = sync.OnceValues(func() ([]byte, error) { return build(".", "test", "-c") })
+)
+
+// build builds a package by go and its arguments.
+func build(pkg string, args ...string) (program []byte, err error) {
+	dir, err := os.MkdirTemp("", "guest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "program")
+	cmd := exec.Command("go", append(args, "-o", path, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		return nil, fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
+	return os.ReadFile(path)
 }
 
 // pattern is what -test.run matches one test by.

@@ -3,6 +3,7 @@ package guest
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -52,7 +53,8 @@ func TestKernelEngine(t *testing.T) {
 			}
 			noError(t, sameState(t, before))
 		})
-		sh(t, "dmsetup remove pool && losetup -D")
+		within(t, seconds, "the pool is free", func() error { return exec.Command("dmsetup", "remove", "pool").Run() })
+		sh(t, "losetup -D")
 		before = kernelState(t)
 		t.Run("of a pool that is not active", func(t *testing.T) {
 			mnt := mountTree(t, append([]string{"--idle", "1s", "--engine", "kernel"}, source...)...)

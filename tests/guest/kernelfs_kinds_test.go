@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/tests/loopmount"
 	"thintree/tests/manifest"
 	"thintree/volfs"
 	"thintree/volfs/kernelfs"
@@ -65,10 +66,11 @@ func TestKernelFSOfEveryKind(t *testing.T) {
 		for _, k := range kernelKinds {
 			t.Run(k.fs, func(t *testing.T) {
 				if k.elsewhere && !hasModule(k.name()) {
-					t.Skip("this kernel has no " + k.name())
+					t.Skipf("needs a kernel with %s: the guest's has none", k.name())
 				}
-				if _, err := exec.LookPath(strings.Fields(k.make)[0]); err != nil {
-					t.Skip(err)
+				program := strings.Fields(k.make)[0]
+				if _, err := exec.LookPath(program); err != nil {
+					t.Skipf("needs %s: %v", program, err)
 				}
 				for _, module := range append(k.modules, k.name()) {
 					loadModule(t, module)
@@ -172,7 +174,8 @@ func (k kernelKind) fill(t *testing.T, image string) {
 	tree := t.TempDir()
 	packed := strings.Contains(k.make, "$2")
 	if !packed {
-		sh(t, fmt.Sprintf("set -- %s; %s; mount -i -o loop -t %s %[1]s %[4]s", image, k.make, k.name(), tree))
+		sh(t, fmt.Sprintf("set -- %s; %s", image, k.make))
+		loopmount.Mount(t, image, tree, "-i", "-t", k.name())
 	}
 	fill := `
 mkdir -p dir/deep/er many; echo hello > dir/file; head -c 300000 /dev/urandom > random; touch -d @1234567890 old empty

@@ -27,7 +27,7 @@ const fill = `
 mkdir -p dir/deep/er many; echo hello > dir/file; ln dir/file hard; ln -s dir/file link; ln -s /none dangling
 mknod fifo p; mknod null c 1 3; mknod sda b 8 0; chmod 4755 dir/file; chown 1000:1001 dir/deep
 setfattr -n user.a -v value dir/file; setfattr -n trusted.b -v secret dir; setfattr -h -n trusted.c -v x link
-setfacl -m u:1234:rwx dir/file 2>/dev/null || true
+setfacl -m u:1234:rwx dir/file
 truncate -s 100M sparse; printf data | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
 head -c 3000000 /dev/urandom > big
 touch -d @1234567890.123456789 old

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,12 +36,10 @@ const (
 	textUUID = "01234567-89ab-cdef-0123-456789abcdef"
 )
 
-// blkidOf returns what blkid prints of a volume, nothing if it is not installed.
+// blkidOf returns what blkid prints of a volume.
 func blkidOf(t *testing.T, v sparse) map[string]string {
 	t.Helper()
-	if _, err := exec.LookPath("blkid"); err != nil {
-		return nil
-	}
+	need(t, "blkid")
 	path := filepath.Join(t.TempDir(), "image")
 	f, err := os.Create(path)
 	if err != nil {
@@ -151,15 +148,17 @@ func TestFormatsThatNoToolMakes(t *testing.T) {
 			if diff := cmp.Diff(Result{Kind: c.kind, Signatures: []Signature{c.want}}, r); diff != "" {
 				t.Error(diff)
 			}
-			known := blkidOf(t, sparse{c.size, c.parts})
-			if known["TYPE"] == "" {
-				return // its version does not have the format
-			}
-			for tag, got := range map[string]string{"TYPE": c.want.Type, "LABEL": c.want.Label, "UUID": c.want.UUID} {
-				if want, ok := known[tag]; ok && got != want {
-					t.Errorf("%s is %q, blkid says %q", tag, got, want)
+			t.Run("as blkid", func(t *testing.T) {
+				known := blkidOf(t, sparse{c.size, c.parts})
+				if known["TYPE"] == "" {
+					t.Skipf("needs a blkid that knows the format: this one does not know %s", c.want.Type)
 				}
-			}
+				for tag, got := range map[string]string{"TYPE": c.want.Type, "LABEL": c.want.Label, "UUID": c.want.UUID} {
+					if want, ok := known[tag]; ok && got != want {
+						t.Errorf("%s is %q, blkid says %q", tag, got, want)
+					}
+				}
+			})
 		})
 	}
 }
