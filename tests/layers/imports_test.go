@@ -36,10 +36,11 @@ var arrows = []struct {
 	{"thin/lend", []string{"thin", "thin/block", "thin/dm", "thin/loop", "thin/resolve"}},
 	{"thin/pdata", []string{"thin/block"}},
 	{"thin/block", []string{"thin/resolve"}},
-	{"thin/dm", nil},
-	{"thin/dm/dmtest", []string{"thin/dm"}},
-	{"thin/loop", []string{"thin/resolve"}},
+	{"thin/dm", []string{"thin/devnum"}},
+	{"thin/dm/dmtest", []string{"thin/devnum", "thin/dm"}},
+	{"thin/loop", []string{"thin/devnum", "thin/resolve"}},
 
+	{"thin/devnum", nil},
 	{"thin/resolve", nil},
 
 	{"volfs", nil},

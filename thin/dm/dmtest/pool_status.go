@@ -5,10 +5,12 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"thintree/thin/devnum"
 )
 
 func (t *poolTarget) table() string {
-	words := fmt.Sprintf("%s %s %d %d ", deviceText(t.pool.metadataNumber), deviceText(t.pool.dataNumber), t.pool.metadata.blockSectors, t.lowWater)
+	words := fmt.Sprintf("%s %s %d %d ", devnum.Text(t.pool.metadataNumber), devnum.Text(t.pool.dataNumber), t.pool.metadata.blockSectors, t.lowWater)
 	count, rest := 0, ""
 	for _, f := range t.all() {
 		if *f.set {

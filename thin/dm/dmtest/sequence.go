@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/devnum"
 	"thintree/thin/dm"
 )
 
@@ -148,7 +149,7 @@ func (h Host) load(ctx context.Context, name string, words []string) error {
 // number gives the device number of what is a device in the sequence.
 func (h Host) number(word string) string {
 	if number, ok := h.Disks[word]; ok {
-		return deviceText(number)
+		return devnum.Text(number)
 	}
 	if minor, ok := strings.CutPrefix(word, "dm:"); ok {
 		return strconv.Itoa(Major) + ":" + minor
@@ -166,7 +167,7 @@ func (h Host) named(number uint64) string {
 	if unix.Major(number) == Major {
 		return fmt.Sprintf("dm:%d", unix.Minor(number))
 	}
-	return deviceText(number)
+	return devnum.Text(number)
 }
 
 func (h Host) ask(ctx context.Context, command, name string) (string, error) {

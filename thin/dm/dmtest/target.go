@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/devnum"
 )
 
 // The kinds of targets.
@@ -52,11 +54,6 @@ func (k *Kernel) listVersions(p *param) error {
 	return nil
 }
 
-// deviceText is a device number as the kernel prints it.
-func deviceText(number uint64) string {
-	return fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
-}
-
 type linear struct {
 	plain
 	number, start, length uint64
@@ -77,7 +74,7 @@ func makeLinear(k *Kernel, t *table, s spec, words []string) (target, error) {
 	return &linear{number: number, start: start, length: s.length}, nil
 }
 
-func (l *linear) table() string                 { return fmt.Sprintf("%s %d", deviceText(l.number), l.start) }
+func (l *linear) table() string                 { return fmt.Sprintf("%s %d", devnum.Text(l.number), l.start) }
 func (l *linear) needs() (uint64, uint64, bool) { return l.number, l.start + l.length, true }
 
 func makeError(*Kernel, *table, spec, []string) (target, error) { return plain{}, nil }
@@ -115,7 +112,7 @@ func makeSnapshot(k *Kernel, t *table, _ spec, words []string) (target, error) {
 }
 
 func (s *snapshot) table() string {
-	return fmt.Sprintf("%s %s %s %d", deviceText(s.origin), deviceText(s.changes), s.persistent, s.chunkSectors)
+	return fmt.Sprintf("%s %s %s %d", devnum.Text(s.origin), devnum.Text(s.changes), s.persistent, s.chunkSectors)
 }
 
 func (s *snapshot) status() string { return fmt.Sprintf("0/%d 0", s.length) }

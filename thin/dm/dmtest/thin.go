@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/devnum"
 )
 
 // thinTarget is a thin device in a table.
@@ -72,9 +74,9 @@ func (t *thinTarget) table() string {
 	if t.pool.mode == Failed {
 		return string(Failed)
 	}
-	words := fmt.Sprintf("%s %d", deviceText(t.number), t.id)
+	words := fmt.Sprintf("%s %d", devnum.Text(t.number), t.id)
 	if t.origin != 0 {
-		words += " " + deviceText(t.origin)
+		words += " " + devnum.Text(t.origin)
 	}
 	return words
 }
