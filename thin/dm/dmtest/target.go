@@ -11,7 +11,7 @@ import (
 	"thintree/thin/devnum"
 )
 
-// The kinds of targets.
+// The target types.
 const (
 	linearKind   = "linear"
 	errorKind    = "error"
@@ -20,7 +20,7 @@ const (
 	thinKind     = "thin"
 )
 
-// kind is a kind of target.
+// kind is a target type.
 type kind struct {
 	version [3]uint32
 	make    func(k *Kernel, t *table, s spec, words []string) (target, error)
@@ -34,7 +34,7 @@ var kinds = map[string]kind{
 	thinKind:     {[3]uint32{1, 22, 0}, makeThin},
 }
 
-// listVersions is list_versions: it asks for some more room than it fills.
+// listVersions is list_versions of dm-ioctl.c, which needs more room than it fills.
 func (k *Kernel) listVersions(p *param) error {
 	var data []byte
 	last, needed := 0, 0
@@ -79,8 +79,8 @@ func (l *linear) needs() (uint64, uint64, bool) { return l.number, l.start + l.l
 
 func makeError(*Kernel, *table, spec, []string) (target, error) { return plain{}, nil }
 
-// snapshot is a snapshot of one device with its changes on another, which are
-// none here.
+// snapshot is a snapshot of one device, with its changes on another. Here it never has
+// changes.
 type snapshot struct {
 	plain
 	origin, changes uint64

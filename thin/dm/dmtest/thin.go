@@ -10,15 +10,15 @@ import (
 	"thintree/thin/devnum"
 )
 
-// thinTarget is a thin device in a table.
+// thinTarget is a thin target in a table.
 type thinTarget struct {
 	plain
 	owner  *device
 	pool   *pool
-	number uint64 // of the pool's device
+	number uint64 // the number of the pool's device
 	id     uint32
 	mapped *thinMappings
-	origin uint64 // an external one's number, 0: none
+	origin uint64 // the number of an external origin, 0 for none
 	length uint64 // sectors
 }
 
@@ -97,7 +97,7 @@ func (t *thinTarget) status() string {
 	return fmt.Sprintf("%d %s", uint64(len(t.mapped.blocks))*size, highest)
 }
 
-// has tells whether a target is in a table.
+// has reports whether a target is in a table.
 func (t *table) has(a target) bool {
 	return t != nil && slices.ContainsFunc(t.targets, func(p placed) bool { return p.target == a })
 }
