@@ -11,11 +11,8 @@ type PoolState struct {
 	// IDs are the numbers of mapped blocks of the pool's thin devices, by device id.
 	IDs           map[uint32]uint64
 	TransactionID uint64
-	Held          bool // there is a metadata snapshot
 	NeedsCheck    bool
-	BlockSectors  uint64
-	// DataBlocks is the number of data blocks, UsedBlocks how many of them are in use.
-	DataBlocks, UsedBlocks uint64
+	UsedBlocks    uint64 // data blocks in use
 }
 
 // Pool returns the content of a metadata device, whether or not its pool is active. ok is
@@ -30,10 +27,7 @@ func (k *Kernel) Pool(metadataNumber uint64) (s PoolState, ok bool) {
 	s = PoolState{
 		IDs:           map[uint32]uint64{},
 		TransactionID: m.transactionID,
-		Held:          m.held != nil,
 		NeedsCheck:    m.needsCheck,
-		BlockSectors:  m.blockSectors,
-		DataBlocks:    m.dataBlocks,
 		UsedBlocks:    uint64(len(m.users)),
 	}
 	for id, t := range m.thins {
