@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"thintree/meta"
-	"thintree/meta/store"
+	"thintree/meta/record"
 )
 
-const poolDir = driver + "/" + store.PoolDir
+const poolDir = storeDir + "/" + record.PoolDir
 
 // root is a Docker root that a test lays out.
 type root struct {

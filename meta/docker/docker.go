@@ -27,11 +27,11 @@ var _ meta.Source = source{}
 // New is the source of a Docker root, whatever it is called, or of the folder
 // devicemapper in one. What is wrong with it, Load says.
 func New(path string, o Options) meta.Source {
-	if up := filepath.Dir(path); filepath.Base(path) == driver && !isRoot(path) && isRoot(up) {
+	if up := filepath.Dir(path); filepath.Base(path) == storeDir && !isRoot(path) && isRoot(up) {
 		path = up
 	}
 	return source{path, store.Records{
-		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: driver, What: "a Docker root with the devicemapper driver", Options: o,
+		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: storeDir, What: "a Docker root with the devicemapper driver", Options: o,
 	}}
 }
 
@@ -39,23 +39,24 @@ func New(path string, o Options) meta.Source {
 // devicemapper driver, or the folder devicemapper in one. It is true as well
 // where the caller may not look into that folder.
 func Recognise(path string) bool {
-	return isRoot(path) || filepath.Base(path) == driver && isRoot(filepath.Dir(path))
+	return isRoot(path) || filepath.Base(path) == storeDir && isRoot(filepath.Dir(path))
 }
 
 func isRoot(path string) bool {
 	err := store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, recordsDir))
 	if errors.Is(err, fs.ErrPermission) {
-		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, driver))
+		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, storeDir))
 	}
 	return err == nil
 }
 
-func topOf(root string) string { return store.Top(root, "/var/lib/docker") }
+func topOf(root string) string { return store.Top(root, record.DockerRoot) }
 
 // Where things are in a root.
 const (
-	driver        = "devicemapper"
-	recordsDir    = driver + "/" + store.RecordsDir
+	driver        = "devicemapper" // the driver's name
+	storeDir      = record.DockerStore
+	recordsDir    = storeDir + "/" + record.RecordsDir
 	containersDir = "containers"
 	imageDir      = "image/" + driver
 	layersDir     = imageDir + "/layerdb/sha256"

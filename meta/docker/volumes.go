@@ -12,9 +12,6 @@ import (
 // base is the name of the base device's volume.
 var base = record.File("")
 
-// filesDir is where the files are in every volume but the base device.
-const filesDir = "rootfs"
-
 // addOrigins tells what the volumes are for, which are snapshots of which, and
 // where the files in them are.
 func (s source) addOrigins(c *catalog, db layerDB) {
@@ -24,7 +21,7 @@ func (s source) addOrigins(c *catalog, db layerDB) {
 		if v.Role == meta.RoleBase {
 			continue
 		}
-		v.Root = filesDir
+		v.Root = record.FilesDir
 		if o, ok := origins[v.Name]; ok {
 			v.Role, v.Parent = o.role, o.parent
 		}

@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
+	"thintree/meta/record"
 	"thintree/thin/resolve"
 )
 
 const (
-	sectorBytes  = 512
 	deviceIDBits = 24
 
 	// maxFolderBytes is how long the name of a folder can be, and maxNameBytes the
@@ -101,8 +101,8 @@ func parseLine(words []string) (meta.Volume, error) {
 		return meta.Volume{}, fmt.Errorf("device_id %.40q is not a number from 0 to %d", words[0], 1<<deviceIDBits-1)
 	}
 	sectors, err := strconv.ParseInt(words[1], 10, 64)
-	if err != nil || sectors <= 0 || sectors > math.MaxInt64/sectorBytes {
-		return meta.Volume{}, fmt.Errorf("size_in_sectors %.40q is not a number from 1 to %d", words[1], int64(math.MaxInt64/sectorBytes))
+	if err != nil || sectors <= 0 || sectors > math.MaxInt64/record.SectorBytes {
+		return meta.Volume{}, fmt.Errorf("size_in_sectors %.40q is not a number from 1 to %d", words[1], int64(math.MaxInt64/record.SectorBytes))
 	}
 	name := words[2]
 	switch {
@@ -112,7 +112,7 @@ func parseLine(words []string) (meta.Volume, error) {
 		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which stands for an id", name)
 	}
 	return meta.Volume{
-		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * sectorBytes, Role: meta.RoleVolume,
+		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * record.SectorBytes, Role: meta.RoleVolume,
 	}, nil
 }
 

@@ -36,9 +36,11 @@ type DeviceSet struct {
 	BaseDeviceFilesystem string
 }
 
+// SectorBytes is the length of a sector, the unit of device lengths.
+const SectorBytes = 512
+
 const (
 	maxDeviceID = 1<<24 - 1
-	sectorBytes = 512
 )
 
 func checkDeviceID(field string, id uint32) error {
@@ -49,8 +51,8 @@ func checkDeviceID(field string, id uint32) error {
 }
 
 func checkSize(bytes int64) error {
-	if bytes < 0 || bytes%sectorBytes != 0 {
-		return fmt.Errorf("size %d is not a whole number of sectors of %d bytes", bytes, sectorBytes)
+	if bytes < 0 || bytes%SectorBytes != 0 {
+		return fmt.Errorf("size %d is not a whole number of sectors of %d bytes", bytes, SectorBytes)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (r Records) real(parts ...string) (string, error) {
 // which links can have elsewhere.
 func (r Records) Places() []string {
 	places := []string{r.Root}
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err == nil {
 		places = append(places, records)
 	}
@@ -75,7 +75,7 @@ func (r Records) Places() []string {
 // records or they cannot be listed, and where the loop files are missing and
 // Options do not say where the pool is. Both wrap the error of the filesystem.
 func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err != nil {
 		return nil, r.noRecords(err)
 	}
@@ -100,7 +100,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 		d, name := devices[hash], record.File(hash)
 		v := meta.Volume{
 			Name: name, Pool: poolName, DeviceID: d.ID, SizeBytes: d.SizeBytes, TransactionID: d.TransactionID,
-			Role: meta.RoleVolume, Record: r.path(RecordsDir, name),
+			Role: meta.RoleVolume, Record: r.path(record.RecordsDir, name),
 		}
 		if hash == "" {
 			v.Role, v.FilesystemUUID = meta.RoleBase, set.BaseDeviceUUID
@@ -118,7 +118,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 
 // Look adds to a look what the volumes depend on. The error is that of ctx.
 func (r Records) Look(ctx context.Context, l *record.Look) error {
-	l.Add(r.real(RecordsDir))
+	l.Add(r.real(record.RecordsDir))
 	// The end of a transaction shows in the pool only.
 	if t, _ := r.openTransaction(ctx); t != nil {
 		l.AddNumber(t.OpenID)
@@ -129,11 +129,11 @@ func (r Records) Look(ctx context.Context, l *record.Look) error {
 // pool is where the pool lies: where Options say, otherwise in loop files, which
 // must be there.
 func (r Records) pool() (meta.Pool, error) {
-	metadata, err := r.half("metadata", r.Metadata)
+	metadata, err := r.half(record.PoolMetadata, r.Metadata)
 	if err != nil {
 		return meta.Pool{}, err
 	}
-	data, err := r.half("data", r.Data)
+	data, err := r.half(record.PoolData, r.Data)
 	return meta.Pool{Name: poolName, Metadata: metadata, Data: data}, err
 }
 
@@ -141,13 +141,13 @@ func (r Records) half(name, given string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
-	loop, err := r.real(PoolDir, name)
+	loop, err := r.real(name)
 	switch {
 	case errors.As(err, new(*resolve.LinkError)):
 		return "", fmt.Errorf("%s: %w: name the pool's halves with --pool META,DATA", r.Source, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%s: %s: %w: the pool is on devices of its own (dm.thinpooldev): name them with --pool META,DATA",
-			r.Source, path.Join(r.Dir, PoolDir, name), bare(err))
+			r.Source, path.Join(r.Dir, name), bare(err))
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", r.Source, err)
 	}
@@ -158,7 +158,7 @@ func (r Records) half(name, given string) (string, error) {
 // the pool knows nothing of; nil where there is none. It is nil as well where the
 // pool cannot be read, which whoever opens it says. The error is of the record.
 func (r Records) openTransaction(ctx context.Context) (*record.Transaction, error) {
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err != nil {
 		return nil, nil // it is missing, which Read says
 	}
@@ -169,7 +169,7 @@ func (r Records) openTransaction(ctx context.Context) (*record.Transaction, erro
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := r.half("metadata", r.Metadata)
+	metadata, err := r.half(record.PoolMetadata, r.Metadata)
 	if err != nil {
 		return nil, nil
 	}
@@ -197,7 +197,7 @@ func poolTransaction(ctx context.Context, metadata string) (uint64, error) {
 
 // noRecords says why there are no records of devices.
 func (r Records) noRecords(err error) error {
-	dir := path.Join(r.Dir, RecordsDir)
+	dir := path.Join(r.Dir, record.RecordsDir)
 	switch {
 	case errors.As(err, new(*resolve.LinkError)):
 		return fmt.Errorf("%s: %w", r.Source, err)

@@ -22,12 +22,6 @@ type Options struct {
 	Metadata, Data string
 }
 
-// Where things are in a store.
-const (
-	RecordsDir = "metadata"     // the records of devices
-	PoolDir    = "devicemapper" // the loop files, metadata and data
-)
-
 type source struct{ Records }
 
 var _ meta.Source = source{}
@@ -37,7 +31,9 @@ func New(dir string, o Options) meta.Source {
 	return source{Records{Source: "store:" + dir, Root: dir, Top: topOf(dir), What: "a store", Options: o}}
 }
 
-func topOf(dir string) string { return Top(dir, "/var/lib/thintree", "/var/lib/docker/devicemapper") }
+func topOf(dir string) string {
+	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore)
+}
 
 // Recognise tells whether a folder is one that [New] takes: with the record of a
 // base device or of a set of devices. It is true as well where the caller may not
@@ -47,12 +43,12 @@ func topOf(dir string) string { return Top(dir, "/var/lib/thintree", "/var/lib/d
 // for them first.
 func Recognise(dir string) bool {
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
-		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, RecordsDir, name))
+		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, record.RecordsDir, name))
 		if err == nil {
 			return true
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return Is(unix.S_IFDIR, topOf(dir), filepath.Join(dir, PoolDir)) == nil
+			return Is(unix.S_IFDIR, topOf(dir), filepath.Join(dir, record.PoolDir)) == nil
 		}
 	}
 	return false

@@ -26,13 +26,13 @@ import (
 func newStore(t testing.TB, hashes ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, RecordsDir), 0o700), os.Mkdir(filepath.Join(dir, PoolDir), 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, record.RecordsDir), 0o700), os.Mkdir(filepath.Join(dir, record.PoolDir), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	for i, hash := range hashes {
 		write(t, dir, hash, record.Device{ID: uint32(i + 1), SizeBytes: 1 << 20, TransactionID: uint64(i + 1)})
 	}
-	if err := os.WriteFile(filepath.Join(dir, PoolDir, "data"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, record.PoolData), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	pool(t, dir, 100)
@@ -41,14 +41,14 @@ func newStore(t testing.TB, hashes ...string) string {
 
 func write(t testing.TB, dir, hash string, d record.Device) {
 	t.Helper()
-	if err := record.WriteDevice(filepath.Join(dir, RecordsDir), hash, d); err != nil {
+	if err := record.WriteDevice(filepath.Join(dir, record.RecordsDir), hash, d); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func begin(t testing.TB, dir string, x record.Transaction) {
 	t.Helper()
-	if err := record.WriteTransaction(filepath.Join(dir, RecordsDir), x); err != nil {
+	if err := record.WriteTransaction(filepath.Join(dir, record.RecordsDir), x); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -64,7 +64,7 @@ func pool(t testing.TB, dir string, transaction uint64) {
 	le.PutUint32(sb[336:], 128)        // data_block_size
 	le.PutUint32(sb[340:], 8)          // metadata_block_size
 	le.PutUint32(sb, ^crc32.Checksum(sb[4:], crc32.MakeTable(crc32.Castagnoli))^160774)
-	if err := os.WriteFile(filepath.Join(dir, PoolDir, "metadata"), sb, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, record.PoolMetadata), sb, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -86,11 +86,11 @@ func TestVolumesAreNamedByTheirRecords(t *testing.T) {
 	volume := func(id uint32, name string, role meta.Role, state meta.State) meta.Volume {
 		return meta.Volume{
 			Name: name, Pool: "pool", DeviceID: id, SizeBytes: 1 << 20, Role: role, State: state, TransactionID: uint64(id),
-			Record: filepath.Join(dir, RecordsDir, name),
+			Record: filepath.Join(dir, record.RecordsDir, name),
 		}
 	}
 	want := &meta.Catalog{
-		Pools: []meta.Pool{{Name: "pool", Metadata: filepath.Join(dir, PoolDir, "metadata"), Data: filepath.Join(dir, PoolDir, "data")}},
+		Pools: []meta.Pool{{Name: "pool", Metadata: filepath.Join(dir, record.PoolMetadata), Data: filepath.Join(dir, record.PoolData)}},
 		Volumes: []meta.Volume{
 			volume(1, "base", meta.RoleBase, ""),
 			volume(5, "gone", meta.RoleVolume, meta.StateDeleted),
@@ -123,7 +123,7 @@ func TestDockersOwnStoreIsRead(t *testing.T) {
 func TestFilesystemOfTheBaseDeviceIsRecorded(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "", "a")
-	if err := record.WriteDeviceSet(filepath.Join(dir, RecordsDir), record.DeviceSet{BaseDeviceUUID: "ab-cd"}); err != nil {
+	if err := record.WriteDeviceSet(filepath.Join(dir, record.RecordsDir), record.DeviceSet{BaseDeviceUUID: "ab-cd"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range load(t, dir).Volumes {
@@ -138,7 +138,7 @@ func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "", "a")
 	for _, name := range []string{"b", "transaction-metadata", "deviceset-metadata"} {
-		if err := os.WriteFile(filepath.Join(dir, RecordsDir, name), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, record.RecordsDir, name), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "")
-	if err := os.RemoveAll(filepath.Join(dir, PoolDir)); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, record.PoolDir)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := New(dir, Options{}).Load(t.Context())
@@ -197,7 +197,7 @@ func TestStoreIsKnownByWhatLiesInIt(t *testing.T) {
 	if Recognise(set) {
 		t.Error("a folder without records is recognised")
 	}
-	if err := record.WriteDeviceSet(filepath.Join(set, RecordsDir), record.DeviceSet{}); err != nil {
+	if err := record.WriteDeviceSet(filepath.Join(set, record.RecordsDir), record.DeviceSet{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{base, set} {
@@ -212,7 +212,7 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 	for name, change := range map[string]func(t testing.TB, dir string){
 		"a new device": func(t testing.TB, dir string) { write(t, dir, "b", record.Device{}) },
 		"a deleted device": func(t testing.TB, dir string) {
-			if err := record.RemoveDevice(filepath.Join(dir, RecordsDir), "a"); err != nil {
+			if err := record.RemoveDevice(filepath.Join(dir, record.RecordsDir), "a"); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -271,10 +271,10 @@ func TestForbiddenStoreIsRecognised(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, RecordsDir), 0); err != nil {
+	if err := os.Chmod(filepath.Join(dir, record.RecordsDir), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Chmod(filepath.Join(dir, RecordsDir), 0o700) })
+	t.Cleanup(func() { os.Chmod(filepath.Join(dir, record.RecordsDir), 0o700) })
 	asUser(t, func() {
 		if !Recognise(dir) {
 			t.Error("not recognised")
