@@ -13,19 +13,19 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Options say what a Docker root does not tell: where the pool is.
+// Options say what the records do not say: where the pool is.
 type Options = store.Options
 
 type source struct {
 	root string
-	// devices are the records of devices, and their pool: the store in the root.
+	// devices reads the store in the root: the records of devices, and the pool.
 	devices store.Records
 }
 
 var _ meta.Source = source{}
 
-// New is the source of a Docker root, whatever it is called, or of the folder
-// devicemapper in one. What is wrong with it, Load says.
+// New is the source of a Docker root. path is the root, or the folder devicemapper in it.
+// Errors come from Load.
 func New(path string, o Options) meta.Source {
 	if up := filepath.Dir(path); filepath.Base(path) == storeDir && !isRoot(path) && isRoot(up) {
 		path = up
@@ -35,9 +35,8 @@ func New(path string, o Options) meta.Source {
 	}}
 }
 
-// Recognise tells whether a path is one that [New] takes: a Docker root with the
-// devicemapper driver, or the folder devicemapper in one. It is true as well
-// where the caller may not look into that folder.
+// Recognise reports whether a path is a Docker root with the devicemapper driver, or the
+// folder devicemapper in one. It is also true if the process may not read that folder.
 func Recognise(path string) bool {
 	return isRoot(path) || filepath.Base(path) == storeDir && isRoot(filepath.Dir(path))
 }
@@ -52,7 +51,7 @@ func isRoot(path string) bool {
 
 func topOf(root string) string { return store.Top(root, record.DockerRoot) }
 
-// Where things are in a root.
+// The layout of a root.
 const (
 	driver        = "devicemapper" // the driver's name
 	storeDir      = record.DockerStore
@@ -69,8 +68,8 @@ const (
 // String is the source as a person writes it.
 func (s source) String() string { return s.devices.Source }
 
-// Places are what is read, by their paths: the root, and what is in it, which links
-// can have elsewhere.
+// Places are the paths that are read: the root, and the folders in it, which links may have
+// moved elsewhere.
 func (s source) Places() []string {
 	places := s.devices.Places()
 	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
@@ -85,7 +84,7 @@ func (s source) path(parts ...string) string {
 	return filepath.Join(append([]string{s.root}, parts...)...)
 }
 
-// real is the path of something in the root, without the links on it.
+// real is a path in the root without symbolic links.
 func (s source) real(path string) (string, error) {
 	return resolve.Within(topOf(s.root), s.path(path))
 }

@@ -64,7 +64,7 @@ func TestRootIsRead(t *testing.T) {
 	}
 }
 
-func TestRootIsKnownByWhatLiesInIt(t *testing.T) {
+func TestRootIsRecognisedByItsContents(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	other := filepath.Join(filepath.Dir(r.dir), "another name")
@@ -87,7 +87,7 @@ func TestRootIsKnownByWhatLiesInIt(t *testing.T) {
 	}
 }
 
-func TestRecordsWithoutLayersAndImagesAreVolumesAllTheSame(t *testing.T) {
+func TestDevicesWithoutLayersAreVolumes(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.device(hexID("x"))
@@ -97,7 +97,7 @@ func TestRecordsWithoutLayersAndImagesAreVolumesAllTheSame(t *testing.T) {
 	}
 }
 
-func TestWrongRootsSayWhatIsWrong(t *testing.T) {
+func TestErrorsForWhatIsNotARoot(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing, empty, file := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "file")
@@ -120,7 +120,7 @@ func TestWrongRootsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// asUser runs f as a user who owns nothing, on a thread of its own.
+// asUser runs f as an unprivileged user, on a thread of its own.
 func asUser(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -130,7 +130,7 @@ func asUser(t *testing.T, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // it ends with the goroutine
+		runtime.LockOSThread() // the thread ends with the goroutine
 		if _, err := unix.SetfsgidRetGid(65534); err != nil {
 			t.Error(err)
 		}
@@ -142,7 +142,7 @@ func asUser(t *testing.T, f func()) {
 	<-done
 }
 
-func TestForbiddenRootSaysSo(t *testing.T) {
+func TestForbiddenRootIsRecognised(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	for _, dir := range []string{filepath.Dir(filepath.Dir(r.dir)), filepath.Dir(r.dir), r.dir} {
@@ -156,7 +156,7 @@ func TestForbiddenRootSaysSo(t *testing.T) {
 	t.Cleanup(func() { os.Chmod(r.path(driver), 0o700) })
 	asUser(t, func() {
 		_, err := r.source().Load(t.Context())
-		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only its owner and root may look into it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only its owner and root can read it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 		if !Recognise(r.dir) {
@@ -165,7 +165,7 @@ func TestForbiddenRootSaysSo(t *testing.T) {
 	})
 }
 
-func TestPoolElsewhereMustBeNamed(t *testing.T) {
+func TestPoolOutsideTheRootMustBeNamed(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.remove(poolDir)
@@ -182,7 +182,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	}
 }
 
-func TestStateIsDeletedWhereTheRecordSaysSo(t *testing.T) {
+func TestStateIsDeletedIfTheRecordSaysSo(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write(`{"device_id":7,"size":512,"transaction_id":1,"deleted":true}`, recordsDir, "x")
@@ -191,7 +191,7 @@ func TestStateIsDeletedWhereTheRecordSaysSo(t *testing.T) {
 	}
 }
 
-func TestStateIsHalfMadeWhileTheTransactionIsOpen(t *testing.T) {
+func TestStateIsHalfMadeWhileTheTransactionIsUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		transaction, volume string
@@ -222,7 +222,7 @@ func TestDamagedTransactionIsAWarning(t *testing.T) {
 	}
 }
 
-func TestUnreadablePoolIsForWhoOpensIt(t *testing.T) {
+func TestUnreadablePoolIsNoErrorHere(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write(`{"open_transaction_id":101,"device_hash":"","device_id":1}`, recordsDir, "transaction-metadata")

@@ -21,8 +21,8 @@ import (
 	"thintree/tests/pools"
 )
 
-// newStore is a store with devices of the ids 1, 2, …, and a pool of which the
-// transaction id is 100.
+// newStore makes a store with devices of the ids 1, 2, …, and a pool with the transaction
+// id 100.
 func newStore(t testing.TB, hashes ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
@@ -53,7 +53,7 @@ func begin(t testing.TB, dir string, x record.Transaction) {
 	}
 }
 
-// pool writes a superblock that has a transaction id.
+// pool writes the pool's files, with a superblock that has a transaction id.
 func pool(t testing.TB, dir string, transaction uint64) {
 	t.Helper()
 	sb := make([]byte, 4096)
@@ -147,7 +147,7 @@ func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 	}
 }
 
-func TestPoolElsewhereMustBeNamed(t *testing.T) {
+func TestPoolOutsideTheStoreMustBeNamed(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "")
 	if err := os.RemoveAll(filepath.Join(dir, record.PoolDir)); err != nil {
@@ -166,7 +166,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	}
 }
 
-func TestWrongStoresSayWhatIsWrong(t *testing.T) {
+func TestErrorsForWhatIsNotAStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing, empty, file := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "file")
@@ -191,7 +191,7 @@ func TestWrongStoresSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestStoreIsKnownByWhatLiesInIt(t *testing.T) {
+func TestStoreIsRecognisedByItsRecords(t *testing.T) {
 	t.Parallel()
 	base, set := newStore(t, ""), newStore(t)
 	if Recognise(set) {
@@ -207,7 +207,7 @@ func TestStoreIsKnownByWhatLiesInIt(t *testing.T) {
 	}
 }
 
-func TestStampChangesWithWhatIsNamed(t *testing.T) {
+func TestStampChangesWithTheCatalog(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(t testing.TB, dir string){
 		"a new device": func(t testing.TB, dir string) { write(t, dir, "b", record.Device{}) },
@@ -217,7 +217,7 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 			}
 		},
 		"a device marked as deleted": func(t testing.TB, dir string) { write(t, dir, "a", record.Device{ID: 2, Deleted: true}) },
-		"a transaction's end":        func(t testing.TB, dir string) { pool(t, dir, 101) },
+		"the end of a transaction":   func(t testing.TB, dir string) { pool(t, dir, 101) },
 		"a lost store": func(t testing.TB, dir string) {
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
@@ -239,11 +239,11 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 			}
 			before := settled()
 			if again := settled(); again != before {
-				t.Errorf("%s, then %s", before, again)
+				t.Errorf("%s, then %s without a change", before, again)
 			}
 			change(t, dir)
 			if after := settled(); after == before {
-				t.Error("the same")
+				t.Error("the stamp is the same")
 			}
 		})
 	}
@@ -262,7 +262,7 @@ func TestContextEndsLoadAndStamp(t *testing.T) {
 	}
 }
 
-// An ordinary user gets to hear that it is a store that must not be looked into.
+// The error for an ordinary user says that this is a store that they may not read.
 func TestForbiddenStoreIsRecognised(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "")
@@ -280,13 +280,13 @@ func TestForbiddenStoreIsRecognised(t *testing.T) {
 			t.Error("not recognised")
 		}
 		_, err := New(dir, Options{}).Load(t.Context())
-		if want := "store:" + dir + ": metadata: permission denied: only its owner and root may look into it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		if want := "store:" + dir + ": metadata: permission denied: only its owner and root can read it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	})
 }
 
-// asUser runs f as a user who owns nothing, on a thread of its own.
+// asUser runs f as an unprivileged user, on a thread of its own.
 func asUser(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -296,7 +296,7 @@ func asUser(t *testing.T, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // it ends with the goroutine
+		runtime.LockOSThread() // the thread ends with the goroutine
 		if _, err := unix.SetfsuidRetUid(65534); err != nil {
 			t.Error(err)
 		}
