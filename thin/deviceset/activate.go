@@ -72,7 +72,7 @@ func (s *DeviceSet) while(ctx context.Context, d *device, readOnly bool, run fun
 }
 
 // ActivateDevice activates a device until DeactivateDevice, and returns the path of its
-// node. If the device is mounted already, its last unmount deactivates it all the same.
+// node. If the device is mounted already, its last unmount deactivates it anyway.
 func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path string, err error) {
 	d, err := s.find(ctx, hash)
 	if err != nil {

@@ -38,7 +38,7 @@ func (s *DeviceSet) checkBase(ctx context.Context, d *device) error {
 	if err != nil {
 		err = fmt.Errorf("the base device: %w", err)
 		if st, e := s.pool.Status(ctx); e == nil && st.Mode != thin.ModeReadWrite || errors.Is(err, ErrSuspended) {
-			s.problem(err) // open all the same, so that devices can be inspected and unmounted
+			s.problem(err) // open anyway, so that devices can be inspected and unmounted
 			return nil
 		}
 		return err

@@ -125,7 +125,7 @@ func (s *DeviceSet) unmounted(ctx context.Context, d *device) error {
 }
 
 // discard discards a device's blocks on the device or file that holds the data. A failure
-// is only logged: the blocks become free in the pool all the same.
+// is only logged: the blocks become free in the pool anyway.
 func (s *DeviceSet) discard(ctx context.Context, d *device) {
 	active, err := s.activate(ctx, d, false)
 	if err == nil {

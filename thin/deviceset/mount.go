@@ -89,7 +89,7 @@ func mountOptions(fs, options, label string) string {
 // UnmountDevice unmounts a device from the folder path, and deactivates the device if it
 // has no other mount. If the mount is in use, and there is no deferred removal, the error
 // is EBUSY and the device stays mounted. A device that is not mounted at path is
-// deactivated all the same.
+// deactivated anyway.
 func (s *DeviceSet) UnmountDevice(ctx context.Context, hash, path string) error {
 	d, err := s.find(ctx, hash)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // /var/lib/docker/devicemapper. With doInit it creates the pool and the base device if they
 // are missing. It activates the pool if it is not active. If a process was killed during a
 // transaction, NewDeviceSet completes or undoes the transaction first. If the pool is
-// read-only or has failed, that is not possible; then the store opens all the same, but
+// read-only or has failed, that is not possible; then the store opens anyway, but
 // changes of it fail.
 //
 // Options for the creation of the pool or the base device must agree with one that exists:

@@ -32,7 +32,7 @@ func (s *DeviceSet) takeTurn(ctx context.Context) error {
 func (s *DeviceSet) transact(ctx context.Context, hash string, id uint32, run func(ctx context.Context) (touched bool, err error)) error {
 	open := record.Transaction{OpenID: s.transactionID + 1, Hash: hash, DeviceID: id}
 	if err := record.WriteTransaction(s.records, open); err != nil {
-		// The file may have been written all the same.
+		// The file may have been written anyway.
 		return errors.Join(err, s.abort(open))
 	}
 	// From here on the transaction is completed or undone, even if ctx ends.

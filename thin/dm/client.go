@@ -44,7 +44,7 @@ type Version struct{ Major, Minor, Patch uint32 }
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-// Version asks the kernel for its version.
+// Version returns the version of the kernel's ioctl interface.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	r, err := newRequest("", 0, nil, 0)
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return Version{v[0], v[1], v[2]}, nil
 }
 
-// run runs a command.
+// run runs a command, and runs it again if a signal interrupts it.
 func (c *Client) run(ctx context.Context, op string, command uint, r *request) error {
 	for {
 		if err := ctx.Err(); err != nil {

@@ -25,7 +25,7 @@ type Control interface {
 	Close() error
 }
 
-// controlPath is where udev, or the kernel itself, puts the control device.
+// controlPath is the node of the control device, which devtmpfs or udev makes.
 const controlPath = "/dev/" + unix.DM_DIR + "/" + unix.DM_CONTROL_NODE
 
 // controlNode is an open control device.

@@ -19,7 +19,7 @@ type Info struct {
 	Targets   int
 	Suspended bool
 	ReadOnly  bool
-	Active    bool // it has a table
+	Active    bool // it has an active table
 	Inactive  bool // a table is loaded that Resume would make active
 	// DeferredRemoval says that the kernel removes the device when its last user closes it.
 	DeferredRemoval bool
@@ -58,7 +58,8 @@ func (c *Client) Remove(ctx context.Context, name string, deferred bool, u Udev)
 	return c.notify(ctx, opRemove, unix.DM_DEV_REMOVE, name, flags, nil, u)
 }
 
-// Rename gives a device another name.
+// Rename renames a device. The error is [ErrExists] if the new name is taken, [ErrNotFound]
+// if there is no such device.
 func (c *Client) Rename(ctx context.Context, name, to string, u Udev) error {
 	if err := CheckName(to); err != nil {
 		return err

@@ -18,7 +18,7 @@ var (
 	ErrInUse = errors.New("the device-mapper device is in use")
 )
 
-// Error is a command that failed. It unwraps to the kernel's errno.
+// Error says that a command failed. It unwraps to the kernel's errno.
 type Error struct {
 	Op   string // "create", "remove", "load", …
 	Name string // the device's, "" if the command is about no device

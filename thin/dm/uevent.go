@@ -31,7 +31,7 @@ const kernelGroup = 1
 // devices.
 const queueBytes = 2 << 20
 
-// WatchNewDisks begins to listen.
+// WatchNewDisks opens the socket. Close it after use.
 func WatchNewDisks() (*NewDisks, error) {
 	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	socket, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_KOBJECT_UEVENT)
