@@ -2,8 +2,8 @@
 //
 // A [DeviceSet] is a folder, the store. It has a pool, and a JSON record of each device
 // (package meta/record). The base device has an empty filesystem; every other device starts
-// as a snapshot of the base device or of another device. A [Driver] uses a DeviceSet as a
-// container engine does: it mounts a volume while the volume is in use.
+// as a snapshot of the base device or of another device. A [Driver] uses a DeviceSet for a
+// container engine: it mounts a volume while the volume is in use.
 //
 // A change of both a record and the pool is a transaction. First a file records the
 // transaction, with the pool's next transaction id. Then the device is created or deleted.

@@ -12,8 +12,9 @@ import (
 	"thintree/meta/record"
 )
 
-// Driver mounts the store's devices while they are in use, for a container engine. A device
-// is called a volume here. The methods may be called concurrently, except Cleanup.
+// Driver mounts the store's devices while they are in use. A device is called a volume
+// here. It is for container engines that import this package; thintree's commands use
+// [DeviceSet]. The methods may be called concurrently, except Cleanup.
 type Driver struct {
 	set    *DeviceSet
 	mounts string // the folder with the mount points

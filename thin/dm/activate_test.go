@@ -170,7 +170,7 @@ func TestDeferredRemoval(t *testing.T) {
 		t.Error(err)
 	}
 	if err := k.Close("b"); err != nil || k.Devices() != nil {
-		t.Errorf("error %v, and there are %q", err, k.Devices())
+		t.Errorf("error %v, devices %q", err, k.Devices())
 	}
 	if err := c.CancelDeferred(ctx, "b"); !errors.Is(err, dm.ErrNotFound) {
 		t.Errorf("error %v", err)

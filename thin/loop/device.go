@@ -20,7 +20,6 @@ import (
 type Device struct {
 	node   *os.File
 	number uint64
-	direct bool
 }
 
 // Open opens an attached loop device for reading. number is unix.Mkdev(7, minor). The error
@@ -43,7 +42,8 @@ func (h host) open(number uint64) (*Device, error) {
 	return newDevice(node)
 }
 
-// newDevice takes ownership of node; if it fails it closes it.
+// newDevice takes ownership of node; if it fails it closes it. It fails if the device is
+// not attached.
 func newDevice(node *os.File) (*Device, error) {
 	d := &Device{node: node}
 	st, err := node.Stat()
@@ -51,11 +51,9 @@ func newDevice(node *os.File) (*Device, error) {
 		return nil, errors.Join(err, node.Close())
 	}
 	d.number = uint64(st.Sys().(*syscall.Stat_t).Rdev)
-	status, err := statusOf(node)
-	if err != nil {
+	if _, err := statusOf(node); err != nil {
 		return nil, errors.Join(err, node.Close())
 	}
-	d.direct = status.Flags&unix.LO_FLAGS_DIRECT_IO != 0
 	return d, nil
 }
 
@@ -64,9 +62,6 @@ func (d *Device) Path() string { return d.node.Name() }
 
 // Number is the device's number, as unix.Mkdev makes it.
 func (d *Device) Number() uint64 { return d.number }
-
-// Direct reports whether the device used direct I/O when it was opened.
-func (d *Device) Direct() bool { return d.direct }
 
 // SizeBytes is the device's length in bytes: the length of the file when it was attached or
 // last refreshed, rounded down to whole sectors of 512 bytes.

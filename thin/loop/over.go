@@ -12,10 +12,9 @@ import (
 
 // Found is an attached loop device.
 type Found struct {
-	Path      string // the path of its node: "/dev/loop3"
-	Number    uint64 // as unix.Mkdev makes it
-	ReadOnly  bool
-	Autoclear bool // the kernel detaches it when its last descriptor is closed
+	Path     string // the path of its node: "/dev/loop3"
+	Number   uint64 // as unix.Mkdev makes it
+	ReadOnly bool
 }
 
 // Over lists the loop devices that are attached to the file at path, also if they were
@@ -73,7 +72,6 @@ func (h host) ask(name string, dev, ino uint64) (found Found, ok bool, err error
 	}
 	return Found{
 		Path: d.Path(), Number: d.Number(),
-		ReadOnly:  status.Flags&unix.LO_FLAGS_READ_ONLY != 0,
-		Autoclear: status.Flags&unix.LO_FLAGS_AUTOCLEAR != 0,
+		ReadOnly: status.Flags&unix.LO_FLAGS_READ_ONLY != 0,
 	}, true, nil
 }
