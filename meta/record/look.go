@@ -14,7 +14,7 @@ import (
 )
 
 // Tick is longer than the resolution of any filesystem's clock: two changes within a tick
-// may have the same time.
+// may have the same time. A test waits for more than a tick before it compares stamps.
 const Tick = 20 * time.Millisecond
 
 // Look is a fingerprint of files and folders, made without reading them. It changes when

@@ -71,7 +71,7 @@ func prefix(root string) (string, error) {
 func (s *DeviceSet) checkHash(hash string) error {
 	name := s.name(hash)
 	if name == s.poolName() {
-		return &record.NameError{Hash: hash, Why: "is that of the pool among the devices"}
+		return &record.NameError{Hash: hash, Why: "is the name of the pool's device"}
 	}
 	if err := record.CheckHash(hash); err != nil {
 		return err

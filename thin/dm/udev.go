@@ -63,7 +63,7 @@ func (u *udevd) cookie() *cookie {
 	}
 	k, err := newCookie()
 	if err != nil {
-		return nil // the command only does not wait for udev
+		return nil // the command then does not wait for udev
 	}
 	return k
 }
