@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"thintree/meta/store"
+	"thintree/meta/record"
 	"thintree/thin"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
@@ -155,7 +155,7 @@ func adviseStore(err error, dir string) error {
 	switch {
 	case errors.As(err, &option):
 		return wrongUse("--opt: %v", err)
-	case errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) && missing.Path == filepath.Join(dir, store.RecordsDir):
+	case errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) && missing.Path == filepath.Join(dir, record.RecordsDir):
 		return adviceError{err, "is this a store? thintree pool create store:" + dir + " makes one"}
 	}
 	return err

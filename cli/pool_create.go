@@ -11,6 +11,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/volfs/probe"
 )
@@ -119,7 +120,7 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 		blockBytes, errs[2] = sizeOf(c, "block-size")
 	}
 	if errs[2] == nil {
-		n.BlockSectors = uint32(min(blockBytes/block.SectorBytes, 1<<31))
+		n.BlockSectors = uint32(min(blockBytes/blockdev.SectorBytes, 1<<31))
 		if err := thin.CheckBlockSectors(n.BlockSectors); err != nil {
 			return thin.NewPool{}, wrongUse("--block-size: %v", err)
 		}

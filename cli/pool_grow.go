@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"thintree/meta/store"
+	"thintree/meta/record"
 	"thintree/thin"
 	"thintree/thin/deviceset"
 )
@@ -117,5 +117,5 @@ func metadataOf(c *cli.Context, arg string) (string, error) {
 	case o.Metadata != "":
 		return o.Metadata, nil
 	}
-	return filepath.Join(where.store, store.PoolDir, "metadata"), nil
+	return filepath.Join(where.store, record.PoolMetadata), nil
 }

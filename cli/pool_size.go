@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 )
 
 var sizePattern = regexp.MustCompile(`^(?i)([0-9]+)(?:([kmgtpe])(?:i?b)?|b)?$`)
@@ -30,8 +30,8 @@ func parseSize(text string) (int64, error) {
 	if err != nil || n == 0 || n > math.MaxInt64>>shift {
 		return 0, bad
 	}
-	if n <<= shift; n%block.SectorBytes != 0 {
-		return 0, fmt.Errorf("%q is no multiple of %d bytes", text, block.SectorBytes)
+	if n <<= shift; n%blockdev.SectorBytes != 0 {
+		return 0, fmt.Errorf("%q is no multiple of %d bytes", text, blockdev.SectorBytes)
 	}
 	return n, nil
 }

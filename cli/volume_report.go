@@ -15,6 +15,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
 	"thintree/thin/reader"
@@ -75,7 +76,7 @@ func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (vol
 		if err != nil {
 			return volumeReport{}, fmt.Errorf("%s: %w", a.Name, err)
 		}
-		v.MappedBytes = int64(st.MappedSectors) * block.SectorBytes
+		v.MappedBytes = int64(st.MappedSectors) * blockdev.SectorBytes
 	}
 	v.Mounts, err = mountsOf(a.Number)
 	return v, err

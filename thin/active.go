@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
@@ -65,7 +66,7 @@ func (p *Pool) parseActive(name string, info dm.Info, table []dm.Target) (Active
 	}
 	return ActiveDevice{
 		Device: Device{Name: name, Number: info.Number, ID: t.id},
-		Info:   info, SizeBytes: int64(t.sectors) * block.SectorBytes, Origin: t.origin,
+		Info:   info, SizeBytes: int64(t.sectors) * blockdev.SectorBytes, Origin: t.origin,
 	}, nil
 }
 
@@ -125,9 +126,9 @@ func (p *Pool) Layout(ctx context.Context) (Layout, error) {
 
 // DevicePath is where the block device of a number, as unix.Mkdev makes it, is.
 func DevicePath(number uint64) (string, error) {
-	to, err := os.Readlink("/sys/dev/block/" + deviceText(number))
+	to, err := os.Readlink(blockdev.Sysfs(number))
 	if err != nil {
-		return "", fmt.Errorf("block device %s: %w", deviceText(number), err)
+		return "", fmt.Errorf("block device %s: %w", blockdev.Text(number), err)
 	}
 	return "/dev/" + strings.ReplaceAll(filepath.Base(to), "!", "/"), nil
 }

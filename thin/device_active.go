@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/pdata"
 	"thintree/thin/resolve"
@@ -46,10 +46,10 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 	if err := checkIDs(a.ID); err != nil {
 		return Device{}, err
 	}
-	if a.SizeBytes <= 0 || a.SizeBytes%block.SectorBytes != 0 {
-		return Device{}, fmt.Errorf("device %d: a length of %d bytes: it must be a positive multiple of %d", a.ID, a.SizeBytes, block.SectorBytes)
+	if a.SizeBytes <= 0 || a.SizeBytes%blockdev.SectorBytes != 0 {
+		return Device{}, fmt.Errorf("device %d: a length of %d bytes: it must be a positive multiple of %d", a.ID, a.SizeBytes, blockdev.SectorBytes)
 	}
-	t := deviceTable{sectors: uint64(a.SizeBytes) / block.SectorBytes, pool: p.number, id: a.ID}
+	t := deviceTable{sectors: uint64(a.SizeBytes) / blockdev.SectorBytes, pool: p.number, id: a.ID}
 	if a.Origin != "" {
 		st, err := resolve.Stat(a.Origin)
 		if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
@@ -23,9 +23,9 @@ const deviceTarget = "thin"
 var errNoThinDevice = errors.New("it is no thin device")
 
 func (t deviceTable) target() dm.Target {
-	params := fmt.Sprintf("%s %d", deviceText(t.pool), t.id)
+	params := fmt.Sprintf("%s %d", blockdev.Text(t.pool), t.id)
 	if t.origin != 0 {
-		params += " " + deviceText(t.origin)
+		params += " " + blockdev.Text(t.origin)
 	}
 	return dm.Target{Length: t.sectors, Type: deviceTarget, Params: params}
 }
@@ -33,13 +33,13 @@ func (t deviceTable) target() dm.Target {
 // differences lists how an active device is not as t has it, which is asked for.
 func (t deviceTable) differences(active deviceTable) (list []string) {
 	if active.pool != t.pool {
-		list = append(list, fmt.Sprintf("it is of pool %s, not of %s", deviceText(active.pool), deviceText(t.pool)))
+		list = append(list, fmt.Sprintf("it is of pool %s, not of %s", blockdev.Text(active.pool), blockdev.Text(t.pool)))
 	}
 	if active.id != t.id {
 		list = append(list, fmt.Sprintf("it is of device %d, not of %d", active.id, t.id))
 	}
 	if active.sectors != t.sectors {
-		list = append(list, fmt.Sprintf("it has %d bytes, not %d", active.sectors*block.SectorBytes, t.sectors*block.SectorBytes))
+		list = append(list, fmt.Sprintf("it has %d bytes, not %d", active.sectors*blockdev.SectorBytes, t.sectors*blockdev.SectorBytes))
 	}
 	if active.origin != t.origin {
 		list = append(list, fmt.Sprintf("its origin is %s, not %s", originText(active.origin), originText(t.origin)))
@@ -51,7 +51,7 @@ func originText(number uint64) string {
 	if number == 0 {
 		return "none"
 	}
-	return deviceText(number)
+	return blockdev.Text(number)
 }
 
 func parseDeviceTable(table []dm.Target) (deviceTable, error) {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/loop"
 	"thintree/thin/resolve"
 )
@@ -30,7 +31,7 @@ func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, 
 		return nil, err
 	}
 	for _, number := range devices {
-		holders, err := filepath.Glob("/sys/dev/block/" + deviceText(number) + "/holders/*/dm/name")
+		holders, err := filepath.Glob(blockdev.Sysfs(number) + "/holders/*/dm/name")
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
@@ -53,7 +54,7 @@ func (p *Pool) Name() string { return p.name }
 func (p *Pool) Number() uint64 { return p.number }
 
 // BlockBytes is how long a data block is.
-func (p *Pool) BlockBytes() int64 { return int64(p.blockSectors) * block.SectorBytes }
+func (p *Pool) BlockBytes() int64 { return int64(p.blockSectors) * blockdev.SectorBytes }
 
 // OpenPool finds a pool that is active already. The error is [dm.ErrNotFound]
 // where no device has the name, [ErrNoPool] where it is something else.
@@ -148,7 +149,7 @@ func isOver(number uint64, path string) error {
 			}
 		}
 	}
-	return fmt.Errorf("it lies on device %s, and not on %s", deviceText(number), path)
+	return fmt.Errorf("it lies on device %s, and not on %s", blockdev.Text(number), path)
 }
 
 // check looks at a pool's superblock before the kernel does, which would make a
@@ -169,7 +170,7 @@ func (h *halves) check(ctx context.Context, blockSectors uint32) (uint32, error)
 	}
 	return sb.DataBlockSize, errors.Join(
 		h.metadata.atLeast(int64(sb.MetadataSpaceMapRoot.NrBlocks)*pdata.BlockBytes),
-		h.data.atLeast(int64(sb.DataSpaceMapRoot.NrBlocks)*int64(sb.DataBlockSize)*block.SectorBytes),
+		h.data.atLeast(int64(sb.DataSpaceMapRoot.NrBlocks)*int64(sb.DataBlockSize)*blockdev.SectorBytes),
 	)
 }
 
@@ -191,7 +192,7 @@ func (b *backing) atLeast(bytes int64) error {
 // startPool activates a pool, whatever its metadata hold.
 func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool, error) {
 	t := poolTable{
-		sectors: uint64(h.data.bytes) / block.SectorBytes, metadata: h.metadata.number, data: h.data.number,
+		sectors: uint64(h.data.bytes) / blockdev.SectorBytes, metadata: h.metadata.number, data: h.data.number,
 		blockSectors: c.BlockSectors, Features: c.Features,
 	}
 	info, err := k.dm.Activate(ctx, dm.Spec{Name: c.Name, UUID: c.UUID, Table: []dm.Target{t.target()}, Udev: cmp.Or(c.Udev, dm.Hidden)})

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/pdata"
 )
@@ -91,7 +92,7 @@ func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error)
 			return nil, &NotEmptyError{b.path, what}
 		}
 	}
-	err = errors.Join(h.metadata.atLeast(leastMetadataBytes), h.data.atLeast(int64(n.BlockSectors)*block.SectorBytes))
+	err = errors.Join(h.metadata.atLeast(leastMetadataBytes), h.data.atLeast(int64(n.BlockSectors)*blockdev.SectorBytes))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func (n NewPool) makeFiles() (made []string, err error) {
 }
 
 func metadataFor(dataBytes int64, blockSectors uint32) int64 {
-	blocks := dataBytes / (int64(blockSectors) * block.SectorBytes)
+	blocks := dataBytes / (int64(blockSectors) * blockdev.SectorBytes)
 	need := max(minMetadataBytes, blocks*metadataPerBlock)
 	return min((need+pdata.BlockBytes-1)/pdata.BlockBytes*pdata.BlockBytes, maxMetadataBytes)
 }

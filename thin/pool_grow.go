@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 	"thintree/thin/pdata"
@@ -52,10 +52,10 @@ func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 		return fmt.Errorf("pool %s: data: %w", p.name, err)
 	}
 	longer := t
-	longer.sectors = uint64(data) / block.SectorBytes
+	longer.sectors = uint64(data) / blockdev.SectorBytes
 	switch {
 	case longer.sectors < t.sectors:
-		return &TooShortError{"device " + deviceText(t.data), data, int64(t.sectors) * block.SectorBytes}
+		return &TooShortError{"device " + blockdev.Text(t.data), data, int64(t.sectors) * blockdev.SectorBytes}
 	case longer.sectors > t.sectors:
 		return p.reload(ctx, t, longer)
 	}
@@ -84,7 +84,7 @@ func (p *Pool) reload(ctx context.Context, have, want poolTable) error {
 func growDevice(number uint64, bytes int64) (int64, error) {
 	if unix.Major(number) != loopMajor {
 		if bytes != 0 {
-			return 0, fmt.Errorf("device %s is over no file that could become longer: make the device longer, and grow the pool without a size", deviceText(number))
+			return 0, fmt.Errorf("device %s is over no file that could become longer: make the device longer, and grow the pool without a size", blockdev.Text(number))
 		}
 		return lengthOfDevice(number)
 	}
@@ -133,13 +133,13 @@ func growFile(l *loop.Device, bytes int64) error {
 }
 
 func lengthOfDevice(number uint64) (int64, error) {
-	text, err := os.ReadFile("/sys/dev/block/" + deviceText(number) + "/size")
+	text, err := os.ReadFile(blockdev.Sysfs(number) + "/size")
 	if err != nil {
 		return 0, err
 	}
 	var sectors int64
 	if _, err := fmt.Sscan(string(text), &sectors); err != nil {
-		return 0, fmt.Errorf("/sys/dev/block/%s/size: %w", deviceText(number), err)
+		return 0, fmt.Errorf("/sys/dev/block/%s/size: %w", blockdev.Text(number), err)
 	}
-	return sectors * block.SectorBytes, nil
+	return sectors * blockdev.SectorBytes, nil
 }

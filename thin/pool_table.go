@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
@@ -40,7 +41,7 @@ func (t poolTable) target() dm.Target {
 			words = append(words, f.word)
 		}
 	}
-	params := fmt.Sprintf("%s %s %d %d %d", deviceText(t.metadata), deviceText(t.data), t.blockSectors, t.LowWaterBlocks, len(words))
+	params := fmt.Sprintf("%s %s %d %d %d", blockdev.Text(t.metadata), blockdev.Text(t.data), t.blockSectors, t.LowWaterBlocks, len(words))
 	for _, w := range words {
 		params += " " + w
 	}
@@ -125,11 +126,6 @@ func parsePoolTable(table []dm.Target) (poolTable, error) {
 		}
 	}
 	return t, nil
-}
-
-// deviceText is a device number as tables have it.
-func deviceText(number uint64) string {
-	return fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
 }
 
 func parseDevice(text string) (uint64, error) {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 )
 
 // The ioctls that x/sys has no names for: linux/fs.h.
@@ -52,7 +52,7 @@ func (k *Kernel) mappedBytes(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}
-	return int64(st.MappedSectors) * block.SectorBytes, nil
+	return int64(st.MappedSectors) * blockdev.SectorBytes, nil
 }
 
 // Discard gives back all blocks of an active device. What it held is lost.

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// big is a root of 10,000 devices: 3,000 containers, and layers of 1,000 images.
+// big makes a root with 10,000 devices: 3,000 containers, and the layers of 1,000 images.
 func big(b *testing.B) *root {
 	b.Helper()
 	r := newRoot(b)
@@ -23,7 +23,7 @@ func big(b *testing.B) *root {
 	rest := strings.Repeat(`"PATH=/usr/local/sbin:/usr/local/bin",`, 100)
 	for i := range 3000 {
 		id := r.container(fmt.Sprint("c", i), fmt.Sprint("/c", i), tops[i%len(tops)])
-		// As long as real ones are.
+		// As long as a real record.
 		r.write(fmt.Sprintf(`{"State":{"Dead":false},"ID":%q,"Config":{"Env":[%s""]},"Image":"sha256:1234","Name":"/c%d","Driver":"devicemapper"}`,
 			id, rest, i), containersDir, id, configFile)
 	}
@@ -40,7 +40,8 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(len(cat.Volumes), len(cat.Containers))
 		}
 	}
-	// On a machine that others use as well, this is what can be compared.
+	// Unlike the elapsed time, this can be compared on a machine that runs other programs
+	// too.
 	unix.Getrusage(unix.RUSAGE_SELF, &after)
 	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
 	b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")

@@ -12,20 +12,20 @@ import (
 	"testing"
 
 	"thintree/meta"
-	"thintree/meta/store"
+	"thintree/meta/record"
 )
 
-const poolDir = driver + "/" + store.PoolDir
+const poolDir = storeDir + "/" + record.PoolDir
 
-// root is a Docker root that a test lays out.
+// root is a Docker root that a test makes.
 type root struct {
 	t   testing.TB
 	dir string
-	id  int // of the device made last
+	id  int // the id of the last device
 }
 
-// newRoot is a root as Docker makes it when it starts first: with the base device,
-// names of no image, and a pool of which the transaction id is 100.
+// newRoot makes a root like Docker at its first start: with the base device, no names of
+// images, and a pool with the transaction id 100.
 func newRoot(t testing.TB) *root {
 	t.Helper()
 	r := &root{t: t, dir: filepath.Join(t.TempDir(), "docker")}
@@ -35,7 +35,7 @@ func newRoot(t testing.TB) *root {
 	return r
 }
 
-// hexID is an id of 64 digits for a name.
+// hexID is an id of 64 digits, made from a name.
 func hexID(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:])
@@ -51,7 +51,7 @@ func (r *root) write(text string, parts ...string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		r.t.Fatal(err)
 	}
-	// As Docker does it: written elsewhere, and renamed.
+	// As Docker does: written to a temporary file, and renamed.
 	tmp := filepath.Join(r.dir, "tmp")
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
@@ -68,14 +68,14 @@ func (r *root) remove(parts ...string) {
 	}
 }
 
-// device adds the next device.
+// device adds a device with the next id.
 func (r *root) device(hash string) {
 	r.t.Helper()
 	r.id++
 	r.write(fmt.Sprintf(`{"device_id":%d,"size":1073741824,"transaction_id":%d,"initialized":false,"deleted":false}`, r.id, r.id), recordsDir, hash)
 }
 
-// pool makes loop files, with a superblock that has a transaction id.
+// pool makes the pool's files, with a superblock that has a transaction id.
 func (r *root) pool(transaction uint64) {
 	r.t.Helper()
 	sb := make([]byte, 4096)
@@ -90,8 +90,8 @@ func (r *root) pool(transaction uint64) {
 	r.write("", poolDir, "data")
 }
 
-// layers adds layers, with a device for each, and gives their diff ids and the
-// chain ids, as digests. Layers on top of others begin with the names of those.
+// layers adds a chain of layers, from the lowest up, with a device for each, unless they
+// exist. It returns their diff ids and chain ids, as digests.
 func (r *root) layers(names ...string) (diffs, chains []string) {
 	r.t.Helper()
 	for i, name := range names {
@@ -114,8 +114,8 @@ func (r *root) layers(names ...string) (diffs, chains []string) {
 	return diffs, chains
 }
 
-// image adds an image of layers and gives its id, and the digest of its topmost
-// layer.
+// image adds an image with layers. It returns its id, and the chain id of its topmost layer
+// as a digest.
 func (r *root) image(name string, layers ...string) (id, top string) {
 	r.t.Helper()
 	diffs, chains := r.layers(layers...)
@@ -145,8 +145,8 @@ func (r *root) names(images map[string]string) {
 	r.write(string(text), namesFile)
 }
 
-// container adds a container with its mount on a layer and the mount's devices,
-// and gives its id. Its volume is that of hexID(key+" mount").
+// container adds a container with a mount on the layer top, and the mount's devices. It
+// returns the container's id. The container's volume is hexID(key+" mount").
 func (r *root) container(key, name, top string) (id string) {
 	r.t.Helper()
 	id = hexID(key)
@@ -171,7 +171,7 @@ func (r *root) config(id string, config map[string]any) {
 
 func (r *root) source() meta.Source { return New(r.dir, Options{}) }
 
-// load loads the root, which must give the number of warnings.
+// load loads the root, and checks the number of warnings.
 func (r *root) load(warnings int) *meta.Catalog {
 	r.t.Helper()
 	cat, err := r.source().Load(r.t.Context())
@@ -184,7 +184,7 @@ func (r *root) load(warnings int) *meta.Catalog {
 	return cat
 }
 
-// volume finds a volume of a catalog.
+// volume finds a volume in a catalog.
 func volume(t testing.TB, cat *meta.Catalog, name string) meta.Volume {
 	t.Helper()
 	for _, v := range cat.Volumes {

@@ -13,22 +13,22 @@ import (
 	"thintree/meta/record"
 )
 
-// container is what a container's record tells of it.
+// container is the part of a container's record that is used.
 type container struct {
 	ID, Name, Image, Driver string
-	// State.Dead says that it is being removed: its layer may be gone.
+	// State.Dead says that the container is being removed; its layer may be gone.
 	State struct{ Dead bool }
 }
 
-// addContainers adds the containers: those that have a record, and without a name
-// those of which only the layer is known.
+// addContainers adds the containers. A container without a record is added without a name,
+// if it has a layer.
 func (s source) addContainers(ctx context.Context, c *catalog, db layerDB) error {
 	dir, ids := s.list(c, containersDir, &c.ContainersLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
 	defer dir.Close()
 	records, damaged, err := record.Each(ctx, ids, func(id string) (container, error) {
 		r, err := readContainer(dir, id)
 		if _, mounted := db.mounts[id]; mounted && errors.Is(err, fs.ErrNotExist) {
-			err = errors.New(err.Error()) // no vanished one
+			err = errors.New(err.Error()) // not wrapped: the record is lost, it did not just vanish
 		}
 		return r, err
 	})
@@ -66,7 +66,7 @@ func readContainer(dir *record.Folder, id string) (container, error) {
 	}
 	switch {
 	case r.ID != id:
-		return container{}, fmt.Errorf("%s: it is the record of another container, %.64q", path, r.ID)
+		return container{}, fmt.Errorf("%s: this is the record of another container, %.64q", path, r.ID)
 	case len(r.Image) > maxName:
 		return container{}, fmt.Errorf("%s: the name of its image is %d bytes long", path, len(r.Image))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestContainersNamesThatAreNoPathsAreLost(t *testing.T) {
+func TestContainerNamesThatAreNotPathsAreDropped(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, want string
@@ -53,10 +53,10 @@ func TestContainerWithoutItsRecordLosesItsName(t *testing.T) {
 		"no folder":   {func(r *root) { r.remove(containersDir, id) }, 0},
 		"empty":       {func(r *root) { r.write("", containersDir, id, configFile) }, 1},
 		"cut short":   {func(r *root) { r.write(`{"ID":"`+id[:30], containersDir, id, configFile) }, 1},
-		"no object":   {func(r *root) { r.write(`[]`, containersDir, id, configFile) }, 1},
+		"an array":    {func(r *root) { r.write(`[]`, containersDir, id, configFile) }, 1},
 		"null":        {func(r *root) { r.write(`null`, containersDir, id, configFile) }, 1},
 		"a name of 7": {func(r *root) { r.config(id, map[string]any{"ID": id, "Driver": driver, "Name": 7}) }, 1},
-		"of another":  {func(r *root) { r.config(id, map[string]any{"ID": hexID("d"), "Driver": driver, "Name": "/d"}) }, 1},
+		"another id":  {func(r *root) { r.config(id, map[string]any{"ID": hexID("d"), "Driver": driver, "Name": "/d"}) }, 1},
 		"a long image": {func(r *root) {
 			r.config(id, map[string]any{"ID": id, "Driver": driver, "Image": strings.Repeat("i", 2000)})
 		}, 1},
@@ -86,7 +86,7 @@ func (r *root) link(target string, parts ...string) {
 	}
 }
 
-func TestContainerWithoutAVolumeIsAWarning(t *testing.T) {
+func TestContainerWithoutAVolumeIsOnlyAWarning(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(r *root){
 		"no mount":       func(r *root) { r.remove(mountsDir, hexID("c")) },
@@ -103,7 +103,7 @@ func TestContainerWithoutAVolumeIsAWarning(t *testing.T) {
 	}
 }
 
-func TestContainersWithoutVolumesHereAreLeftOut(t *testing.T) {
+func TestContainersOfOtherDriversAndDeadOnesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	for _, d := range []string{"overlay2", ""} {

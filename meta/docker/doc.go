@@ -1,21 +1,21 @@
-// Package docker is a Docker root with the devicemapper driver as a source:
-// docker:DIR. It names the volumes of image layers and containers, in one pool.
+// Package docker is the source docker:DIR: a Docker root with the devicemapper driver. It
+// names the volumes of image layers and containers, which are in one pool.
 //
 // # What is shown
 //
-// A volume is called by its device's hash, the base device "base". A container has
-// its name, or none where its config.v2.json is lost. An image has its
-// repository:tag names; one that has none of them, its repository@digest names;
-// else none at all. An image without layers (FROM scratch) has no volume and is
-// left out, as are containers of other storage drivers.
+// A volume's name is the hash of its device; the base device's is "base". A container has
+// its name, or none if its config.v2.json is lost. An image has its repository:tag names;
+// if it has none, its repository@digest names, if any. An image without layers (FROM
+// scratch) has no volume and is left out, as are containers of other storage drivers.
 //
-// Docker gives no name that cannot be a path: such a one is damage, and lost.
+// All of Docker's names are valid paths. A name that is not a valid path is damage, and
+// dropped.
 //
 // # Source
 //
-// The records are those of Docker 1.10 to 24: of devices by
-// daemon/graphdriver/devmapper, of layers by layer/filestore.go, of images by
-// image/fs.go and reference/store.go, of containers by container/container.go.
-// An image's layers lead to its volume by their chain id, of the OCI image
-// specification (config.md, "Layer ChainID").
+// The records are those of Docker 1.10 to 24. Its code for devices is
+// daemon/graphdriver/devmapper; for layers layer/filestore.go; for images image/fs.go and
+// reference/store.go; for containers container/container.go. The chain id of an image's
+// layers identifies its volume: see the OCI image specification (config.md, "Layer
+// ChainID").
 package docker

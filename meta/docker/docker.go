@@ -13,48 +13,49 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Options say what a Docker root does not tell: where the pool is.
+// Options say what the records do not say: where the pool is.
 type Options = store.Options
 
 type source struct {
 	root string
-	// devices are the records of devices, and their pool: the store in the root.
+	// devices reads the store in the root: the records of devices, and the pool.
 	devices store.Records
 }
 
 var _ meta.Source = source{}
 
-// New is the source of a Docker root, whatever it is called, or of the folder
-// devicemapper in one. What is wrong with it, Load says.
+// New is the source of a Docker root. path is the root, or the folder devicemapper in it.
+// Errors come from Load.
 func New(path string, o Options) meta.Source {
-	if up := filepath.Dir(path); filepath.Base(path) == driver && !isRoot(path) && isRoot(up) {
+	if up := filepath.Dir(path); filepath.Base(path) == storeDir && !isRoot(path) && isRoot(up) {
 		path = up
 	}
 	return source{path, store.Records{
-		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: driver, What: "a Docker root with the devicemapper driver", Options: o,
+		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: storeDir, What: "a Docker root with the devicemapper driver", Options: o,
 	}}
 }
 
 // Recognise reports whether a path is a Docker root with the devicemapper driver, or the
-// folder devicemapper in one. It is also true if the caller may not read that folder.
+// folder devicemapper in one. It is also true if the process may not read that folder.
 func Recognise(path string) bool {
-	return isRoot(path) || filepath.Base(path) == driver && isRoot(filepath.Dir(path))
+	return isRoot(path) || filepath.Base(path) == storeDir && isRoot(filepath.Dir(path))
 }
 
 func isRoot(path string) bool {
 	err := store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, recordsDir))
 	if errors.Is(err, fs.ErrPermission) {
-		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, driver))
+		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, storeDir))
 	}
 	return err == nil
 }
 
-func topOf(root string) string { return store.Top(root, "/var/lib/docker") }
+func topOf(root string) string { return store.Top(root, record.DockerRoot) }
 
-// Where things are in a root.
+// The layout of a root.
 const (
-	driver        = "devicemapper"
-	recordsDir    = driver + "/" + store.RecordsDir
+	driver        = "devicemapper" // the driver's name
+	storeDir      = record.DockerStore
+	recordsDir    = storeDir + "/" + record.RecordsDir
 	containersDir = "containers"
 	imageDir      = "image/" + driver
 	layersDir     = imageDir + "/layerdb/sha256"
@@ -67,8 +68,8 @@ const (
 // String is the source as a person writes it.
 func (s source) String() string { return s.devices.Source }
 
-// Places are what is read, by their paths: the root, and what is in it, which links
-// can have elsewhere.
+// Places are the paths that are read: the root, and the folders in it, which links may have
+// moved elsewhere.
 func (s source) Places() []string {
 	places := s.devices.Places()
 	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
@@ -83,7 +84,7 @@ func (s source) path(parts ...string) string {
 	return filepath.Join(append([]string{s.root}, parts...)...)
 }
 
-// real is the path of something in the root, without the links on it.
+// real is a path in the root without symbolic links.
 func (s source) real(path string) (string, error) {
 	return resolve.Within(topOf(s.root), s.path(path))
 }

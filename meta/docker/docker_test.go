@@ -65,7 +65,7 @@ func TestRootIsRead(t *testing.T) {
 	}
 }
 
-func TestRootIsKnownByWhatLiesInIt(t *testing.T) {
+func TestRootIsRecognisedByItsContents(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	other := filepath.Join(filepath.Dir(r.dir), "another name")
@@ -88,7 +88,7 @@ func TestRootIsKnownByWhatLiesInIt(t *testing.T) {
 	}
 }
 
-func TestRecordsWithoutLayersAndImagesAreVolumesAllTheSame(t *testing.T) {
+func TestDevicesWithoutLayersAreVolumes(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.device(hexID("x"))
@@ -98,7 +98,7 @@ func TestRecordsWithoutLayersAndImagesAreVolumesAllTheSame(t *testing.T) {
 	}
 }
 
-func TestWrongRootsSayWhatIsWrong(t *testing.T) {
+func TestErrorsForWhatIsNotARoot(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing, empty, file := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "file")
@@ -121,7 +121,7 @@ func TestWrongRootsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// asUser runs f as a user who owns nothing, on a thread of its own.
+// asUser runs f as an unprivileged user, on a thread of its own.
 func asUser(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -131,7 +131,7 @@ func asUser(t *testing.T, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // it ends with the goroutine
+		runtime.LockOSThread() // the thread ends with the goroutine
 		if _, err := unix.SetfsgidRetGid(65534); err != nil {
 			t.Error(err)
 		}
@@ -143,7 +143,7 @@ func asUser(t *testing.T, f func()) {
 	<-done
 }
 
-func TestForbiddenRootSaysSo(t *testing.T) {
+func TestForbiddenRootIsRecognised(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	for _, dir := range []string{filepath.Dir(filepath.Dir(r.dir)), filepath.Dir(r.dir), r.dir} {
@@ -157,7 +157,7 @@ func TestForbiddenRootSaysSo(t *testing.T) {
 	t.Cleanup(func() { os.Chmod(r.path(driver), 0o700) })
 	asUser(t, func() {
 		_, err := r.source().Load(t.Context())
-		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only its owner and root may look into it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		if want := "docker:" + r.dir + ": devicemapper/metadata: permission denied: only its owner and root can read it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 		if !Recognise(r.dir) {
@@ -166,7 +166,7 @@ func TestForbiddenRootSaysSo(t *testing.T) {
 	})
 }
 
-func TestPoolElsewhereMustBeNamed(t *testing.T) {
+func TestPoolOutsideTheRootMustBeNamed(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.remove(poolDir)
@@ -183,7 +183,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	}
 }
 
-func TestStateIsDeletedWhereTheRecordSaysSo(t *testing.T) {
+func TestStateIsDeletedIfTheRecordSaysSo(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write(`{"device_id":7,"size":512,"transaction_id":1,"deleted":true}`, recordsDir, "x")
@@ -192,7 +192,7 @@ func TestStateIsDeletedWhereTheRecordSaysSo(t *testing.T) {
 	}
 }
 
-func TestStateIsHalfMadeWhileTheTransactionIsOpen(t *testing.T) {
+func TestStateIsHalfMadeWhileTheTransactionIsUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		transaction, volume string
@@ -223,7 +223,7 @@ func TestDamagedTransactionIsAWarning(t *testing.T) {
 	}
 }
 
-func TestUnreadablePoolIsForWhoOpensIt(t *testing.T) {
+func TestUnreadablePoolIsNoErrorHere(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write(`{"open_transaction_id":101,"device_hash":"","device_id":1}`, recordsDir, "transaction-metadata")

@@ -4,8 +4,7 @@ import (
 	"testing"
 )
 
-// Whatever Docker's records hold, a catalog is made of them, and what holds of
-// every catalog holds of it.
+// Any records give a consistent catalog.
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte(`{"Repositories":{"a":{"a:1":"sha256:ab"}}}`), []byte(`{"ID":"x","Name":"/x","Image":"y","Driver":"devicemapper"}`),
 		[]byte(`{"rootfs":{"diff_ids":["sha256:ab"]}}`), []byte("ab-init\n"), []byte("sha256:ab"))

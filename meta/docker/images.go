@@ -16,7 +16,7 @@ import (
 	"thintree/meta/record"
 )
 
-// image is what an image's record tells of its files.
+// image is the part of an image's record that is used.
 type image struct {
 	RootFS *struct {
 		DiffIDs []string `json:"diff_ids"`
@@ -49,7 +49,8 @@ func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
 	return nil
 }
 
-// readImage reads the chain id of an image's topmost layer, "" where it has none.
+// readImage reads an image's record, and returns the chain id of its topmost layer, "" if
+// it has no layers.
 func readImage(dir *record.Folder, id string) (string, error) {
 	path := dir.Path(id)
 	var r image
@@ -66,9 +67,9 @@ func readImage(dir *record.Folder, id string) (string, error) {
 	return chain, nil
 }
 
-// chainID is the id of a chain of layers by the digests of what each holds, from
-// the lowest up; "" where there is none. chain(1) is diff(1), chain(n) the digest
-// of "chain(n-1) diff(n)".
+// chainID is the id of a chain of layers, "" if there are none. diffs are the digests of
+// the layers' contents, from the lowest up. chain(1) is diff(1); chain(n) is the digest of
+// "chain(n-1) diff(n)".
 func chainID(diffs []string) (string, error) {
 	chain := ""
 	for i, diff := range diffs {
@@ -86,11 +87,11 @@ func chainID(diffs []string) (string, error) {
 	return chain, nil
 }
 
-// readNames reads the names of images, by id, each image's in order. It warns of
-// names of none of them.
+// readNames reads the names of images, sorted, by image id. It warns about names of images
+// that have no record.
 //
-// An image that was pulled has a name repository@digest beside each
-// repository:tag. Only where it has no tag does it go by that name.
+// A pulled image has a name repository@digest beside each repository:tag. That name is used
+// only if the image has no tag.
 func (s source) readNames(c *catalog, images []string) map[string][]string {
 	path := s.path(namesFile)
 	var r struct {
@@ -102,7 +103,7 @@ func (s source) readNames(c *catalog, images []string) map[string][]string {
 		err = dir.ReadJSON(filepath.Base(namesFile), maxConfig, &r)
 	}
 	if err != nil {
-		// Docker makes the file when it starts first.
+		// Docker makes the file at its first start.
 		if len(images) > 0 || !errors.Is(err, fs.ErrNotExist) {
 			c.warn(err)
 		}

@@ -7,8 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The example of chain ids that Docker's own store has: layers of busybox and two
-// more, as a real root has them.
+// The digests and chain ids are from a real root: busybox and two more layers.
 func TestChainIDs(t *testing.T) {
 	t.Parallel()
 	diffs := []string{
@@ -24,12 +23,12 @@ func TestChainIDs(t *testing.T) {
 	}
 	for n, want := range want {
 		if got, err := chainID(diffs[:n]); got != want || err != nil {
-			t.Errorf("of %d: %s, %v", n, got, err)
+			t.Errorf("%d layers: %s, %v", n, got, err)
 		}
 	}
 }
 
-func TestDigestNamesAreForImagesWithoutTags(t *testing.T) {
+func TestOnlyImagesWithoutTagsHaveDigestNames(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	tagged, _ := r.image("tagged", "one")
@@ -43,7 +42,7 @@ func TestDigestNamesAreForImagesWithoutTags(t *testing.T) {
 	}
 }
 
-func TestImageNamesThatAreNoPathsAreDropped(t *testing.T) {
+func TestImageNamesThatAreNotPathsAreDropped(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "..", "a/../b:1", "/etc", "a:1/", "a\x00:1", strings.Repeat("x", 300) + ":1"} {
 		r := newRoot(t)
@@ -55,7 +54,7 @@ func TestImageNamesThatAreNoPathsAreDropped(t *testing.T) {
 	}
 }
 
-func TestNamesOfNoImageAreWarnings(t *testing.T) {
+func TestNamesOfMissingImagesAreWarnings(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	id, _ := r.image("i", "one")
@@ -65,7 +64,7 @@ func TestNamesOfNoImageAreWarnings(t *testing.T) {
 	}
 }
 
-func TestDamagedNamesLeaveImagesWithoutThem(t *testing.T) {
+func TestDamagedNamesFileLosesOnlyTheNames(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		text     string
@@ -84,7 +83,7 @@ func TestDamagedNamesLeaveImagesWithoutThem(t *testing.T) {
 	}
 }
 
-func TestMissingNamesAreAWarning(t *testing.T) {
+func TestMissingNamesFileIsAWarning(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	id, _ := r.image("i", "one")
@@ -94,7 +93,7 @@ func TestMissingNamesAreAWarning(t *testing.T) {
 	}
 }
 
-func TestHalfWrittenImageIsNone(t *testing.T) {
+func TestTemporaryFileOfAnImageIsIgnored(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write("{", imagesDir, ".tmp-"+hexID("new")+"123")
@@ -114,7 +113,7 @@ func TestDamagedImageLosesOnlyItself(t *testing.T) {
 		"cut short":         {`{"rootfs":{"diff_ids":[`, 1},
 		"no rootfs":         {`{}`, 1},
 		"null":              {`null`, 1},
-		"a text":            {`{"rootfs":{"diff_ids":"x"}}`, 1},
+		"a string":          {`{"rootfs":{"diff_ids":"x"}}`, 1},
 		"no digest":         {`{"rootfs":{"diff_ids":["` + hexID("diff one") + `"]}}`, 1},
 		"no digest on top":  {`{"rootfs":{"diff_ids":[` + diff + `,"../x"]}}`, 1},
 		"an unknown layer":  {`{"rootfs":{"diff_ids":["sha256:` + hexID("unknown") + `"]}}`, 1},
@@ -137,7 +136,7 @@ func TestDamagedImageLosesOnlyItself(t *testing.T) {
 	}
 }
 
-func TestImageWithoutADeviceIsAWarning(t *testing.T) {
+func TestImageWithoutADeviceIsOnlyAWarning(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.image("i", "one")

@@ -10,35 +10,35 @@ import (
 	"thintree/meta/record"
 )
 
-// layerDB is what Docker's layer database tells of volumes.
+// layerDB is the part of Docker's layer database that is used.
 type layerDB struct {
 	layers map[string]layer // by chain id
-	mounts map[string]mount // by the container's id, or by one of a builder
+	mounts map[string]mount // by the id of a container, or of a builder's mount
 }
 
-// layer is a layer of images, on top of others.
+// layer is a read-only layer, of images.
 type layer struct {
 	volume string
 	below
 }
 
-// mount is a layer to write to, on top of an image's. Between them lies a volume
-// with what Docker puts into each container, where init is not "".
+// mount is a writable layer on top of an image's topmost layer. If init is not "", it is a
+// volume between the two, with the files that Docker puts into each container.
 type mount struct {
 	volume, init string
 	below
 }
 
-// below is what a layer lies on.
+// below says what is below a layer.
 type below struct {
-	chain string // of the layer below, "" where it lies on the base device
-	lost  error  // what is wrong with the record of it
+	chain string // of the layer below, "" if that is the base device
+	lost  error  // why the layer below is unknown
 }
 
-// readLayers reads the layer database. What is damaged is a warning.
+// readLayers reads the layer database. Damaged records are warnings.
 func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err error) {
 	var damaged []error
-	// Others are layers that are being removed.
+	// Folders with other names are layers that are being removed.
 	layers, chains := s.list(c, layersDir, &c.ImagesLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })
 	defer layers.Close()
 	db.layers, damaged, err = record.Each(ctx, chains, func(chain string) (layer, error) {
@@ -67,7 +67,7 @@ func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err err
 	return db, err
 }
 
-// readVolume reads a file that holds the name of a volume.
+// readVolume reads a file with the name of a volume.
 func readVolume(dir *record.Folder, name string) (string, error) {
 	text, err := readWord(dir, name)
 	if err != nil {
@@ -79,7 +79,7 @@ func readVolume(dir *record.Folder, name string) (string, error) {
 	return text, nil
 }
 
-// readBelow reads a layer's file "parent".
+// readBelow reads the file "parent" of a layer.
 func readBelow(dir *record.Folder, name string) below {
 	text, err := readWord(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {

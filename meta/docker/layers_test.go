@@ -7,18 +7,18 @@ import (
 	"thintree/meta"
 )
 
-func TestDamagedLayerLosesWhatItNames(t *testing.T) {
+func TestDamagedLayerLosesOnlyItsVolumeOrParent(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		file, text  string
-		warnings    int // the layer's, and those of what needs it
+		warnings    int // of the layer, and of what is above it
 		two         meta.Role
 		parentOfTwo string
-		images      int // of one with two layers, one with three
+		images      int // of two images, with two and with three layers
 	}{
 		"none":                {"diff", "x", 0, meta.RoleLayer, hexID("one"), 2},
 		"cache-id empty":      {"cache-id", " \n", 3, meta.RoleVolume, "", 1},
-		"cache-id of a path":  {"cache-id", "../../etc", 3, meta.RoleVolume, "", 1},
+		"cache-id a path":     {"cache-id", "../../etc", 3, meta.RoleVolume, "", 1},
 		"cache-id long":       {"cache-id", strings.Repeat("x", 5000), 3, meta.RoleVolume, "", 1},
 		"cache-id unknown":    {"cache-id", hexID("unknown"), 1, meta.RoleVolume, "", 1},
 		"parent unknown":      {"parent", "sha256:" + hexID("unknown"), 1, meta.RoleLayer, "", 2},
@@ -48,13 +48,13 @@ func TestDamagedLayerLosesWhatItNames(t *testing.T) {
 	}
 }
 
-func TestDamagedMountLosesWhatItNames(t *testing.T) {
+func TestDamagedMountLosesOnlyItsVolumeOrParent(t *testing.T) {
 	t.Parallel()
 	mount := hexID("c mount")
 	for name, c := range map[string]struct {
 		file, text string
 		warnings   int
-		parent     string // of the init volume, or the container's where that is lost
+		parent     string // of the init volume
 		container  bool
 	}{
 		"mount-id empty":   {"mount-id", "", 2, "", false},
@@ -81,7 +81,7 @@ func TestDamagedMountLosesWhatItNames(t *testing.T) {
 	}
 }
 
-func TestMountWithoutALayerBelowIsOfTheBase(t *testing.T) {
+func TestMountWithoutALayerBelowIsASnapshotOfTheBase(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	id := r.container("c", "/c", "")
@@ -101,15 +101,15 @@ func TestDamagedDeviceLosesOnlyItself(t *testing.T) {
 	mount := hexID("c mount")
 	for name, c := range map[string]struct {
 		device             string
-		warnings           int // the device's, and that of the layer or mount
+		warnings           int // of the device, and of the layer or mount
 		containers, images int
-		orphan             string // a volume of which the parent is lost
+		orphan             string // a volume whose parent is lost
 	}{
 		"of a container": {mount, 2, 0, 2, ""},
 		"of an init":     {mount + "-init", 2, 1, 2, mount},
 		"of a layer":     {hexID("one"), 2, 1, 1, hexID("two")},
 		"of the base":    {"base", 1, 1, 2, hexID("one")},
-		"of nobody":      {"x", 1, 1, 2, ""},
+		"unused":         {"x", 1, 1, 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +131,7 @@ func TestDamagedDeviceLosesOnlyItself(t *testing.T) {
 	}
 }
 
-func TestDeviceOfNobodyIsAVolume(t *testing.T) {
+func TestUnusedDeviceIsAVolume(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.device("x")
@@ -140,8 +140,8 @@ func TestDeviceOfNobodyIsAVolume(t *testing.T) {
 	}
 }
 
-// BuildKit mounts layers that are no containers'.
-func TestMountsOfABuilderAreNoContainers(t *testing.T) {
+// BuildKit mounts layers without a container.
+func TestMountsOfABuilderAreNotContainers(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	_, chains := r.layers("one")
@@ -157,14 +157,14 @@ func TestMountsOfABuilderAreNoContainers(t *testing.T) {
 	}
 }
 
-func TestLayersThatAreBeingRemovedAreLeftOut(t *testing.T) {
+func TestLayersBeingRemovedAreLeftOut(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.write(hexID("gone"), layersDir, hexID("gone")+"-1a2b-removing", "cache-id")
 	r.load(0)
 }
 
-func TestNoVolumeIsItsOwnForebear(t *testing.T) {
+func TestNoVolumeIsItsOwnAncestor(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	_, chains := r.layers("one", "two", "three", "four")
@@ -174,31 +174,31 @@ func TestNoVolumeIsItsOwnForebear(t *testing.T) {
 	assertConsistent(t, cat)
 }
 
-// assertConsistent checks what holds of every catalog, whatever the records.
+// assertConsistent checks what must be true for every catalog, whatever the records.
 func assertConsistent(t testing.TB, cat *meta.Catalog) {
 	t.Helper()
 	parents := make(map[string]string)
 	for _, v := range cat.Volumes {
 		if _, twice := parents[v.Name]; twice {
-			t.Errorf("volume %s is there twice", v.Name)
+			t.Errorf("volume %s is listed twice", v.Name)
 		}
 		parents[v.Name] = v.Parent
 		if v.DeviceID >= 1<<24 || v.SizeBytes < 0 || v.Record == "" || v.Pool != cat.Pools[0].Name {
 			t.Errorf("%+v", v)
 		}
 		if v.Name == "" || v.Name == "." || v.Name == ".." || strings.ContainsAny(v.Name, "/\x00") {
-			t.Errorf("a volume is called %q", v.Name)
+			t.Errorf("a volume has the name %q", v.Name)
 		}
 	}
 	for name := range parents {
 		steps := 0
 		for at := name; at != ""; at = parents[at] {
 			if _, known := parents[at]; !known {
-				t.Errorf("%s has the parent %s, which is no volume", name, at)
+				t.Errorf("%s has the parent %s, which is not a volume", name, at)
 				break
 			}
 			if steps++; steps > len(parents) {
-				t.Errorf("%s comes from itself", name)
+				t.Errorf("%s is its own ancestor", name)
 				break
 			}
 		}

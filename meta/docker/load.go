@@ -10,16 +10,15 @@ import (
 	"thintree/thin/resolve"
 )
 
-// maxConfig is how long the record of a container or an image, or the file with
-// images' names, may be, in bytes.
+// maxConfig is the greatest length, in bytes, of the record of a container or an image, and
+// of the file with the names of images.
 const maxConfig = 16 << 20
 
-// Load reads all records. Where they change meanwhile it reads them again, at
-// most five times.
+// Load reads all records. If they change meanwhile it reads them again, at most five times
+// in all.
 //
-// It is an error where the root has no records of devices or they cannot be
-// listed, and where it has no loop files and Options do not say where the pool
-// is. Both wrap the error of the filesystem.
+// The errors are those of [store.Records.Read], and a [resolve.TreeError] if a thintree
+// mount covers records.
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
 	return record.Settled(ctx, s.look, s.load)
 }
@@ -41,7 +40,7 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	if err := s.addImages(ctx, c, db); err != nil {
 		return nil, err
 	}
-	// What is only hidden now is not gone.
+	// Records that a mount hides are not lost, so this catalog would be wrong.
 	for _, err := range c.Warnings {
 		if errors.As(err, new(*resolve.TreeError)) {
 			return nil, err
@@ -50,7 +49,7 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	return c.Catalog, nil
 }
 
-// catalog is a catalog while it is made.
+// catalog is a catalog that is being made.
 type catalog struct {
 	*meta.Catalog
 	volumes map[string]bool // the names of its Volumes
@@ -66,9 +65,9 @@ func newCatalog(c *meta.Catalog) *catalog {
 
 func (c *catalog) warn(errs ...error) { c.Warnings = append(c.Warnings, errs...) }
 
-// list opens a folder of the root and lists the names in it of which keep is true:
-// none if it is missing, and a warning if it cannot be listed, which is why some of the
-// catalog are lost then. The folder is nil if there are none.
+// list opens a folder of the root and lists the names of the entries that keep selects. If
+// the folder is missing there are no names. If it cannot be listed, list adds a warning,
+// and adds the error to lost. f is nil if the folder cannot be opened.
 func (s source) list(c *catalog, path string, lost *error, keep func(fs.DirEntry) bool) (f *record.Folder, names []string) {
 	f, err := s.folder(path)
 	var entries []fs.DirEntry

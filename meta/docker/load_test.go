@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// watched is a context that calls do each time that it is asked whether it is
-// done: at many moments while a root is read, also by several at once.
+// watched is a context whose Err calls do. Readers call Err at many moments of a load, also
+// concurrently.
 type watched struct {
 	context.Context
 	asked *atomic.Int64
@@ -21,9 +21,9 @@ func (w watched) Err() error {
 	return w.Context.Err()
 }
 
-// At whatever moment a container is removed, in the steps of daemon/delete.go,
-// what is loaded is of before or after, and never of between.
-func TestRecordsThatChangeMeanwhileAreReadAgain(t *testing.T) {
+// A container is removed at any moment of a load, in the steps of daemon/delete.go. The
+// catalog must be that of before or after, never a mixture.
+func TestRecordsThatChangeDuringALoadAreReadAgain(t *testing.T) {
 	t.Parallel()
 	var before, after int
 	for moment, done := int64(1), false; !done; moment++ {
@@ -58,7 +58,7 @@ func TestRecordsThatChangeMeanwhileAreReadAgain(t *testing.T) {
 	}
 }
 
-func TestLoadEndsThoughRecordsAlwaysChange(t *testing.T) {
+func TestLoadEndsEvenIfRecordsAlwaysChange(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	w := watched{t.Context(), new(atomic.Int64), func(asked int64) {
@@ -71,14 +71,14 @@ func TestLoadEndsThoughRecordsAlwaysChange(t *testing.T) {
 	}
 }
 
-func TestFolderOfRecordsThatCannotBeListedIsToldOf(t *testing.T) {
+func TestFolderThatCannotBeListedIsReportedAsLost(t *testing.T) {
 	t.Parallel()
 	for dir, lost := range map[string]struct{ containers, images bool }{
 		containersDir: {containers: true}, mountsDir: {containers: true}, imagesDir: {images: true}, layersDir: {images: true},
 	} {
 		r := newRoot(t)
 		r.remove(dir)
-		r.write("", dir) // a file in its place
+		r.write("", dir) // a file instead of the folder
 		cat, err := r.source().Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +88,6 @@ func TestFolderOfRecordsThatCannotBeListedIsToldOf(t *testing.T) {
 		}
 	}
 	if cat := newRoot(t).load(0); cat.ContainersLost != nil || cat.ImagesLost != nil {
-		t.Errorf("containers %v, images %v, of a root that has none", cat.ContainersLost, cat.ImagesLost)
+		t.Errorf("an empty root: containers %v, images %v are lost", cat.ContainersLost, cat.ImagesLost)
 	}
 }

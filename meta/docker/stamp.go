@@ -6,12 +6,11 @@ import (
 	"thintree/meta/record"
 )
 
-// Stamp changes when a device, a layer, an image or a container comes, goes or
-// gets another name, and when a creation or deletion ends. Its error is that of
-// ctx.
+// Stamp changes when a device, a layer, an image or a container comes, goes or is renamed,
+// and when a creation or deletion ends. The error is the error of ctx.
 //
-// Docker replaces records by renaming, so a record's own change shows as one of
-// its folder. Only a container's record is looked at by itself.
+// Docker replaces a record by renaming, which changes the folder. So a look at the folders
+// is enough, except for containers, whose records are in folders of their own.
 func (s source) Stamp(ctx context.Context) (string, error) {
 	l, err := s.look(ctx)
 	if err != nil {
@@ -20,7 +19,7 @@ func (s source) Stamp(ctx context.Context) (string, error) {
 	return l.Stamp(), nil
 }
 
-// look looks at all that a stamp is of.
+// look looks at everything that a stamp covers.
 func (s source) look(ctx context.Context) (*record.Look, error) {
 	l := record.NewLook()
 	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
@@ -35,7 +34,7 @@ func (s source) look(ctx context.Context) (*record.Look, error) {
 func (s source) lookAtContainers(ctx context.Context, l *record.Look) error {
 	dir, err := s.folder(containersDir)
 	if err != nil {
-		return nil // it is missing, or Load says what is wrong with it
+		return nil // it is missing, or Load returns the error
 	}
 	defer dir.Close()
 	entries, err := dir.List()

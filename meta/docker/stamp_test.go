@@ -12,7 +12,7 @@ import (
 	"thintree/meta/record"
 )
 
-// settledStamp is the stamp once all that changed is older than a tick.
+// settledStamp returns the stamp once all changes are older than a tick.
 func (r *root) settledStamp() string {
 	r.t.Helper()
 	time.Sleep(2 * record.Tick)
@@ -23,7 +23,7 @@ func (r *root) settledStamp() string {
 	return stamp
 }
 
-func TestStampChangesWithWhatIsNamed(t *testing.T) {
+func TestStampChangesWithTheCatalog(t *testing.T) {
 	t.Parallel()
 	id := hexID("c")
 	for name, change := range map[string]func(r *root){
@@ -34,13 +34,13 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 		"a new image":                func(r *root) { r.image("new", "one") },
 		"a tag":                      func(r *root) { r.names(map[string]string{"a:1": hexID("image i")}) },
 		"a new container":            func(r *root) { r.container("new", "/new", "") },
-		"a container of a new name, as long as the old": func(r *root) {
+		"a new name of a container, of the same length": func(r *root) {
 			r.config(id, map[string]any{"ID": id, "Name": "/bbb", "Image": "sha256:1234", "Driver": driver, "State": map[string]any{"Running": true}})
 		},
-		"a removed container":   func(r *root) { r.remove(containersDir, id) },
-		"a lost record":         func(r *root) { r.remove(containersDir, id, configFile) },
-		"a transaction's begin": func(r *root) { r.write(`{"open_transaction_id":101}`, recordsDir, "transaction-metadata") },
-		"a lost root":           func(r *root) { r.remove() },
+		"a removed container":        func(r *root) { r.remove(containersDir, id) },
+		"a lost record":              func(r *root) { r.remove(containersDir, id, configFile) },
+		"the begin of a transaction": func(r *root) { r.write(`{"open_transaction_id":101}`, recordsDir, "transaction-metadata") },
+		"a lost root":                func(r *root) { r.remove() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,13 +53,13 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 			}
 			change(r)
 			if after := r.settledStamp(); after == before {
-				t.Error("the same")
+				t.Error("the stamp is the same")
 			}
 		})
 	}
 }
 
-// The pool tells of the end of a transaction, no record does.
+// The end of a transaction changes only the pool, no record.
 func TestStampChangesWhenATransactionEnds(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
@@ -78,7 +78,7 @@ func TestStampChangesWhenATransactionEnds(t *testing.T) {
 	}
 }
 
-func TestStampStaysWithWhatNamesNothing(t *testing.T) {
+func TestStampIgnoresOtherFiles(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	_, top := r.image("i", "one")
@@ -94,8 +94,8 @@ func TestStampStaysWithWhatNamesNothing(t *testing.T) {
 	}
 }
 
-// What changes twice within a tick of the filesystem's clock can look the same.
-func TestStampOfWhatHasJustChangedIsLikeNoOther(t *testing.T) {
+// Two changes within a tick of the filesystem's clock may look the same.
+func TestStampJustAfterAChangeIsUnique(t *testing.T) {
 	t.Parallel()
 	r := newRoot(t)
 	r.device("x")
@@ -108,14 +108,14 @@ func TestStampOfWhatHasJustChangedIsLikeNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	if time.Since(st.ModTime()) > record.Tick {
-		t.Skip("the machine is too slow to see it")
+		t.Skip("the machine is too slow for this test")
 	}
 	if two := r.settledStamp(); one == two {
 		t.Error("the same")
 	}
 }
 
-func TestStampOfNoRoot(t *testing.T) {
+func TestStampOfAMissingRoot(t *testing.T) {
 	t.Parallel()
 	if stamp, err := New(filepath.Join(t.TempDir(), "missing"), Options{}).Stamp(t.Context()); stamp == "" || err != nil {
 		t.Error(stamp, err)

@@ -12,11 +12,7 @@ import (
 // base is the name of the base device's volume.
 var base = record.File("")
 
-// filesDir is where the files are in every volume but the base device.
-const filesDir = "rootfs"
-
-// addOrigins tells what the volumes are for, which are snapshots of which, and
-// where the files in them are.
+// addOrigins sets the role and the parent of each volume, and the folder of its files.
 func (s source) addOrigins(c *catalog, db layerDB) {
 	origins := s.origins(c, db)
 	for i := range c.Volumes {
@@ -24,21 +20,21 @@ func (s source) addOrigins(c *catalog, db layerDB) {
 		if v.Role == meta.RoleBase {
 			continue
 		}
-		v.Root = filesDir
+		v.Root = record.FilesDir
 		if o, ok := origins[v.Name]; ok {
 			v.Role, v.Parent = o.role, o.parent
 		}
 	}
 }
 
-// origin is what a volume is for, and which one it is a snapshot of.
+// origin is the role of a volume, and the volume that it is a snapshot of.
 type origin struct {
 	role   meta.Role
-	parent string // "" where it is not known
+	parent string // "" if unknown
 }
 
-// origins tells the origins of volumes. A parent is one of the catalog's volumes,
-// and no volume is its own forebear.
+// origins returns the origins of volumes, by volume. A parent is one of the catalog's
+// volumes, and no volume is its own ancestor.
 func (s source) origins(c *catalog, db layerDB) map[string]origin {
 	origins := make(map[string]origin, len(db.layers)+2*len(db.mounts))
 	add := func(volume string, role meta.Role, parent, dir string) {
@@ -60,7 +56,7 @@ func (s source) origins(c *catalog, db layerDB) map[string]origin {
 		parent := c.volumeBelow(db, m.below, dir)
 		role := meta.RoleContainer
 		if !isID(id) {
-			role = meta.RoleVolume // a builder's
+			role = meta.RoleVolume // of a builder
 		}
 		if m.init != "" {
 			add(m.init, meta.RoleInit, parent, dir)
@@ -69,13 +65,13 @@ func (s source) origins(c *catalog, db layerDB) map[string]origin {
 		add(m.volume, role, parent, dir)
 	}
 	for _, volume := range breakLoops(origins) {
-		c.warn(fmt.Errorf("%s: volume %s comes from itself in the layer database", s.path(layersDir), volume))
+		c.warn(fmt.Errorf("%s: volume %s is its own ancestor in the layer database", s.path(layersDir), volume))
 	}
 	return origins
 }
 
-// volumeBelow is the volume that a layer with its record in a folder lies on. It
-// is "", with a warning, where that is not known.
+// volumeBelow is the volume below a layer, whose record is in dir. If it is unknown it is
+// "", with a warning.
 func (c *catalog) volumeBelow(db layerDB, b below, dir string) string {
 	l, known := db.layers[b.chain]
 	switch {
@@ -90,10 +86,10 @@ func (c *catalog) volumeBelow(db layerDB, b below, dir string) string {
 	return l.volume
 }
 
-// breakLoops takes away parents so that no volume is its own forebear, and tells
-// whose.
+// breakLoops removes parents so that no volume is its own ancestor. It returns the volumes
+// whose parent it removed.
 func breakLoops(origins map[string]origin) (broken []string) {
-	walk := make(map[string]int, len(origins)) // the walk that came by
+	walk := make(map[string]int, len(origins)) // the number of the walk that visited the volume
 	for i, start := range slices.Sorted(maps.Keys(origins)) {
 		for at := start; at != "" && walk[at] == 0; at = origins[at].parent {
 			walk[at] = i + 1

@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/resolve"
 )
 
 const (
 	deviceIDBits = 24
 
-	// maxFolderBytes is how long the name of a folder can be, and maxNameBytes the
-	// name of a volume, whose slashes make folders: NAME_MAX and PATH_MAX.
+	// maxFolderBytes is the greatest length of a folder's name (NAME_MAX), and maxNameBytes
+	// that of a volume's name, whose slashes make folders (PATH_MAX).
 	maxFolderBytes = 255
 	maxNameBytes   = 4095
 
-	// usualLineBytes is how long a line of names often is, and maxExpected for how
-	// many there is room at first.
+	// usualLineBytes is the usual length of a line. It gives the number of volumes to make
+	// room for at first, at most maxExpected.
 	usualLineBytes = 24
 	maxExpected    = 1 << 16
 )
@@ -39,10 +39,10 @@ func namesError(path string, err error) error {
 	return fmt.Errorf("names: %s: %w", path, err)
 }
 
-// readNames reads a file of names. Memory is bounded by what lines a pool can
-// have: each names another of its 1<<24 devices.
+// readNames reads a file of names. Its memory is bounded, because each line names another
+// of the pool's 1<<24 devices.
 func readNames(path string) ([]meta.Volume, error) {
-	// It is read again when it has changed, which a pipe cannot be.
+	// The file is read again after a change. A pipe could not be read again.
 	fd, err := resolve.Open(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, namesError(path, err)
@@ -74,9 +74,9 @@ func readNames(path string) ([]meta.Volume, error) {
 		switch {
 		case err != nil:
 		case ids[v.DeviceID] != 0:
-			err = fmt.Errorf("device %d has a name in line %d", v.DeviceID, ids[v.DeviceID])
+			err = fmt.Errorf("device %d already has a name, in line %d", v.DeviceID, ids[v.DeviceID])
 		case names[v.Name] != 0:
-			err = fmt.Errorf("the name %q is given in line %d", v.Name, names[v.Name])
+			err = fmt.Errorf("the name %q is already given, in line %d", v.Name, names[v.Name])
 		}
 		if err != nil {
 			return nil, namesError(path, fmt.Errorf("line %d: %w", n, err))
@@ -91,32 +91,32 @@ func readNames(path string) ([]meta.Volume, error) {
 	return volumes, nil
 }
 
-// parseLine parses the words of a line that has some.
+// parseLine parses the words of a line, at least one.
 func parseLine(words []string) (meta.Volume, error) {
 	if len(words) != 3 {
-		return meta.Volume{}, fmt.Errorf("%d words instead of device_id size_in_sectors name", len(words))
+		return meta.Volume{}, fmt.Errorf("%d words instead of three: device_id size_in_sectors name", len(words))
 	}
 	id, err := strconv.ParseUint(words[0], 10, deviceIDBits)
 	if err != nil {
 		return meta.Volume{}, fmt.Errorf("device_id %.40q is not a number from 0 to %d", words[0], 1<<deviceIDBits-1)
 	}
 	sectors, err := strconv.ParseInt(words[1], 10, 64)
-	if err != nil || sectors <= 0 || sectors > math.MaxInt64/block.SectorBytes {
-		return meta.Volume{}, fmt.Errorf("size_in_sectors %.40q is not a number from 1 to %d", words[1], int64(math.MaxInt64/block.SectorBytes))
+	if err != nil || sectors <= 0 || sectors > math.MaxInt64/blockdev.SectorBytes {
+		return meta.Volume{}, fmt.Errorf("size_in_sectors %.40q is not a number from 1 to %d", words[1], int64(math.MaxInt64/blockdev.SectorBytes))
 	}
 	name := words[2]
 	switch {
 	case !isPath(name):
-		return meta.Volume{}, fmt.Errorf("the name %.80q cannot be that of a folder, or of folders with slashes between them", name)
+		return meta.Volume{}, fmt.Errorf("the name %.80q is not a valid path of folders", name)
 	case name[0] == '@':
-		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which stands for an id", name)
+		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which marks an id", name)
 	}
 	return meta.Volume{
-		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * block.SectorBytes, Role: meta.RoleVolume,
+		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * blockdev.SectorBytes, Role: meta.RoleVolume,
 	}, nil
 }
 
-// isPath reports whether a name can be a path in a folder.
+// isPath reports whether a name can be a path below a folder.
 func isPath(name string) bool {
 	for folder := range strings.SplitSeq(name, "/") {
 		if folder == "" || folder == "." || folder == ".." || len(folder) > maxFolderBytes {

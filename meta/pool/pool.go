@@ -18,15 +18,14 @@ type source struct{ metadata, data, names string }
 
 var _ meta.Source = source{}
 
-// New is the source of a pool by the paths of its halves, files or block devices,
-// and of a file with names, "" where there is none.
+// New is the source of a pool, by the paths of its halves, files or block devices. names is
+// the path of a file with names, "" for none.
 func New(metadata, data, names string) meta.Source {
 	return source{metadata, data, names}
 }
 
-// Split splits META,DATA into the two paths. Paths may have commas in them: it is
-// split at the first comma that leaves paths of something on both sides, where
-// there is none, at the last.
+// Split splits META,DATA into the two paths. Paths may contain commas: Split splits at the
+// first comma for which both paths exist, otherwise at the last comma.
 func Split(arg string) (metadata, data string, err error) {
 	for i := range arg {
 		if arg[i] == ',' && exists(arg[:i]) && exists(arg[i+1:]) {
@@ -57,7 +56,7 @@ func (s source) Places() []string {
 	return places
 }
 
-// Stamp changes with the file of names. It is an error where that is missing.
+// Stamp changes when the file of names changes. It is an error if the file is missing.
 func (s source) Stamp(context.Context) (string, error) {
 	if s.names == "" {
 		return "", nil
@@ -69,8 +68,9 @@ func (s source) Stamp(context.Context) (string, error) {
 	return fmt.Sprint(st.Ino, st.Size, st.Ctim.Nano()), nil
 }
 
-// Load gives the pool, and the volumes that the file of names names. What is
-// wrong in the file is an error with its path and line: it was written for this.
+// Load returns the pool, and the volumes in the file of names. Unlike a damaged record, an
+// invalid line is an error, with the file's path and the line's number: a person wrote the
+// file for this pool.
 func (s source) Load(context.Context) (*meta.Catalog, error) {
 	c := &meta.Catalog{Pools: []meta.Pool{{Name: poolName, Metadata: block.At(s.metadata), Data: block.At(s.data)}}}
 	if s.names == "" {

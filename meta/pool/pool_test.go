@@ -24,7 +24,7 @@ func write(t testing.TB, text string) string {
 	return path
 }
 
-func TestWithoutNamesThereIsThePoolAlone(t *testing.T) {
+func TestWithoutNamesTheCatalogHasOnlyThePool(t *testing.T) {
 	t.Parallel()
 	s := New("/m", "/d", "")
 	cat, err := s.Load(t.Context())
@@ -57,34 +57,34 @@ func TestNamesAreRead(t *testing.T) {
 	}
 }
 
-func TestWrongNamesAreErrors(t *testing.T) {
+func TestInvalidLinesAreErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ line, says string }{
-		"two words":         {"1 8", "2 words"},
-		"four words":        {"1 8 a b", "4 words"},
-		"a half comment":    {"1 8 #a", "2 words"},
-		"no id":             {"x 8 a", `device_id "x"`},
-		"a negative id":     {"-1 8 a", `device_id "-1"`},
-		"a high id":         {"16777216 8 a", `device_id "16777216"`},
-		"no size":           {"1 8k a", `size_in_sectors "8k"`},
-		"a size of nothing": {"1 0 a", `size_in_sectors "0"`},
-		"a negative size":   {"1 -8 a", `size_in_sectors "-8"`},
-		"a huge size":       {"1 18014398509481984 a", "size_in_sectors"},
-		"a slash first":     {"1 8 /a", `"/a"`},
-		"a slash last":      {"1 8 a/", `"a/"`},
-		"two slashes":       {"1 8 a//b", `"a//b"`},
-		"a dot inside":      {"1 8 a/./b", `"a/./b"`},
-		"dots inside":       {"1 8 a/../b", `"a/../b"`},
-		"a long folder":     {"1 8 a/" + strings.Repeat("n", 256) + "/b", "nnn"},
-		"a long path":       {"1 8 " + strings.Repeat("n/", 2047) + "nn", "n/n"},
-		"dot":               {"1 8 .", `"."`},
-		"dots":              {"1 8 ..", `".."`},
-		"a NUL":             {"1 8 a\x00b", `"a\x00b"`},
-		"a long name":       {"1 8 " + strings.Repeat("n", 256), "nnn"},
-		"the name of an id": {"1 8 @7", "@7"},
-		"an id again":       {"9 8 a", "device 9 has a name in line 2"},
-		"a name again":      {"1 8 nine", `"nine" is given in line 2`},
-		"a long line":       {strings.Repeat("x", 1<<20), "too long"},
+		"two words":          {"1 8", "2 words"},
+		"four words":         {"1 8 a b", "4 words"},
+		"a comment too soon": {"1 8 #a", "2 words"},
+		"no id":              {"x 8 a", `device_id "x"`},
+		"a negative id":      {"-1 8 a", `device_id "-1"`},
+		"a high id":          {"16777216 8 a", `device_id "16777216"`},
+		"no size":            {"1 8k a", `size_in_sectors "8k"`},
+		"a size of zero":     {"1 0 a", `size_in_sectors "0"`},
+		"a negative size":    {"1 -8 a", `size_in_sectors "-8"`},
+		"a huge size":        {"1 18014398509481984 a", "size_in_sectors"},
+		"a slash first":      {"1 8 /a", `"/a"`},
+		"a slash last":       {"1 8 a/", `"a/"`},
+		"two slashes":        {"1 8 a//b", `"a//b"`},
+		"a dot inside":       {"1 8 a/./b", `"a/./b"`},
+		"dots inside":        {"1 8 a/../b", `"a/../b"`},
+		"a long folder":      {"1 8 a/" + strings.Repeat("n", 256) + "/b", "nnn"},
+		"a long path":        {"1 8 " + strings.Repeat("n/", 2047) + "nn", "n/n"},
+		"dot":                {"1 8 .", `"."`},
+		"dots":               {"1 8 ..", `".."`},
+		"a NUL":              {"1 8 a\x00b", `"a\x00b"`},
+		"a long name":        {"1 8 " + strings.Repeat("n", 256), "nnn"},
+		"a name with @":      {"1 8 @7", "@7"},
+		"an id again":        {"9 8 a", "device 9 already has a name, in line 2"},
+		"a name again":       {"1 8 nine", `"nine" is already given, in line 2`},
+		"a long line":        {strings.Repeat("x", 1<<20), "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +97,7 @@ func TestWrongNamesAreErrors(t *testing.T) {
 	}
 }
 
-func TestFileOfNamesMustBeAFile(t *testing.T) {
+func TestFileOfNamesMustBeARegularFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing := New("/m", "/d", filepath.Join(dir, "missing"))
@@ -137,7 +137,7 @@ func TestStampChangesWithTheNames(t *testing.T) {
 	}
 }
 
-func TestSplitAtTheCommaBetweenWhatIsThere(t *testing.T) {
+func TestSplitAtTheCommaBetweenExistingPaths(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -163,7 +163,7 @@ func TestSplitAtTheCommaBetweenWhatIsThere(t *testing.T) {
 	}
 }
 
-// Whatever a file of names holds, no name in it leads out of a folder.
+// No name in any file of names leads out of its folder.
 func FuzzNames(f *testing.F) {
 	f.Add("# names\n1 8 a\n\n2 8 b # two\n3 8 vg/root")
 	f.Add("1 8 ../..\n1 8 .\n")

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// DeviceSetFile is the name of the record of all devices together.
+// DeviceSetFile is the name of the record about all devices.
 const DeviceSetFile = "deviceset-metadata"
 
-// Other files in a folder of records: of no device, and of the base device.
+// The other fixed names in a folder of records.
 const (
 	transactionFile = "transaction-metadata"
 	baseFile        = "base"
 )
 
-// maxBytes is how long a record may be. Real ones have about 100 bytes.
+// maxBytes is the greatest length of a record. Real records have about 100 bytes.
 const maxBytes = 1 << 20
 
-// File is the name of a device's record. The base device has the hash "".
+// File is the file name of a device's record. The base device has the hash "".
 func File(hash string) string {
 	if hash == "" {
 		return baseFile
@@ -28,10 +28,9 @@ func File(hash string) string {
 	return hash
 }
 
-// ReadDir reads the records of all devices in a folder, by hash. One that is
-// damaged is an error of its own in damaged, with its path; one that vanishes
-// meanwhile is left out. It is an error where the folder cannot be listed, and
-// where ctx is done.
+// ReadDir reads the records of all devices in a folder, by hash. For each damaged record,
+// damaged has an error with its path. A record that vanishes meanwhile is left out. err is
+// not nil if the folder cannot be listed or ctx is done.
 func ReadDir(ctx context.Context, dir string) (devices map[string]Device, damaged []error, err error) {
 	f, err := OpenFolder(dir)
 	if err != nil {
@@ -62,8 +61,8 @@ func isDevice(name string) bool {
 
 func (f *Folder) readDevice(name string) (Device, error) {
 	path := f.Path(name)
-	// What has no id or size is no record: the fields here take the place of
-	// those in Device, and stay nil where they are missing.
+	// A record needs an id and a size. These fields shadow those of Device, and stay nil if
+	// they are missing.
 	var r struct {
 		Device
 		ID        *uint32 `json:"device_id"`
@@ -86,8 +85,8 @@ func (f *Folder) readDevice(name string) (Device, error) {
 	return d, nil
 }
 
-// ReadTransaction reads transaction-metadata in a folder of records. Its error is
-// [fs.ErrNotExist] where there is none: then no transaction was begun.
+// ReadTransaction reads transaction-metadata in a folder of records. The error is
+// [fs.ErrNotExist] if there is no such file: then no transaction was ever begun.
 func ReadTransaction(dir string) (Transaction, error) {
 	var t Transaction
 	if err := readIn(dir, transactionFile, &t); err != nil {
@@ -99,8 +98,8 @@ func ReadTransaction(dir string) (Transaction, error) {
 	return t, nil
 }
 
-// ReadDeviceSet reads deviceset-metadata in a folder of records. Its error is
-// [fs.ErrNotExist] where there is none.
+// ReadDeviceSet reads deviceset-metadata in a folder of records. The error is
+// [fs.ErrNotExist] if there is no such file.
 func ReadDeviceSet(dir string) (DeviceSet, error) {
 	var s DeviceSet
 	if err := readIn(dir, DeviceSetFile, &s); err != nil {
@@ -112,7 +111,7 @@ func ReadDeviceSet(dir string) (DeviceSet, error) {
 	return s, nil
 }
 
-// readIn reads one record of a folder.
+// readIn reads one record in a folder.
 func readIn(dir, name string, into any) error {
 	f, err := OpenFolder(dir)
 	if err != nil {

@@ -20,7 +20,7 @@ const good = `{"device_id":20,"size":1073741824,"transaction_id":30,"initialized
 
 var goodDevice = Device{ID: 20, SizeBytes: 1 << 30, TransactionID: 30}
 
-// folder is a folder with files by name and contents.
+// folder makes a folder with files, given by name and contents.
 func folder(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,10 +38,10 @@ func TestDevicesAreReadByHash(t *testing.T) {
 		"base":                 `{"device_id":1,"size":10737418240,"transaction_id":1,"initialized":true,"deleted":false}`,
 		"ab12":                 good,
 		"ab12-init":            `{"device_id":16777215,"size":512,"transaction_id":18446744073709551615,"deleted":true,"later":{}}`,
-		"transaction-metadata": "no device",
-		"deviceset-metadata":   "no device",
-		"old.migrated":         "no device",
-		".tmp123":              "no device",
+		"transaction-metadata": "not a device",
+		"deviceset-metadata":   "not a device",
+		"old.migrated":         "not a device",
+		".tmp123":              "not a device",
 	})
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
@@ -63,25 +63,25 @@ func TestDevicesAreReadByHash(t *testing.T) {
 func TestDamagedRecordsLoseOnlyThemselves(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, says string }{
-		"empty":               {"", "unexpected end"},
-		"cut short":           {good[:40], "unexpected end"},
-		"zeros":               {strings.Repeat("\x00", 90), "invalid character"},
-		"something behind it": {good + "x", "invalid character"},
-		"null":                {"null", "no device_id"},
-		"an empty object":     {"{}", "no device_id"},
-		"an array":            {"[1]", "array"},
-		"no size":             {`{"device_id":2}`, "no size"},
-		"null size":           {`{"device_id":2,"size":null}`, "no size"},
-		"a high id":           {`{"device_id":16777216,"size":512}`, "device_id 16777216"},
-		"a huge id":           {`{"device_id":` + strings.Repeat("9", 1000) + `,"size":512}`, "device_id"},
-		"a negative id":       {`{"device_id":-1,"size":512}`, "device_id"},
-		"a broken id":         {`{"device_id":1.5,"size":512}`, "device_id"},
-		"a negative size":     {`{"device_id":2,"size":-512}`, "size -512"},
-		"half a sector":       {`{"device_id":2,"size":1000}`, "size 1000"},
-		"a huge size":         {`{"device_id":2,"size":18446744073709551104}`, "size"},
-		"a text as size":      {`{"device_id":2,"size":"512"}`, "size"},
-		"deep nesting":        {strings.Repeat("[", 100_000), "max depth"},
-		"too long":            {good + strings.Repeat(" ", maxBytes), "longer than"},
+		"empty":            {"", "unexpected end"},
+		"cut short":        {good[:40], "unexpected end"},
+		"zeros":            {strings.Repeat("\x00", 90), "invalid character"},
+		"trailing text":    {good + "x", "invalid character"},
+		"null":             {"null", "no device_id"},
+		"an empty object":  {"{}", "no device_id"},
+		"an array":         {"[1]", "array"},
+		"no size":          {`{"device_id":2}`, "no size"},
+		"null size":        {`{"device_id":2,"size":null}`, "no size"},
+		"a high id":        {`{"device_id":16777216,"size":512}`, "device_id 16777216"},
+		"a huge id":        {`{"device_id":` + strings.Repeat("9", 1000) + `,"size":512}`, "device_id"},
+		"a negative id":    {`{"device_id":-1,"size":512}`, "device_id"},
+		"a fractional id":  {`{"device_id":1.5,"size":512}`, "device_id"},
+		"a negative size":  {`{"device_id":2,"size":-512}`, "size -512"},
+		"half a sector":    {`{"device_id":2,"size":1000}`, "size 1000"},
+		"a huge size":      {`{"device_id":2,"size":18446744073709551104}`, "size"},
+		"a string as size": {`{"device_id":2,"size":"512"}`, "size"},
+		"deep nesting":     {strings.Repeat("[", 100_000), "max depth"},
+		"too long":         {good + strings.Repeat(" ", maxBytes), "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,7 +104,7 @@ func TestDamagedRecordsLoseOnlyThemselves(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFileDoesNotHang(t *testing.T) {
+func TestLinksPipesAndSocketsAreDamagedRecords(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"good": good})
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -152,7 +152,7 @@ func TestTransactionIsRead(t *testing.T) {
 func TestDamagedTransactionIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"empty": "", "cut short": `{"device_id":`, "a high id": `{"device_id":16777216}`, "a text as id": `{"device_id":"1"}`,
+		"empty": "", "cut short": `{"device_id":`, "a high id": `{"device_id":16777216}`, "a string as id": `{"device_id":"1"}`,
 	} {
 		dir := folder(t, map[string]string{"transaction-metadata": text})
 		if _, err := ReadTransaction(dir); err == nil || !strings.Contains(err.Error(), "transaction-metadata") {
@@ -164,7 +164,7 @@ func TestDamagedTransactionIsAnError(t *testing.T) {
 	}
 }
 
-// Docker must be able to read what is written with these types.
+// Docker must be able to read records that were written with these types.
 func TestTypesHaveDockersForm(t *testing.T) {
 	t.Parallel()
 	for want, v := range map[string]any{
@@ -177,7 +177,7 @@ func TestTypesHaveDockersForm(t *testing.T) {
 	}
 }
 
-// Whatever a record holds: it is read and within bounds, or an error.
+// Any record is either within bounds or an error.
 func FuzzDevice(f *testing.F) {
 	for _, text := range []string{good, "", "{}", "null", `{"device_id":-1}`, `{"Device_ID":5,"SIZE":512,"device_id":6}`} {
 		f.Add([]byte(text))

@@ -1,17 +1,18 @@
-// Package record reads and writes the records that Docker's devicemapper driver
-// keeps of its devices: a folder with a JSON file for each device, and two for all
-// of them. containers/storage keeps the same.
+// Package record reads and writes the records of Docker's devicemapper driver, which
+// containers/storage has too: a folder with a JSON file for each device, and two files
+// about all devices. It also describes the layout of the store that has this folder and the
+// pool (layout.go).
 //
-// What is written is what Docker writes, to the byte. A record is whole or as it
-// was before, whenever the process or the machine stops: it is written to a file
-// that no reader looks at, synced, and renamed, and its folder is synced
-// ([WriteDevice]). What a process that was stopped leaves is cleared by [Sweep].
-// Two that write to one folder at once must agree by other means.
+// The files are byte for byte what Docker writes. A write replaces a record atomically,
+// also if the process or the machine stops: it writes and syncs a temporary file, renames
+// it, and syncs the folder ([WriteDevice]). [Sweep] removes temporary files that a stopped
+// process left. Processes that write to the same folder must exclude each other by other
+// means.
 //
-// Records of other kinds lie beside them in Docker's layout, so what reads them
-// with care is here too: files of bounded length, never a link, a pipe or a
-// device in their place ([Folder.ReadFile]), many at once ([Each]). Access times stay as
-// they are where the caller may ask for that.
+// Docker has other records too, of images and containers. For them this package offers what
+// it uses itself: [Folder.ReadFile] reads a file of bounded length and refuses links, pipes
+// and devices; [Each] reads many files at once. Reading leaves access times as they are, if
+// the process has the right to that.
 //
 // The format is that of daemon/graphdriver/devmapper/deviceset.go of Docker 24.
 package record

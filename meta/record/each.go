@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// readers is how many records are read at once. What is not cached waits for the
-// disk, so this is no matter of processors.
+// readers is how many records are read at once. It does not depend on the number of
+// processors, because uncached records wait for the disk.
 const readers = 8
 
-// Each calls read for each name, several at once, and gives what it returns. A
-// name for which it returns [fs.ErrNotExist] is left out: that record vanished.
-// Other errors are in damaged, in the order of names. err is that of ctx.
+// Each calls read for each name, several calls at once, and returns the results by name. It
+// leaves out names whose error is [fs.ErrNotExist]: those records vanished. damaged has all
+// other errors, in the order of names. err is the error of ctx.
 func Each[T any](ctx context.Context, names []string, read func(name string) (T, error)) (found map[string]T, damaged []error, err error) {
 	values, errs := make([]T, len(names)), make([]error, len(names))
 	var next atomic.Int64

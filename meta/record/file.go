@@ -15,14 +15,14 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Folder is an open folder of records. Its methods may be called concurrently, but
-// for Close.
+// Folder is an open folder of records. Its methods may be called concurrently, except
+// Close.
 type Folder struct {
 	fd   int
 	path string
 }
 
-// OpenFolder opens a folder by its path, along which links are followed.
+// OpenFolder opens a folder. It follows links on the path.
 func OpenFolder(path string) (*Folder, error) {
 	fd, err := open(path, unix.O_DIRECTORY, resolve.Open)
 	if err != nil {
@@ -31,7 +31,7 @@ func OpenFolder(path string) (*Folder, error) {
 	return &Folder{fd, path}, nil
 }
 
-// Close closes the folder. A nil one is none.
+// Close closes the folder. It is a no-op if f is nil.
 func (f *Folder) Close() error {
 	if f == nil {
 		return nil
@@ -39,10 +39,10 @@ func (f *Folder) Close() error {
 	return unix.Close(f.fd)
 }
 
-// Path is the path of something in the folder, by its name, or of the folder: "".
+// Path is the path of a name in the folder; the path of the folder if name is "".
 func (f *Folder) Path(name string) string { return filepath.Join(f.path, name) }
 
-// List lists the folder by name. It is called once.
+// List lists the folder, sorted by name. It may be called only once.
 func (f *Folder) List() ([]fs.DirEntry, error) {
 	fd, err := unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -58,16 +58,16 @@ func (f *Folder) List() ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// ReadFile reads a regular file of at most maxBytes, by its name or its path below
-// the folder. It follows no symbolic link, and waits for no pipe. Errors say the
-// path.
+// ReadFile reads a regular file of at most maxBytes bytes. name is the file's name, or a
+// path below the folder. ReadFile follows no symbolic link and does not wait for a pipe.
+// Errors have the path.
 //
-// It does without [os.File]: for small files that is most of the time.
+// It does not use [os.File], which would take most of the time for small files.
 func (f *Folder) ReadFile(name string, maxBytes int64) ([]byte, error) {
 	path := f.Path(name)
 	fd, err := open(path, unix.O_NONBLOCK, func(_ string, flags int) (int, error) { return resolve.At(f.fd, name, flags) })
 	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("%s: a symbolic link in place of a regular file: %w", path, err)
+		return nil, fmt.Errorf("%s: it is a symbolic link, not a regular file: %w", path, err)
 	}
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func readAll(fd int, maxBytes int64) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, errors.New("not a regular file")
 	}
-	// What is longer than it says has grown, and is read on.
+	// A file may have grown since, so reading goes on to its end.
 	text := make([]byte, 0, min(st.Size, maxBytes)+1)
 	for {
 		n, err := unix.Read(fd, text[len(text):cap(text)])
@@ -110,14 +110,14 @@ func readAll(fd int, maxBytes int64) ([]byte, error) {
 	}
 }
 
-// ReadJSON reads a file, as [Folder.ReadFile] does, that holds one JSON value.
+// ReadJSON reads a file with one JSON value. See [Folder.ReadFile].
 func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
 	text, err := f.ReadFile(name, maxBytes)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		const enough = 40 // bytes of a number that does not fit
+		const enough = 40 // bytes of a number that is out of range
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && len(t.Value) > enough {
 			t.Value = t.Value[:enough] + "…"
 		}
@@ -126,8 +126,8 @@ func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
 	return nil
 }
 
-// open opens for reading, without a new access time if that is allowed: to the
-// owner, and to root.
+// open opens a file or folder for reading. It leaves the access time as it is if the kernel
+// allows that, as it does to the owner and root.
 func open(path string, flags int, call func(path string, flags int) (int, error)) (fd int, err error) {
 	flags |= unix.O_RDONLY | unix.O_NOATIME
 	fd, err = call(path, flags)

@@ -25,7 +25,7 @@ func openFolder(t testing.TB, dir string) *Folder {
 	return f
 }
 
-func TestFilesAreReadUpToTheirBound(t *testing.T) {
+func TestFilesAreReadUpToMaxBytes(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"empty": "", "eight": "12345678", "nine": "123456789"})
 	f := openFolder(t, dir)
@@ -39,8 +39,8 @@ func TestFilesAreReadUpToTheirBound(t *testing.T) {
 	}
 }
 
-// Files in /proc are longer than their size says.
-func TestFilesThatGrowAreRead(t *testing.T) {
+// Files in /proc are longer than their st_size.
+func TestFilesLongerThanTheirSizeAreRead(t *testing.T) {
 	t.Parallel()
 	f := openFolder(t, "/proc/self")
 	if text, err := f.ReadFile("status", 1<<20); err != nil || !strings.HasPrefix(string(text), "Name:") || !strings.HasSuffix(string(text), "\n") {
@@ -51,7 +51,7 @@ func TestFilesThatGrowAreRead(t *testing.T) {
 	}
 }
 
-func TestReadingLeavesAccessTimes(t *testing.T) {
+func TestReadingKeepsAccessTimes(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"file": good})
 	old := time.Now().Add(-48 * time.Hour).Truncate(time.Second)
@@ -71,7 +71,7 @@ func TestReadingLeavesAccessTimes(t *testing.T) {
 	}
 }
 
-func TestEachKeepsWhatWasReadAndWhatWasDamaged(t *testing.T) {
+func TestEachReturnsResultsAndErrors(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for i := range 1000 {
@@ -94,7 +94,7 @@ func TestEachKeepsWhatWasReadAndWhatWasDamaged(t *testing.T) {
 	}
 }
 
-func TestEachOfNothing(t *testing.T) {
+func TestEachOfNoNames(t *testing.T) {
 	t.Parallel()
 	found, damaged, err := Each(t.Context(), nil, func(string) (int, error) { return 0, errors.New("called") })
 	if diff := cmp.Diff(map[string]int{}, found); diff != "" || damaged != nil || err != nil {

@@ -13,23 +13,23 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Tick is longer than what the clock of a filesystem counts in: two changes
-// within it can leave the same time behind.
+// Tick is longer than the resolution of any filesystem's clock: two changes within a tick
+// may have the same time. A test waits for more than a tick before it compares stamps.
 const Tick = 20 * time.Millisecond
 
-// Look is what files and folders look like from outside, so that a change of them
-// can be told without reading them. Calls must not be concurrent.
+// Look is a fingerprint of files and folders, made without reading them. It changes when
+// they change. Its methods must not be called concurrently.
 type Look struct {
 	hash   hash.Hash64
 	newest int64 // nanoseconds since 1970
 }
 
-// NewLook is a look at nothing yet.
+// NewLook returns an empty look.
 func NewLook() *Look { return &Look{hash: fnv.New64a()} }
 
-// Add adds a file or folder by its path, or the error that it has none. A change of any
-// kind sets its ctime, which nobody can set back; of a folder also if a record in it is
-// replaced by renaming. What is missing is part of the look too.
+// Add adds a file or folder to the look; if err is not nil, or there is none at path, it
+// adds that fact. Any change of a file sets its ctime, which no program can set back.
+// Renaming a record over another one changes the ctime of the folder.
 func (l *Look) Add(path string, err error) {
 	var st unix.Stat_t
 	if err == nil {
@@ -38,7 +38,7 @@ func (l *Look) Add(path string, err error) {
 	l.add(st, err)
 }
 
-// AddIn adds what lies below a folder.
+// AddIn is Add for a path below an open folder.
 func (l *Look) AddIn(f *Folder, name string) {
 	var st unix.Stat_t
 	fd, err := resolve.At(f.fd, name, unix.O_PATH)
@@ -59,27 +59,27 @@ func (l *Look) add(st unix.Stat_t, err error) {
 	l.newest = max(l.newest, changed)
 }
 
-// AddNumber adds what no file's outside tells.
+// AddNumber adds a number that does not come from a file's status.
 func (l *Look) AddNumber(n uint64) {
 	l.hash.Write(binary.LittleEndian.AppendUint64(nil, n))
 }
 
-// Stamp differs from that of a look at the same things before one of them
-// changed.
+// Stamp is the fingerprint as a text. It differs from the stamp of a look at the same files
+// before one of them changed.
 func (l *Look) Stamp() string {
 	stamp := strconv.FormatUint(l.hash.Sum64(), 36)
 	if now := time.Now(); now.Sub(time.Unix(0, l.newest)).Abs() < Tick {
-		// What changes next may not show: this stamp is like no other.
+		// The next change may leave the same times, so make this stamp unique.
 		stamp += "@" + strconv.FormatInt(now.UnixNano(), 36)
 	}
 	return stamp
 }
 
-// settleTries is how often what changes each time is loaded.
+// settleTries bounds the loads if the files change each time.
 const settleTries = 5
 
-// Settled loads something, and loads it again where what it comes from has changed
-// meanwhile by the look of it, at most five times.
+// Settled calls load, and calls it again while look shows that the files changed meanwhile;
+// at most five times in all.
 func Settled[T any](ctx context.Context, look func(context.Context) (*Look, error), load func(context.Context) (T, error)) (T, error) {
 	var loaded T
 	before, err := look(ctx)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What changes is loaded again until it stays, or a few times.
-func TestSettledLoadsAgainWhatChangesMeanwhile(t *testing.T) {
+// Settled loads again until the look stays the same, or a few times.
+func TestSettledLoadsAgainAfterAChange(t *testing.T) {
 	t.Parallel()
 	for changes, want := range map[int]int{0: 1, 1: 2, 3: 4, 100: settleTries} {
 		loads := 0
@@ -26,7 +26,7 @@ func TestSettledLoadsAgainWhatChangesMeanwhile(t *testing.T) {
 	}
 }
 
-func TestSettledGivesTheErrorOfEither(t *testing.T) {
+func TestSettledReturnsTheErrorOfLookAndLoad(t *testing.T) {
 	t.Parallel()
 	wrong := errors.New("wrong")
 	for _, of := range []string{"look", "load", "second look"} {
@@ -45,7 +45,7 @@ func TestSettledGivesTheErrorOfEither(t *testing.T) {
 			return 1, nil
 		})
 		if !errors.Is(err, wrong) {
-			t.Errorf("of the %s: %v", of, err)
+			t.Errorf("an error of the %s: %v", of, err)
 		}
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// InitSuffix is what drivers add to the hash of a container's device for that of
-// the device between it and its image's layer.
+// InitSuffix ends the hash of a container's init device. Drivers put that device between
+// the container's device and the image's topmost layer.
 const InitSuffix = "-init"
 
-// maxHashBytes leaves room for an ending like InitSuffix in the name of a file.
+// maxHashBytes leaves room for InitSuffix in a file's name.
 const maxHashBytes = 255 - len(InitSuffix)
 
-// NameError says why a hash cannot be a device's.
+// NameError says why no device can have a hash.
 type NameError struct {
 	Hash string
 	Why  string
@@ -21,22 +21,21 @@ type NameError struct {
 
 func (e *NameError) Error() string { return fmt.Sprintf("device name %.80q %s", e.Hash, e.Why) }
 
-// CheckHash says, by a [NameError], why a hash cannot be that of a device: its
-// record could not lie in a folder, or would not be taken for one. "" is the base
-// device's, and can.
+// CheckHash returns a *[NameError] if no device can have the hash: its record would not be
+// a valid file, or not be read as a record. The hash "" is valid: it is the base device's.
 func CheckHash(hash string) error {
 	why := ""
 	switch {
 	case strings.ContainsAny(hash, "/\x00"):
-		why = "has a slash or a NUL in it"
+		why = "contains a slash or a NUL"
 	case strings.HasPrefix(hash, "."):
 		why = "begins with a dot"
 	case len(hash) > maxHashBytes:
 		why = fmt.Sprintf("is longer than %d bytes", maxHashBytes)
 	case !utf8.ValidString(hash):
-		why = "is not UTF-8, as the record of a transaction is"
+		why = "is not UTF-8, as the record of a transaction must be"
 	case hash == baseFile || !isDevice(hash):
-		why = "is that of another file among the records"
+		why = "is the name of another file among the records"
 	default:
 		return nil
 	}

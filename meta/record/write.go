@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WriteDevice writes the record of a device into the folder dir, in place of one
-// that is there. Where there is an error that record is as it was, unless only the
-// folder could not be synced. A hash that cannot be is a [NameError].
+// WriteDevice writes the record of a device in the folder dir, and replaces an existing
+// one. After an error the old record is unchanged, unless only the sync of the folder
+// failed. The error is a *[NameError] if no device can have the hash.
 func WriteDevice(dir, hash string, d Device) error {
 	path := filepath.Join(dir, File(hash))
 	if err := CheckHash(hash); err != nil {
@@ -27,8 +27,8 @@ func WriteDevice(dir, hash string, d Device) error {
 	return write(path, d)
 }
 
-// RemoveDevice removes the record of a device, if there is one. A hash that cannot
-// be is a [NameError].
+// RemoveDevice removes the record of a device, if there is one. The error is a *[NameError]
+// if no device can have the hash.
 func RemoveDevice(dir, hash string) error {
 	if err := CheckHash(hash); err != nil {
 		return err
@@ -37,11 +37,12 @@ func RemoveDevice(dir, hash string) error {
 	if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
 		return &fs.PathError{Op: "unlink", Path: path, Err: err}
 	}
-	// Where it was gone, nobody knows whether that is on the disk.
+	// Even if it was missing: the removal may not be on the disk yet.
 	return syncFolder(dir)
 }
 
-// WriteTransaction writes transaction-metadata, as [WriteDevice] does a record.
+// WriteTransaction writes transaction-metadata in the folder dir, as [WriteDevice] writes a
+// record.
 func WriteTransaction(dir string, t Transaction) error {
 	path := filepath.Join(dir, transactionFile)
 	if err := CheckHash(t.Hash); err != nil {
@@ -53,7 +54,8 @@ func WriteTransaction(dir string, t Transaction) error {
 	return write(path, t)
 }
 
-// WriteDeviceSet writes deviceset-metadata, as [WriteDevice] does a record.
+// WriteDeviceSet writes deviceset-metadata in the folder dir, as [WriteDevice] writes a
+// record.
 func WriteDeviceSet(dir string, s DeviceSet) error {
 	path := filepath.Join(dir, DeviceSetFile)
 	if err := checkDeviceID("next_device_id", s.NextDeviceID); err != nil {
@@ -62,11 +64,10 @@ func WriteDeviceSet(dir string, s DeviceSet) error {
 	return write(path, s)
 }
 
-// tmpPrefix begins the names of files that become records when they are whole:
-// what follows is random.
+// tmpPrefix is the prefix of the names of temporary files; the rest is random.
 const tmpPrefix = ".tmp"
 
-// write writes a record elsewhere in its folder, and renames it to path once it
+// write writes a record to a temporary file in its folder, and renames it to path once it
 // is on the disk.
 func write(path string, v any) (err error) {
 	text, err := json.Marshal(v)
@@ -111,15 +112,14 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// started is before this process did: a file's time can be a tick of the kernel's
-// clock earlier than the moment at which it was written.
+// started is a moment before this process started. It is earlier by some ticks of the
+// kernel's clock, because a file's time may be a tick earlier than its write.
 var started = time.Now().Add(-tick)
 
 const tick = 100 * time.Millisecond
 
-// Sweep removes what a process left in a folder of records that ended while it
-// wrote one: files that were to become records, older than this process. Nobody
-// else may write to the folder meanwhile.
+// Sweep removes temporary files that a stopped process left in a folder of records: those
+// older than this process. No other process may write to the folder meanwhile.
 func Sweep(dir string) error {
 	f, err := OpenFolder(dir)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"thintree/tests/pools"
 )
 
-// all is the files of a folder, by name.
+// all returns the contents of all files in a folder, by name.
 func all(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -34,7 +34,7 @@ func all(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-func TestRecordsAreWrittenAsDockerDoes(t *testing.T) {
+func TestRecordsAreWrittenAsDockerWritesThem(t *testing.T) {
 	t.Parallel()
 	docker, dir := filepath.Join(pools.Docker(t), "devicemapper/metadata"), t.TempDir()
 	devices, damaged, err := ReadDir(t.Context(), docker)
@@ -64,7 +64,7 @@ func TestRecordsAreWrittenAsDockerDoes(t *testing.T) {
 	}
 }
 
-func TestWrittenRecordTakesThePlaceOfTheOld(t *testing.T) {
+func TestWriteReplacesTheOldRecord(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"ab12": "damaged", "base": "{}", "elsewhere": "untouched"})
 	if err := os.Symlink("elsewhere", filepath.Join(dir, "link")); err != nil {
@@ -98,7 +98,7 @@ func TestRecordIsRemoved(t *testing.T) {
 	}
 }
 
-func TestHashThatCannotBeIsRefused(t *testing.T) {
+func TestInvalidHashIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, hash := range []string{
@@ -123,7 +123,7 @@ func TestHashThatCannotBeIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatCouldNotBeReadIsNotWritten(t *testing.T) {
+func TestInvalidRecordIsNotWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, err := range []error{
@@ -157,7 +157,7 @@ func TestDeviceSetIsRead(t *testing.T) {
 	}
 }
 
-// faulty is a folder on a small filesystem of its own, with a record.
+// faulty makes a folder with records on a small tmpfs of its own.
 func faulty(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -175,7 +175,7 @@ func faulty(t *testing.T) string {
 	return dir
 }
 
-func TestFailureLeavesTheOldRecord(t *testing.T) {
+func TestFailedWriteKeepsTheOldRecord(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		fail func(dir string) error
@@ -220,24 +220,24 @@ func TestFailureLeavesTheOldRecord(t *testing.T) {
 	}
 }
 
-func TestRecordThatCannotBeReplacedLeavesNothingBehind(t *testing.T) {
+func TestFailedReplaceLeavesNoTemporaryFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := WriteDevice(dir, "x", goodDevice); err == nil {
-		t.Error("a record in place of a folder")
+		t.Error("a record replaced a folder")
 	}
 	if err := RemoveDevice(dir, "x"); err == nil {
-		t.Error("a folder is removed")
+		t.Error("a folder was removed")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Error(entries, err)
 	}
 }
 
-func TestSweepRemovesWhatOthersLeft(t *testing.T) {
+func TestSweepRemovesOldTemporaryFiles(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{".tmp1": "", ".tmp22": good, ".tmp333": good, "ab12": good, ".other": good})
 	if err := os.Mkdir(filepath.Join(dir, ".tmpfolder"), 0o700); err != nil {

@@ -1,15 +1,13 @@
-// Package store is a store of thintree's own as a source: store:DIR. It is a
-// folder as Docker's devicemapper driver has it in its root, under the name
-// devicemapper: with a record for each device in metadata, and a pool, in the loop
-// files devicemapper/metadata and devicemapper/data unless it lies elsewhere.
+// Package store is the source store:DIR: a store with a record of each device and a pool.
+// Docker's devicemapper driver has such a store in the folder devicemapper of its root, and
+// thintree makes them too. Package record describes the layout. The pool is in two files in
+// the store, or on devices that the caller names.
 //
-// A volume is called by its device's hash, the base device "base". What it is for
-// and where the files in it begin nobody records: all are shown from their own
-// root, and only one that is called as another and "-init" is known to lie between
-// an image's layer and a container, as drivers name them.
+// A volume's name is the hash of its device; the base device's is "base". The records do
+// not say what a volume is for, or in which folder its files are, so each volume is shown
+// from its own root. Only init volumes are recognised, by their names: the name of another
+// volume and "-init".
 //
-// A Docker root has such a store in it, and records of more around it: [Records]
-// is what it and a store have in common.
-//
-// The format of records is package record's.
+// A Docker root has a store and further records. [Records] is the part that package docker
+// shares. Package record describes the format of the records.
 package store

@@ -21,22 +21,22 @@ import (
 	"thintree/thin/resolve"
 )
 
-// poolName is how the pool is called: a store has one, without a name.
+// poolName is the name of the pool in the catalog. A store has one pool, without a name.
 const poolName = "pool"
 
-// Records is the records of devices, and the pool, of a source that has them.
+// Records reads the records of devices and finds the pool, for a source with a store.
 type Records struct {
-	Source string // the source as a person writes it, with which errors begin
-	Root   string // the folder that Source names
-	Dir    string // where in Root the store is, "" where it is Root itself
-	Top    string // the root folder of the system that Root is of, as [Top] tells
-	What   string // what Root should be, for errors: "a Docker root"
+	Source string // the source as a person writes it; errors begin with it
+	Root   string // the folder that a person gives
+	Dir    string // the path of the store in Root, "" if Root is the store
+	Top    string // the root folder of the system that Root is part of: see [Top]
+	What   string // what Root should be, for errors: "a store"
 	Options
 }
 
-// Top is the root folder of the system that a store or Docker root is of: the folder
-// in which it lies where such a system has it, otherwise itself. Links in it lead
-// nowhere out of that.
+// Top is the root folder of the system that a store or Docker root is part of. If root ends
+// in one of the usual places, such as /var/lib/docker, that is the folder before it,
+// otherwise root. Links in root must not lead out of Top.
 func Top(root string, usual ...string) string {
 	for _, place := range usual {
 		if top, ok := strings.CutSuffix(root, place); ok {
@@ -50,16 +50,16 @@ func (r Records) path(parts ...string) string {
 	return filepath.Join(append([]string{r.Root, r.Dir}, parts...)...)
 }
 
-// real is a path without the links on it.
+// real is a path in the store without symbolic links.
 func (r Records) real(parts ...string) (string, error) {
 	return resolve.Within(r.Top, r.path(parts...))
 }
 
-// Places are what is read, by their paths: the root, and the records and the pool,
-// which links can have elsewhere.
+// Places are the paths that are read: the root, the records and the pool. Links may lead to
+// records and a pool outside the root.
 func (r Records) Places() []string {
 	places := []string{r.Root}
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err == nil {
 		places = append(places, records)
 	}
@@ -70,12 +70,12 @@ func (r Records) Places() []string {
 	return places
 }
 
-// Read reads the records once: what they tell is the pool and the volumes, by name,
-// of which only the base device's has a role. It is an error where there are no
-// records or they cannot be listed, and where the loop files are missing and
-// Options do not say where the pool is. Both wrap the error of the filesystem.
+// Read reads the records once. It returns the pool and the volumes, sorted by name; only
+// the base device's volume has its role. It is an error if there are no records or they
+// cannot be listed, and if the pool's files are missing and Options do not name the pool.
+// Both errors wrap the filesystem's.
 func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err != nil {
 		return nil, r.noRecords(err)
 	}
@@ -100,7 +100,7 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 		d, name := devices[hash], record.File(hash)
 		v := meta.Volume{
 			Name: name, Pool: poolName, DeviceID: d.ID, SizeBytes: d.SizeBytes, TransactionID: d.TransactionID,
-			Role: meta.RoleVolume, Record: r.path(RecordsDir, name),
+			Role: meta.RoleVolume, Record: r.path(record.RecordsDir, name),
 		}
 		if hash == "" {
 			v.Role, v.FilesystemUUID = meta.RoleBase, set.BaseDeviceUUID
@@ -116,24 +116,24 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 	return c, nil
 }
 
-// Look adds to a look what the volumes depend on. The error is that of ctx.
+// Look adds to a look what the volumes depend on. The error is the error of ctx.
 func (r Records) Look(ctx context.Context, l *record.Look) error {
-	l.Add(r.real(RecordsDir))
-	// The end of a transaction shows in the pool only.
+	l.Add(r.real(record.RecordsDir))
+	// The end of a transaction changes only the pool.
 	if t, _ := r.openTransaction(ctx); t != nil {
 		l.AddNumber(t.OpenID)
 	}
 	return ctx.Err()
 }
 
-// pool is where the pool lies: where Options say, otherwise in loop files, which
-// must be there.
+// pool returns the pool that Options name, otherwise the pool in the store's files, which
+// must exist.
 func (r Records) pool() (meta.Pool, error) {
-	metadata, err := r.half("metadata", r.Metadata)
+	metadata, err := r.half(record.PoolMetadata, r.Metadata)
 	if err != nil {
 		return meta.Pool{}, err
 	}
-	data, err := r.half("data", r.Data)
+	data, err := r.half(record.PoolData, r.Data)
 	return meta.Pool{Name: poolName, Metadata: block.At(metadata), Data: block.At(data)}, err
 }
 
@@ -141,26 +141,26 @@ func (r Records) half(name, given string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
-	loop, err := r.real(PoolDir, name)
+	loop, err := r.real(name)
 	switch {
 	case errors.As(err, new(*resolve.LinkError)):
 		return "", fmt.Errorf("%s: %w: name the pool's halves with --pool META,DATA", r.Source, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s: %s: %w: the pool is on devices of its own (dm.thinpooldev): name them with --pool META,DATA",
-			r.Source, path.Join(r.Dir, PoolDir, name), bare(err))
+		return "", fmt.Errorf("%s: %s: %w: the pool is on other devices (dm.thinpooldev): name them with --pool META,DATA",
+			r.Source, path.Join(r.Dir, name), bare(err))
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", r.Source, err)
 	}
 	return loop, nil
 }
 
-// openTransaction is the creation or deletion of a device that was begun and that
-// the pool knows nothing of; nil where there is none. It is nil as well where the
-// pool cannot be read, which whoever opens it says. The error is of the record.
+// openTransaction returns the transaction that is under way, nil if there is none. If the
+// pool cannot be read it also returns nil: the caller that opens the pool gets that error.
+// The error is about the transaction's record.
 func (r Records) openTransaction(ctx context.Context) (*record.Transaction, error) {
-	records, err := r.real(RecordsDir)
+	records, err := r.real(record.RecordsDir)
 	if err != nil {
-		return nil, nil // it is missing, which Read says
+		return nil, nil // no records: Read returns that error
 	}
 	t, err := record.ReadTransaction(records)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -169,7 +169,7 @@ func (r Records) openTransaction(ctx context.Context) (*record.Transaction, erro
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := r.half("metadata", r.Metadata)
+	metadata, err := r.half(record.PoolMetadata, r.Metadata)
 	if err != nil {
 		return nil, nil
 	}
@@ -180,8 +180,8 @@ func (r Records) openTransaction(ctx context.Context) (*record.Transaction, erro
 	return &t, nil
 }
 
-// poolTransaction is a pool's transaction id. It is read past the page cache, for
-// somebody may have the pool in use.
+// poolTransaction reads a pool's transaction id, with direct I/O, because the pool may be
+// in use.
 func poolTransaction(ctx context.Context, metadata string) (uint64, error) {
 	f, err := block.Open(metadata, block.Options{Direct: true})
 	if err != nil {
@@ -195,9 +195,9 @@ func poolTransaction(ctx context.Context, metadata string) (uint64, error) {
 	return m.Superblock().TransactionID, nil
 }
 
-// noRecords says why there are no records of devices.
+// noRecords is the error for records that cannot be read.
 func (r Records) noRecords(err error) error {
-	dir := path.Join(r.Dir, RecordsDir)
+	dir := path.Join(r.Dir, record.RecordsDir)
 	switch {
 	case errors.As(err, new(*resolve.LinkError)):
 		return fmt.Errorf("%s: %w", r.Source, err)
@@ -207,12 +207,12 @@ func (r Records) noRecords(err error) error {
 		}
 		return fmt.Errorf("%s: %s: %w: is this %s?", r.Source, dir, noFolder{err}, r.What)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s: %s: %w: only its owner and root may look into it", r.Source, dir, bare(err))
+		return fmt.Errorf("%s: %s: %w: only its owner and root can read it", r.Source, dir, bare(err))
 	}
 	return fmt.Errorf("%s: %w", r.Source, err)
 }
 
-// noFolder is an error of a folder that is missing, in words that say so.
+// noFolder is an error for a missing folder, with a text that says so.
 type noFolder struct{ error }
 
 func (e noFolder) Error() string {
@@ -224,7 +224,7 @@ func (e noFolder) Error() string {
 
 func (e noFolder) Unwrap() error { return e.error }
 
-// bare is an error without the path that the text around it gives.
+// bare is an error without its path, for a text that has the path already.
 func bare(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err

@@ -15,50 +15,48 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Options say what a store does not tell.
+// Options say what the records do not say.
 type Options struct {
-	// Metadata and Data are the paths of the pool's halves where they are not the
-	// loop files in the store (dm.thinpooldev); otherwise "".
+	// Metadata and Data are the paths of the pool's halves if they are not files in the
+	// store (dm.thinpooldev), otherwise "".
 	Metadata, Data string
 }
-
-// Where things are in a store.
-const (
-	RecordsDir = "metadata"     // the records of devices
-	PoolDir    = "devicemapper" // the loop files, metadata and data
-)
 
 type source struct{ Records }
 
 var _ meta.Source = source{}
 
-// New is the source of a store in a folder. What is wrong with it, Load says.
+// New is the source of a store in a folder. It does not look at the folder; Load returns
+// errors.
 func New(dir string, o Options) meta.Source {
 	return source{Records{Source: "store:" + dir, Root: dir, Top: topOf(dir), What: "a store", Options: o}}
 }
 
-func topOf(dir string) string { return Top(dir, "/var/lib/thintree", "/var/lib/docker/devicemapper") }
+func topOf(dir string) string {
+	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore)
+}
 
-// Recognise reports whether a folder is a store: it has the record of a base device or
-// of a set of devices. It is also true if the caller may not read those, but a pool is
-// beside them.
+// Recognise reports whether a folder is a store: it has the record of a base device or of a
+// device set. If the process may not read these records, Recognise reports whether the
+// folder for the pool exists.
 //
-// The folder devicemapper in a Docker root is a store too, so callers ask docker first.
+// The folder devicemapper in a Docker root is a store too, so a caller should check for
+// Docker roots first.
 func Recognise(dir string) bool {
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
-		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, RecordsDir, name))
+		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, record.RecordsDir, name))
 		if err == nil {
 			return true
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			return Is(unix.S_IFDIR, topOf(dir), filepath.Join(dir, PoolDir)) == nil
+			return Is(unix.S_IFDIR, topOf(dir), filepath.Join(dir, record.PoolDir)) == nil
 		}
 	}
 	return false
 }
 
-// Is looks whether something is of a kind of file, S_IFDIR or the like, with links
-// on its path followed within the folder top.
+// Is returns nil if the file at path has the type kind, such as S_IFDIR. Links are followed
+// within the folder top.
 func Is(kind uint32, top, path string) error {
 	real, err := resolve.Within(top, path)
 	if err != nil {
@@ -74,12 +72,10 @@ func Is(kind uint32, top, path string) error {
 // String is the source as a person writes it.
 func (s source) String() string { return s.Source }
 
-// Load reads all records. Where they change meanwhile it reads them again, at most
-// five times.
+// Load reads all records. If they change meanwhile it reads them again, at most five times
+// in all.
 //
-// It is an error where the store has no records or they cannot be listed, and
-// where it has no loop files and Options do not say where the pool is. Both wrap
-// the error of the filesystem.
+// The errors are those of [Records.Read].
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
 	c, err := record.Settled(ctx, s.look, s.Read)
 	if err != nil {
@@ -97,8 +93,8 @@ func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
 	return c, nil
 }
 
-// Stamp changes when a device comes, goes or is marked as deleted, and when a
-// creation or deletion ends. Its error is that of ctx.
+// Stamp changes when a device comes, goes or is marked as deleted, and when a creation or
+// deletion ends. The error is the error of ctx.
 func (s source) Stamp(ctx context.Context) (string, error) {
 	l, err := s.look(ctx)
 	if err != nil {

@@ -22,18 +22,18 @@ import (
 	"thintree/thin/block"
 )
 
-// newStore is a store with devices of the ids 1, 2, …, and a pool of which the
-// transaction id is 100.
+// newStore makes a store with devices of the ids 1, 2, …, and a pool with the transaction
+// id 100.
 func newStore(t testing.TB, hashes ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, RecordsDir), 0o700), os.Mkdir(filepath.Join(dir, PoolDir), 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, record.RecordsDir), 0o700), os.Mkdir(filepath.Join(dir, record.PoolDir), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	for i, hash := range hashes {
 		write(t, dir, hash, record.Device{ID: uint32(i + 1), SizeBytes: 1 << 20, TransactionID: uint64(i + 1)})
 	}
-	if err := os.WriteFile(filepath.Join(dir, PoolDir, "data"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, record.PoolData), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	writePool(t, dir, 100)
@@ -42,19 +42,19 @@ func newStore(t testing.TB, hashes ...string) string {
 
 func write(t testing.TB, dir, hash string, d record.Device) {
 	t.Helper()
-	if err := record.WriteDevice(filepath.Join(dir, RecordsDir), hash, d); err != nil {
+	if err := record.WriteDevice(filepath.Join(dir, record.RecordsDir), hash, d); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func begin(t testing.TB, dir string, x record.Transaction) {
 	t.Helper()
-	if err := record.WriteTransaction(filepath.Join(dir, RecordsDir), x); err != nil {
+	if err := record.WriteTransaction(filepath.Join(dir, record.RecordsDir), x); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// writePool writes a superblock that has a transaction id.
+// writePool writes the pool's files, with a superblock that has a transaction id.
 func writePool(t testing.TB, dir string, transaction uint64) {
 	t.Helper()
 	sb := make([]byte, 4096)
@@ -65,7 +65,7 @@ func writePool(t testing.TB, dir string, transaction uint64) {
 	le.PutUint32(sb[336:], 128)        // data_block_size
 	le.PutUint32(sb[340:], 8)          // metadata_block_size
 	le.PutUint32(sb, ^crc32.Checksum(sb[4:], crc32.MakeTable(crc32.Castagnoli))^160774)
-	if err := os.WriteFile(filepath.Join(dir, PoolDir, "metadata"), sb, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, record.PoolMetadata), sb, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,11 +87,11 @@ func TestVolumesAreNamedByTheirRecords(t *testing.T) {
 	volume := func(id uint32, name string, role meta.Role, state meta.State) meta.Volume {
 		return meta.Volume{
 			Name: name, Pool: "pool", DeviceID: id, SizeBytes: 1 << 20, Role: role, State: state, TransactionID: uint64(id),
-			Record: filepath.Join(dir, RecordsDir, name),
+			Record: filepath.Join(dir, record.RecordsDir, name),
 		}
 	}
 	want := &meta.Catalog{
-		Pools: []meta.Pool{{Name: "pool", Metadata: block.At(filepath.Join(dir, PoolDir, "metadata")), Data: block.At(filepath.Join(dir, PoolDir, "data"))}},
+		Pools: []meta.Pool{{Name: "pool", Metadata: block.At(filepath.Join(dir, record.PoolMetadata)), Data: block.At(filepath.Join(dir, record.PoolData))}},
 		Volumes: []meta.Volume{
 			volume(1, "base", meta.RoleBase, ""),
 			volume(5, "gone", meta.RoleVolume, meta.StateDeleted),
@@ -124,7 +124,7 @@ func TestDockersOwnStoreIsRead(t *testing.T) {
 func TestFilesystemOfTheBaseDeviceIsRecorded(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "", "a")
-	if err := record.WriteDeviceSet(filepath.Join(dir, RecordsDir), record.DeviceSet{BaseDeviceUUID: "ab-cd"}); err != nil {
+	if err := record.WriteDeviceSet(filepath.Join(dir, record.RecordsDir), record.DeviceSet{BaseDeviceUUID: "ab-cd"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range load(t, dir).Volumes {
@@ -139,7 +139,7 @@ func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "", "a")
 	for _, name := range []string{"b", "transaction-metadata", "deviceset-metadata"} {
-		if err := os.WriteFile(filepath.Join(dir, RecordsDir, name), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, record.RecordsDir, name), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,10 +148,10 @@ func TestDamagedRecordLosesOnlyItself(t *testing.T) {
 	}
 }
 
-func TestPoolElsewhereMustBeNamed(t *testing.T) {
+func TestPoolOutsideTheStoreMustBeNamed(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "")
-	if err := os.RemoveAll(filepath.Join(dir, PoolDir)); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, record.PoolDir)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := New(dir, Options{}).Load(t.Context())
@@ -167,7 +167,7 @@ func TestPoolElsewhereMustBeNamed(t *testing.T) {
 	}
 }
 
-func TestWrongStoresSayWhatIsWrong(t *testing.T) {
+func TestErrorsForWhatIsNotAStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	missing, empty, file := filepath.Join(dir, "missing"), filepath.Join(dir, "empty"), filepath.Join(dir, "file")
@@ -192,13 +192,13 @@ func TestWrongStoresSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestStoreIsKnownByWhatLiesInIt(t *testing.T) {
+func TestStoreIsRecognisedByItsRecords(t *testing.T) {
 	t.Parallel()
 	base, set := newStore(t, ""), newStore(t)
 	if Recognise(set) {
 		t.Error("a folder without records is recognised")
 	}
-	if err := record.WriteDeviceSet(filepath.Join(set, RecordsDir), record.DeviceSet{}); err != nil {
+	if err := record.WriteDeviceSet(filepath.Join(set, record.RecordsDir), record.DeviceSet{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{base, set} {
@@ -208,17 +208,17 @@ func TestStoreIsKnownByWhatLiesInIt(t *testing.T) {
 	}
 }
 
-func TestStampChangesWithWhatIsNamed(t *testing.T) {
+func TestStampChangesWithTheCatalog(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(t testing.TB, dir string){
 		"a new device": func(t testing.TB, dir string) { write(t, dir, "b", record.Device{}) },
 		"a deleted device": func(t testing.TB, dir string) {
-			if err := record.RemoveDevice(filepath.Join(dir, RecordsDir), "a"); err != nil {
+			if err := record.RemoveDevice(filepath.Join(dir, record.RecordsDir), "a"); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"a device marked as deleted": func(t testing.TB, dir string) { write(t, dir, "a", record.Device{ID: 2, Deleted: true}) },
-		"a transaction's end":        func(t testing.TB, dir string) { writePool(t, dir, 101) },
+		"the end of a transaction":   func(t testing.TB, dir string) { writePool(t, dir, 101) },
 		"a lost store": func(t testing.TB, dir string) {
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
@@ -240,11 +240,11 @@ func TestStampChangesWithWhatIsNamed(t *testing.T) {
 			}
 			before := settled()
 			if again := settled(); again != before {
-				t.Errorf("%s, then %s", before, again)
+				t.Errorf("%s, then %s without a change", before, again)
 			}
 			change(t, dir)
 			if after := settled(); after == before {
-				t.Error("the same")
+				t.Error("the stamp is the same")
 			}
 		})
 	}
@@ -263,7 +263,7 @@ func TestContextEndsLoadAndStamp(t *testing.T) {
 	}
 }
 
-// An ordinary user gets to hear that it is a store that must not be looked into.
+// The error for an ordinary user says that this is a store that they may not read.
 func TestForbiddenStoreIsRecognised(t *testing.T) {
 	t.Parallel()
 	dir := newStore(t, "")
@@ -272,22 +272,22 @@ func TestForbiddenStoreIsRecognised(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(dir, RecordsDir), 0); err != nil {
+	if err := os.Chmod(filepath.Join(dir, record.RecordsDir), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Chmod(filepath.Join(dir, RecordsDir), 0o700) })
+	t.Cleanup(func() { os.Chmod(filepath.Join(dir, record.RecordsDir), 0o700) })
 	asUser(t, func() {
 		if !Recognise(dir) {
 			t.Error("not recognised")
 		}
 		_, err := New(dir, Options{}).Load(t.Context())
-		if want := "store:" + dir + ": metadata: permission denied: only its owner and root may look into it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
+		if want := "store:" + dir + ": metadata: permission denied: only its owner and root can read it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	})
 }
 
-// asUser runs f as a user who owns nothing, on a thread of its own.
+// asUser runs f as an unprivileged user, on a thread of its own.
 func asUser(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -297,7 +297,7 @@ func asUser(t *testing.T, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // it ends with the goroutine
+		runtime.LockOSThread() // the thread ends with the goroutine
 		if _, err := unix.SetfsuidRetUid(65534); err != nil {
 			t.Error(err)
 		}

@@ -221,7 +221,7 @@ func TestTreeDoesNotWaitForItself(t *testing.T) {
 						t.Errorf("what was known is gone: %s", got)
 					}
 				}
-				if text := sh(t, "/", "grep -c 'has been mounted there since' "+log+" || true"); text != "1\n" {
+				if text := sh(t, "/", "grep -c 'a thintree mount now covers these files' "+log+" || true"); text != "1\n" {
 					t.Errorf("the log complains %s times", text)
 				}
 				if how == "move" {

@@ -55,9 +55,9 @@ func TestLinkToNowhereIsToldAsOne(t *testing.T) {
 	decoy := t.TempDir()
 	sh(t, decoy, "touch data")
 	for name, c := range map[string]struct{ change, says string }{
-		"data":        {"cd devicemapper/devicemapper && rm data && ln -s " + decoy + "/data data", "data is a link to " + decoy + "/data, which is not there"},
-		"metadata":    {"cd devicemapper/devicemapper && rm metadata && ln -s nothing metadata", "metadata is a link to nothing, which is not there"},
-		"pool folder": {"cd devicemapper && rm -r devicemapper && ln -s " + decoy + " devicemapper", "devicemapper is a link to " + decoy + ", which is not there"},
+		"data":        {"cd devicemapper/devicemapper && rm data && ln -s " + decoy + "/data data", "data is a link to " + decoy + "/data, which does not exist"},
+		"metadata":    {"cd devicemapper/devicemapper && rm metadata && ln -s nothing metadata", "metadata is a link to nothing, which does not exist"},
+		"pool folder": {"cd devicemapper && rm -r devicemapper && ln -s " + decoy + " devicemapper", "devicemapper is a link to " + decoy + ", which does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +72,7 @@ func TestLinkToNowhereIsToldAsOne(t *testing.T) {
 	_, root := dockerCopy(t, "root")
 	sh(t, root, "mv devicemapper/metadata devicemapper/m && ln -s /nothing devicemapper/metadata")
 	r := thintree(t, "ls", "docker:"+root)
-	if r.status != 1 || !strings.Contains(r.stderr, "metadata is a link to /nothing, which is not there") {
+	if r.status != 1 || !strings.Contains(r.stderr, "metadata is a link to /nothing, which does not exist") {
 		t.Errorf("the records: exit status %d: %s", r.status, r.stderr)
 	}
 }

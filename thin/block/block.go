@@ -4,9 +4,6 @@ import (
 	"context"
 )
 
-// SectorBytes is the length of a sector, in which device-mapper, sysfs and st_blocks count.
-const SectorBytes = 512
-
 // Reader is a run of bytes of a known length that may have holes. Its methods
 // may be called concurrently. Offsets and lengths are in bytes.
 type Reader interface {

@@ -2,13 +2,13 @@ package block
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/thin/resolve"
 )
 
@@ -49,7 +49,7 @@ func (h host) inUse(id Identity) (string, error) {
 
 // holder finds what is stacked on a block device, or on a partition of it.
 func (h host) holder(rdev uint64) (string, error) {
-	dir := filepath.Join(h.sys, "dev/block", fmt.Sprintf("%d:%d", unix.Major(rdev), unix.Minor(rdev)))
+	dir := filepath.Join(h.sys, "dev/block", blockdev.Text(rdev))
 	to, err := os.Readlink(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil // without sysfs, as in some containers, nobody can tell

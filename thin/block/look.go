@@ -2,12 +2,12 @@ package block
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/thin/resolve"
 )
 
@@ -39,7 +39,7 @@ func LookAt(path string) (Look, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		l.SizeBytes, l.Changed = st.Size, st.Ctim.Nano()
 	} else {
-		l.DM = dmOf(filepath.Join("/sys/dev/block", fmt.Sprintf("%d:%d", unix.Major(l.Rdev), unix.Minor(l.Rdev))))
+		l.DM = dmOf(blockdev.Sysfs(l.Rdev))
 	}
 	return l, nil
 }

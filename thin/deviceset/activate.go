@@ -11,10 +11,11 @@ import (
 	"thintree/thin/dm"
 )
 
-// removalPatience is how long a device may stay open after it was unmounted.
+// removalPatience is how long to wait for users of a device after it was unmounted.
 const removalPatience = 20 * time.Second
 
-// activate activates a device, or finds it active. The caller has its lock.
+// activate activates a device, if it is not active. kept marks it as activated on its own.
+// The caller has its lock.
 func (s *DeviceSet) activate(ctx context.Context, d *device, kept bool) (thin.Device, error) {
 	name := s.name(d.hash)
 	a := thin.Activation{Name: name, UUID: uuid(name), ID: d.rec.ID, SizeBytes: d.rec.SizeBytes, Udev: dm.Hidden}
@@ -24,13 +25,13 @@ func (s *DeviceSet) activate(ctx context.Context, d *device, kept bool) (thin.De
 	for tries := 3; ; tries-- {
 		active, err := s.pool.ActivateDevice(ctx, a)
 		if tries > 1 && errors.Is(err, dm.ErrNotFound) {
-			continue // it was active, and its last user let go of it just now
+			continue // it was active, and a deferred removal came just now
 		}
 		return active, err
 	}
 }
 
-// deactivate deactivates a device, or is dm.ErrInUse.
+// deactivate deactivates a device. The error is dm.ErrInUse if it stays in use.
 func (s *DeviceSet) deactivate(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalPatience)
 	defer cancel()
@@ -38,8 +39,7 @@ func (s *DeviceSet) deactivate(ctx context.Context, name string) error {
 	return err
 }
 
-// letGo deactivates a device or, with deferred removal, has it go with its last
-// user.
+// letGo deactivates a device; with deferred removal, once it is not in use.
 func (s *DeviceSet) letGo(ctx context.Context, name string) error {
 	if !s.opts.DeferredRemoval {
 		return s.deactivate(ctx, name)
@@ -48,8 +48,8 @@ func (s *DeviceSet) letGo(ctx context.Context, name string) error {
 	return err
 }
 
-// while runs what needs a device's block device, and deactivates it where it was
-// not active before. The caller has its lock.
+// while activates a device if necessary, calls run with the path of its node, and
+// deactivates it if it was not active before. The caller has its lock.
 func (s *DeviceSet) while(ctx context.Context, d *device, readOnly bool, run func(path string) error) (err error) {
 	name := s.name(d.hash)
 	info, err := s.kernel.DM().Info(ctx, name)
@@ -71,9 +71,8 @@ func (s *DeviceSet) while(ctx context.Context, d *device, readOnly bool, run fun
 	return run(a.Path())
 }
 
-// ActivateDevice makes a block device of a device, which stays until
-// DeactivateDevice, and gives its path. One that is mounted already goes with its
-// last mount all the same.
+// ActivateDevice activates a device until DeactivateDevice, and returns the path of its
+// node. If the device is mounted already, its last unmount deactivates it anyway.
 func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path string, err error) {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -90,9 +89,8 @@ func (s *DeviceSet) ActivateDevice(ctx context.Context, hash string) (path strin
 	return a.Path(), nil
 }
 
-// DeactivateDevice ends what ActivateDevice began. A device that is mounted is
-// dm.ErrInUse, as is one that somebody uses unless removal is deferred. One that is
-// not active is no error.
+// DeactivateDevice undoes ActivateDevice. The error is dm.ErrInUse if the device is
+// mounted, or in use without deferred removal. It is a no-op if the device is not active.
 func (s *DeviceSet) DeactivateDevice(ctx context.Context, hash string) error {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -105,7 +103,7 @@ func (s *DeviceSet) DeactivateDevice(ctx context.Context, hash string) error {
 	return s.letGo(ctx, s.name(hash))
 }
 
-// SuspendDevice stops the I/O of an active device, its filesystem frozen, until
+// SuspendDevice stops the I/O of an active device and freezes its filesystem, until
 // ResumeDevice.
 func (s *DeviceSet) SuspendDevice(ctx context.Context, hash string) error {
 	d, err := s.find(ctx, hash)
@@ -116,11 +114,11 @@ func (s *DeviceSet) SuspendDevice(ctx context.Context, hash string) error {
 	return s.kernel.SuspendDevice(ctx, s.name(hash))
 }
 
-// ResumeDevice lets it go on.
+// ResumeDevice resumes a suspended device.
 func (s *DeviceSet) ResumeDevice(ctx context.Context, hash string) error {
 	if !s.HasDevice(hash) {
 		return &NoDeviceError{hash}
 	}
-	// Without the device's lock: who has it may wait for this.
+	// Without the device's lock: its holder may wait for this resume.
 	return s.kernel.ResumeDevice(ctx, s.name(hash))
 }

@@ -10,13 +10,15 @@ import (
 
 	"thintree/meta/record"
 	"thintree/thin"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
-// AddDevice creates a device that holds what another one, base, holds now; ""
-// is the base device. sizeBytes is its length, 0 for that of base; longer, its
-// filesystem is grown. Errors are an *[ExistsError], a *[NoDeviceError], a
-// *[SpaceError], and a record.NameError or dm.NameError where hash is no name.
+// AddDevice creates a device with the current contents of the device base; base "" is the
+// base device. sizeBytes is its length in bytes, 0 for that of base. If it is longer than
+// base, AddDevice grows its filesystem. Errors are an *[ExistsError], a *[NoDeviceError], a
+// *[SpaceError], [ErrDeleted], and a *record.NameError or *dm.NameError if hash is not
+// allowed.
 func (s *DeviceSet) AddDevice(ctx context.Context, hash, base string, sizeBytes int64) error {
 	if err := s.addDevice(ctx, hash, base, sizeBytes); err != nil {
 		return fmt.Errorf("add %q: %w", record.File(hash), err)
@@ -39,13 +41,13 @@ func (s *DeviceSet) addDevice(ctx context.Context, hash, base string, sizeBytes 
 	rec := record.Device{SizeBytes: origin.rec.SizeBytes}
 	switch {
 	case base == "" && !origin.rec.Initialized:
-		return fmt.Errorf("the base device was never made whole: open the store with its creation")
+		return fmt.Errorf("the base device was not completed: create the store again")
 	case origin.rec.Deleted:
 		return fmt.Errorf("%q: %w", record.File(base), ErrDeleted)
-	case sizeBytes%sectorBytes != 0:
-		return fmt.Errorf("a length of %d bytes: it must be a multiple of %d", sizeBytes, sectorBytes)
+	case sizeBytes%blockdev.SectorBytes != 0:
+		return fmt.Errorf("a length of %d bytes: it must be a multiple of %d", sizeBytes, blockdev.SectorBytes)
 	case sizeBytes != 0 && sizeBytes < rec.SizeBytes:
-		return fmt.Errorf("a length of %d bytes: %q has %d, and its snapshot cannot be shorter", sizeBytes, record.File(base), rec.SizeBytes)
+		return fmt.Errorf("a length of %d bytes: %q has %d, and a snapshot cannot be shorter than its origin", sizeBytes, record.File(base), rec.SizeBytes)
 	case sizeBytes != 0:
 		rec.SizeBytes = sizeBytes
 	}
@@ -61,8 +63,8 @@ func (s *DeviceSet) addDevice(ctx context.Context, hash, base string, sizeBytes 
 	}, finish)
 }
 
-// snapshot makes a snapshot in the pool. A frozenError says that its origin may
-// not run any more.
+// snapshot creates a snapshot in the pool. A frozenError says that its origin may have
+// stayed suspended.
 func (s *DeviceSet) snapshot(ctx context.Context, id uint32, origin *device) error {
 	name := s.name(origin.hash)
 	before, _ := s.kernel.DM().Info(ctx, name)
@@ -81,15 +83,16 @@ type frozenError struct{ error }
 
 func (e frozenError) Unwrap() error { return e.error }
 
-// asItIs finishes a device that is whole already.
+// asItIs is the finish of a device that needs no further step.
 func asItIs(context.Context, *device) error { return nil }
 
-// create makes a device in the pool by make, finishes it, and makes its record.
+// create creates a device: make creates it in the pool, then finish runs, then the record
+// is written.
 func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device,
 	make func(ctx context.Context, id uint32) error, finish func(context.Context, *device) error,
 ) (err error) {
 	d := &device{hash: hash, lock: newLock()}
-	d.lock.acquire(ctx) // nobody else knows it
+	d.lock.acquire(ctx) // free: no other goroutine has the device yet
 	defer d.lock.release()
 	s.mu.Lock()
 	_, exists := s.devices[hash]
@@ -111,7 +114,7 @@ func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device,
 	defer s.turn.release()
 	path := filepath.Join(s.records, record.File(hash))
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fmt.Errorf("%w, by a record that is damaged: %s", &ExistsError{hash}, path))
+		return errors.Join(err, fmt.Errorf("%w, whose record is damaged: %s", &ExistsError{hash}, path))
 	}
 	if rec.ID, err = s.freeID(ctx); err != nil {
 		return err
@@ -133,11 +136,11 @@ func (s *DeviceSet) create(ctx context.Context, hash string, rec record.Device,
 	return err
 }
 
-// mayBeThere tells whether a device whose creation failed may be there all the
-// same, or something else is left of it.
+// mayBeThere reports whether a failed creation may have left the device in the pool, or its
+// origin suspended.
 func (s *DeviceSet) mayBeThere(ctx context.Context, id uint32, failure error) bool {
 	if errors.Is(failure, thin.ErrIDInUse) {
-		return false // it is somebody else's
+		return false // the existing device is not this one
 	}
 	if _, frozen := errors.AsType[frozenError](failure); frozen {
 		return true
@@ -146,7 +149,7 @@ func (s *DeviceSet) mayBeThere(ctx context.Context, id uint32, failure error) bo
 	return has || err != nil
 }
 
-// forget takes a device off the list. The caller has its lock.
+// forget removes a device from the list. The caller has its lock.
 func (s *DeviceSet) forget(d *device) {
 	d.gone = true
 	s.mu.Lock()
@@ -154,7 +157,7 @@ func (s *DeviceSet) forget(d *device) {
 	s.mu.Unlock()
 }
 
-// enough tells whether the pool has room for a new device.
+// enough returns a *[SpaceError] if the pool has no room for a new device.
 func (s *DeviceSet) enough(ctx context.Context) error {
 	st, err := s.pool.Status(ctx)
 	if err != nil {

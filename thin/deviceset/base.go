@@ -9,8 +9,8 @@ import (
 	"thintree/thin"
 )
 
-// openBase checks that the base device is the recorded one, or with doInit makes
-// it where there is none, or only a half of one.
+// openBase checks that the base device is the recorded one. With doInit it makes the base
+// device if it is missing or was not completed.
 func (s *DeviceSet) openBase(ctx context.Context, doInit bool) error {
 	d := s.devices[""]
 	if d != nil && d.rec.Initialized {
@@ -38,7 +38,7 @@ func (s *DeviceSet) checkBase(ctx context.Context, d *device) error {
 	if err != nil {
 		err = fmt.Errorf("the base device: %w", err)
 		if st, e := s.pool.Status(ctx); e == nil && st.Mode != thin.ModeReadWrite || errors.Is(err, ErrSuspended) {
-			s.problem(err) // what is left of the store can be looked at, and unmounted
+			s.problem(err) // open anyway, so that devices can be inspected and unmounted
 			return nil
 		}
 		return err
@@ -49,7 +49,7 @@ func (s *DeviceSet) checkBase(ctx context.Context, d *device) error {
 	return nil
 }
 
-// identify tells a device's filesystem and its UUID.
+// identify returns the type and the UUID of a device's filesystem.
 func (s *DeviceSet) identify(ctx context.Context, d *device) (fs, uuid string, err error) {
 	err = s.while(ctx, d, true, func(path string) error {
 		fs, uuid, err = s.fs.identify(ctx, path)
@@ -58,7 +58,7 @@ func (s *DeviceSet) identify(ctx context.Context, d *device) (fs, uuid string, e
 	return fs, uuid, err
 }
 
-// makeBase makes the base device, and a filesystem on it. It counts once its
+// makeBase makes the base device and its filesystem. The base device is complete once its
 // record says that it is initialized.
 func (s *DeviceSet) makeBase(ctx context.Context) (err error) {
 	if err := s.create(ctx, "", record.Device{SizeBytes: s.opts.BaseBytes}, s.pool.CreateDevice, asItIs); err != nil {

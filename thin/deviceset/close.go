@@ -10,15 +10,14 @@ import (
 	"thintree/thin/dm"
 )
 
-// Close closes the store. Devices that are active stay so; where none is, the
-// pool is deactivated, unless it is somebody else's or was told to stay by
-// [DeviceSet.KeepPool].
+// Close closes the store. Active devices stay active. If there are none, Close deactivates
+// the pool, unless the pool has another owner or [DeviceSet.KeepPool] was called.
 func (s *DeviceSet) Close(ctx context.Context) error {
 	s.stop()
 	return errors.Join(s.saveNextID(ctx), s.closePool(ctx), s.kernel.Close(), s.folder.Close())
 }
 
-// closePool deactivates the pool where nothing in it is active.
+// closePool deactivates the store's own pool if no device in it is active.
 func (s *DeviceSet) closePool(ctx context.Context) error {
 	if s.own == nil {
 		return nil
@@ -35,10 +34,10 @@ func (s *DeviceSet) closePool(ctx context.Context) error {
 	return s.deactivate(ctx, s.own.Name)
 }
 
-// KeepPool has the pool stay active when the store is closed, by this process and
-// by those that open it later, until it is shut down or its pool is deactivated.
-// Where devices are active already the pool still goes with the last of them. It
-// may not be called concurrently with any other method.
+// KeepPool keeps the pool active when this process, or a later one, closes the store. That
+// ends with [DeviceSet.Shutdown] or when the pool is deactivated. If devices are active
+// already, the pool is still deactivated with the last of them. KeepPool may not be called
+// concurrently with any other method.
 func (s *DeviceSet) KeepPool(ctx context.Context) error {
 	if s.own == nil {
 		return nil
@@ -48,7 +47,7 @@ func (s *DeviceSet) KeepPool(ctx context.Context) error {
 		return err
 	}
 	if !isKept(info) && info.OpenCount == 0 {
-		// The mark is in the UUID, which a device has for life.
+		// The mark is in the UUID, which only a new device can get.
 		if err := s.deactivate(ctx, s.own.Name); err != nil {
 			return err
 		}
@@ -59,14 +58,14 @@ func (s *DeviceSet) KeepPool(ctx context.Context) error {
 	return err
 }
 
-// keptPrefix marks the UUID of what was activated by itself, and not for a mount.
+// keptPrefix marks the UUID of a device that was activated on its own, not for a mount.
 const keptPrefix = "kept-"
 
 func isKept(info dm.Info) bool { return strings.HasPrefix(info.UUID, uuid(keptPrefix)) }
 
-// Shutdown unmounts and deactivates all devices and the pool, unless that is
-// somebody else's, and closes the store. With deferred removal what is in use
-// goes with its last user.
+// Shutdown unmounts and deactivates all devices, deactivates the store's own pool, and
+// closes the store. With deferred removal, devices in use are deactivated once they are not
+// in use any more.
 func (s *DeviceSet) Shutdown(ctx context.Context) error {
 	s.stop()
 	active, err := s.active(ctx)
@@ -80,7 +79,7 @@ func (s *DeviceSet) Shutdown(ctx context.Context) error {
 	return errors.Join(append(errs, s.Close(ctx))...)
 }
 
-// retire unmounts a device wherever it is mounted, and deactivates it.
+// retire unmounts all mounts of a device and deactivates it.
 func (s *DeviceSet) retire(ctx context.Context, name string, info dm.Info) error {
 	if info.Suspended {
 		if err := s.kernel.ResumeDevice(ctx, name); err != nil {

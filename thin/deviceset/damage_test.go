@@ -13,15 +13,15 @@ import (
 	"thintree/thin/pdata"
 )
 
-// written writes a file among the records of a store that is closed.
+// written writes a file among the records of a closed store.
 func (f *fake) written(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(f.root, recordsDir, name), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(f.root, record.RecordsDir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestDamagedRecordsAreLeftAlone(t *testing.T) {
+func TestDamagedRecordsStayAndLoseOnlyTheirDevices(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	f := newFake(t)
@@ -42,11 +42,11 @@ func TestDamagedRecordsAreLeftAlone(t *testing.T) {
 		t.Errorf("%q, %v", st.Problems, err)
 	}
 	if err := s.AddDevice(ctx, "a", "", 0); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a record that is damaged was replaced: %v", err)
+		t.Errorf("a damaged record was replaced: %v", err)
 	}
 	err := s.MountDevice(ctx, "lost", t.TempDir(), "")
 	if _, ok := errors.AsType[*pdata.NoDeviceError](err); !ok {
-		t.Errorf("mount of what the pool has not: %v", err)
+		t.Errorf("mount of a device that the pool lacks: %v", err)
 	}
 	if err := errors.Join(s.DeleteDevice(ctx, "lost"), s.AddDevice(ctx, "c", "", 0), s.Shutdown(ctx)); err != nil {
 		t.Error(err)
@@ -76,19 +76,19 @@ func TestDamagedTransactionKeepsTheStoreReadable(t *testing.T) {
 	if err := s.AddDevice(ctx, "b", "", 0); err == nil || !strings.Contains(err.Error(), "transaction-metadata") {
 		t.Errorf("add: %v", err)
 	}
-	if err := os.Remove(filepath.Join(f.root, recordsDir, "transaction-metadata")); err != nil {
+	if err := os.Remove(filepath.Join(f.root, record.RecordsDir, "transaction-metadata")); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.AddDevice(ctx, "b", "", 0), s.Shutdown(ctx)); err != nil {
-		t.Errorf("with the file gone: %v", err)
+		t.Errorf("without the file: %v", err)
 	}
 	if err := f.recovers(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-// What another record names must not go with a transaction that is not its own.
-func TestTransactionOfAnothersDeviceDeletesNothing(t *testing.T) {
+// The device of another record must survive the undo of a transaction with its id.
+func TestTransactionWithAnotherDevicesIDDeletesNothing(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	f := newFake(t)

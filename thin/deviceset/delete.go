@@ -11,12 +11,12 @@ import (
 	"thintree/thin/dm"
 )
 
-// DeleteDevice deletes a device and its record. One that is in use is
-// dm.ErrInUse, or with deferred deletion is deleted once nobody uses it: it is
-// [ErrDeleted] for others until then. The base device cannot be deleted.
+// DeleteDevice deletes a device and its record. If the device is in use the error is
+// dm.ErrInUse. With deferred deletion it is instead deleted once it is not in use; until
+// then calls for it return [ErrDeleted]. The base device cannot be deleted.
 func (s *DeviceSet) DeleteDevice(ctx context.Context, hash string) error {
 	if hash == "" {
-		return errors.New("the base device cannot be deleted: all others begin as it")
+		return errors.New("the base device cannot be deleted: all others start as its snapshots")
 	}
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *DeviceSet) DeleteDevice(ctx context.Context, hash string) error {
 	return nil
 }
 
-// markDeleted has a device deleted once nobody uses it.
+// markDeleted marks a device for deferred deletion.
 func (s *DeviceSet) markDeleted(ctx context.Context, d *device) error {
 	rec := d.rec
 	rec.Deleted = true
@@ -47,12 +47,12 @@ func (s *DeviceSet) markDeleted(ctx context.Context, d *device) error {
 	s.setRecord(d, rec)
 	select {
 	case s.marked <- struct{}{}:
-	default: // that is known
+	default: // a signal is pending
 	}
 	return s.letGo(ctx, s.name(d.hash))
 }
 
-// deleteNow deletes a device that is not in use.
+// deleteNow acquires a device's lock and deletes the device.
 func (s *DeviceSet) deleteNow(ctx context.Context, d *device) error {
 	if err := d.lock.acquire(ctx); err != nil {
 		return err
@@ -61,8 +61,8 @@ func (s *DeviceSet) deleteNow(ctx context.Context, d *device) error {
 	return s.delete(ctx, d, removalPatience)
 }
 
-// delete deletes a device that nobody uses, or nobody any more before patience
-// ends; otherwise it is dm.ErrInUse. The caller has its lock.
+// delete deletes a device. The error is dm.ErrInUse if the device is mounted, or still open
+// when patience ends. The caller has its lock.
 func (s *DeviceSet) delete(ctx context.Context, d *device, patience time.Duration) error {
 	if err := errors.Join(s.writable(ctx), s.unmounted(ctx, d)); err != nil {
 		return err
@@ -82,12 +82,12 @@ func (s *DeviceSet) delete(ctx context.Context, d *device, patience time.Duratio
 			s.discard(ctx, d)
 		}
 		err = s.pool.DeleteDevice(ctx, d.rec.ID)
-		if errors.Is(err, thin.ErrActive) { // under a name that is not ours
+		if errors.Is(err, thin.ErrActive) { // by another program, under another name
 			return false, fmt.Errorf("%w: %w", dm.ErrInUse, err)
 		}
 		if err != nil && !isMissing(err) {
 			switch has, e := s.pool.HasDevice(ctx, d.rec.ID); {
-			case e != nil: // nobody knows: it is ended later
+			case e != nil: // unknown: a later call completes the deletion
 				gone = true
 				return true, err
 			case has:
@@ -108,7 +108,7 @@ func (s *DeviceSet) delete(ctx context.Context, d *device, patience time.Duratio
 	return nil
 }
 
-// unmounted is dm.ErrInUse where a device is mounted.
+// unmounted returns dm.ErrInUse if a device is mounted.
 func (s *DeviceSet) unmounted(ctx context.Context, d *device) error {
 	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
 	if errors.Is(err, dm.ErrNotFound) {
@@ -124,26 +124,25 @@ func (s *DeviceSet) unmounted(ctx context.Context, d *device) error {
 	return err
 }
 
-// discard gives the device's blocks back to what the data lie on. Where that
-// fails they are free in the pool all the same.
+// discard discards a device's blocks on the device or file that holds the data. A failure
+// is only logged: the blocks become free in the pool anyway.
 func (s *DeviceSet) discard(ctx context.Context, d *device) {
 	active, err := s.activate(ctx, d, false)
 	if err == nil {
 		err = errors.Join(active.Discard(), s.deactivate(ctx, active.Name))
 	}
 	if err != nil {
-		s.log.Warn("the blocks of a device that is deleted were not given back", "name", d.hash, "err", err)
+		s.log.Warn("could not discard the blocks of a deleted device", "name", d.hash, "error", err)
 	}
 }
 
-// What was to be deleted and is in use is looked at again after firstPause, then
-// less and less often.
+// Deferred deletion tries again after firstPause; the pauses grow up to longestPause.
 const (
 	firstPause   = time.Second
 	longestPause = 30 * time.Second
 )
 
-// deleteLater deletes what is to be deleted and was in use.
+// deleteLater starts the deferred deletion.
 func (s *DeviceSet) deleteLater() {
 	if !s.opts.DeferredDeletion {
 		return
@@ -179,7 +178,7 @@ func (s *DeviceSet) deleteMarked(ctx context.Context) {
 			continue
 		}
 		if err := s.delete(ctx, d, 0); err != nil && !errors.Is(err, dm.ErrInUse) {
-			s.log.Warn("a device cannot be deleted", "name", hash, "err", err)
+			s.log.Warn("could not delete a device marked for deletion", "name", hash, "error", err)
 		}
 		d.lock.release()
 	}

@@ -16,56 +16,49 @@ import (
 	"thintree/thin/dm"
 )
 
-// DeviceSet is an open store. Its methods may be called concurrently, but for
-// Close and Shutdown. Devices are called by their hash, any name that is a file's
-// and a device-mapper device's; the base device has "".
+// DeviceSet is an open store. Its methods may be called concurrently, except Close,
+// Shutdown and KeepPool. A device's name is called its hash, as in Docker. It may be any
+// name that is valid for a file and for a device-mapper device. The base device has the
+// hash "".
 type DeviceSet struct {
 	root    string // the store
 	records string // the folder of the records in it
-	prefix  string // of the device-mapper names: what makes them this store's own
+	prefix  string // of all device-mapper names of this store
 	opts    Options
 	log     *slog.Logger
 
-	folder *os.File // locked
+	folder *os.File // the folder of the records, locked
 	kernel *thin.Kernel
 	fs     filesystems
 	pool   *thin.Pool
-	own    *thin.PoolConfig // of the pool where it is the store's own, nil otherwise
+	own    *thin.PoolConfig // nil if the pool is not the store's own
 
-	// turn is whose turn it is to change the pool. A device's own lock is taken
-	// before it.
+	// turn is held while the pool is changed. A device's own lock is acquired before it.
 	turn          lock
-	transactionID uint64              // guarded by turn: the pool's
-	unsettled     error               // guarded by turn: why a transaction cannot be ended
+	transactionID uint64              // guarded by turn: the pool's transaction id
+	unsettled     error               // guarded by turn: why a transaction cannot be completed or undone
 	set           record.DeviceSet    // guarded by turn
-	used          map[uint32]struct{} // guarded by turn: the ids that records name
+	used          map[uint32]struct{} // guarded by turn: the device ids in the records
 
 	mu       sync.Mutex
 	devices  map[string]*device // guarded by mu
-	problems []error            // of the records, found when the store was opened
-	ignored  []string           // options that have no effect
+	problems []error            // found when the store was opened
+	ignored  []string           // options without effect
 
-	marked chan struct{} // a device is to be deleted later
-	stop   func()        // ends what does that
+	marked chan struct{} // signals that a device is marked for deferred deletion
+	stop   func()        // stops the deferred deletion
 }
 
 // device is one of the store's devices.
 type device struct {
 	hash string
 	lock lock
-	rec  record.Device // changed with lock and mu held, read with either
-	gone bool          // guarded by lock: it was deleted, or could not be made
+	rec  record.Device // changed with both lock and mu held, read with either
+	gone bool          // guarded by lock: it was deleted, or its creation failed
 }
 
-// Where things are in a store.
-const (
-	recordsDir = "metadata"
-	poolDir    = "devicemapper"
-	mountsDir  = "mnt"
-)
-
-// prefix is what a store's device-mapper names begin with, as Docker's do with
-// docker-: the device and inode number of its folder, which its copy has not.
+// prefix is the prefix of a store's device-mapper names. Like Docker's it has the device
+// and inode number of the store's folder, so that a copy of the store has another prefix.
 func prefix(root string) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(root, &st); err != nil {
@@ -74,11 +67,11 @@ func prefix(root string) (string, error) {
 	return fmt.Sprintf("thintree-%d:%d-%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino), nil
 }
 
-// checkHash tells whether a device can have a name.
+// checkHash returns a [record.NameError] or [dm.NameError] if no device can have the hash.
 func (s *DeviceSet) checkHash(hash string) error {
 	name := s.name(hash)
 	if name == s.poolName() {
-		return &record.NameError{Hash: hash, Why: "is that of the pool among the devices"}
+		return &record.NameError{Hash: hash, Why: "is the name of the pool's device"}
 	}
 	if err := record.CheckHash(hash); err != nil {
 		return err
@@ -86,13 +79,13 @@ func (s *DeviceSet) checkHash(hash string) error {
 	return dm.CheckName(uuid(keptPrefix + name))
 }
 
-// poolName is the device-mapper name of a pool of the store's own.
+// poolName is the device-mapper name of the store's own pool.
 func (s *DeviceSet) poolName() string { return s.prefix + "-pool" }
 
 // name is a device's device-mapper name.
 func (s *DeviceSet) name(hash string) string { return s.prefix + "-" + record.File(hash) }
 
-// find finds a device and takes its lock, which the caller releases.
+// find finds a device and acquires its lock, which the caller releases.
 func (s *DeviceSet) find(ctx context.Context, hash string) (*device, error) {
 	s.mu.Lock()
 	d := s.devices[hash]
@@ -110,7 +103,7 @@ func (s *DeviceSet) find(ctx context.Context, hash string) (*device, error) {
 	return d, nil
 }
 
-// recordOf is a device's record just now. It waits for nobody.
+// recordOf returns a device's current record. It does not wait for the device's lock.
 func (s *DeviceSet) recordOf(hash string) (rec record.Device, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,26 +114,26 @@ func (s *DeviceSet) recordOf(hash string) (rec record.Device, ok bool) {
 	return d.rec, true
 }
 
-// setRecord changes what is known of a device. The caller has its lock.
+// setRecord changes a device's record in memory. The caller has the device's lock.
 func (s *DeviceSet) setRecord(d *device, rec record.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d.rec = rec
 }
 
-// List gives the hashes of all devices, sorted. The base device's is "".
+// List lists the hashes of all devices, sorted. The base device has the hash "".
 func (s *DeviceSet) List() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Sorted(maps.Keys(s.devices))
 }
 
-// HasDevice tells whether the store has a device.
+// HasDevice reports whether the store has a device.
 func (s *DeviceSet) HasDevice(hash string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.devices[hash] != nil
 }
 
-// Pool is the pool that the devices are in.
+// Pool returns the pool with the devices.
 func (s *DeviceSet) Pool() *thin.Pool { return s.pool }

@@ -1,16 +1,17 @@
-// Package deviceset keeps thin devices by name: Docker's DeviceSet and Driver.
+// Package deviceset manages thin devices by name, as Docker's DeviceSet and Driver do.
 //
-// A [DeviceSet] is a folder, the store, with a pool and a JSON record of each
-// device (package meta/record). All begin as a snapshot of one that has a
-// filesystem, the base device. A [Driver] on it has what a container engine asks
-// for: volumes that are mounted while somebody uses them.
+// A [DeviceSet] is a folder, the store. It has a pool, and a JSON record of each device
+// (package meta/record). The base device has an empty filesystem; every other device starts
+// as a snapshot of the base device or of another device. A [Driver] uses a DeviceSet for a
+// container engine: it mounts a volume while the volume is in use.
 //
-// What changes a record and the pool at once is a transaction. It is written
-// down first, with the pool's transaction id after it; then the device is created
-// or deleted; then the pool gets that id. So whoever opens the store sees which
-// transaction was under way when its owner died, and ends or undoes it.
+// A change of both a record and the pool is a transaction. First a file records the
+// transaction, with the pool's next transaction id. Then the device is created or deleted.
+// Last, the pool's transaction id is set to the recorded one. So the next process that
+// opens the store sees which transaction was under way when its owner died, and completes
+// or undoes it.
 //
-// The layout, the options' names and the order of the steps are those of
-// daemon/graphdriver/devmapper of Docker 24, so a store that Docker made opens
-// here.
+// The layout, the names of the options and the order of the steps are those of
+// daemon/graphdriver/devmapper of Docker 24. So this package can open a store that Docker
+// made.
 package deviceset

@@ -18,10 +18,11 @@ import (
 	"thintree/tests/manifest"
 	"thintree/tests/pools"
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/pdata"
 )
 
-// webLayer is the layer of the fixture's image web:2.
+// webLayer is the topmost layer of the fixture's image web:2.
 const webLayer = "622ffbffe25c76e8242bfdb646d7ea1c35a76df60390be769033e92ce4636353"
 
 // dockerInKernel adds a device to a store that Docker made.
@@ -34,13 +35,13 @@ func dockerInKernel(t *testing.T) {
 	root := filepath.Join(dir, "docker/devicemapper")
 	before := volumes(t, root)
 
-	// The pool is smaller than Docker makes it by default.
+	// The fixture's pool is small: less than Docker's default minimum is free.
 	s, err := NewDeviceSet(ctx, root, false, []string{"dm.min_free_space=0%"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if st, err := s.Status(ctx); err != nil || st.Problems != nil || st.Devices != len(before) {
-		t.Errorf("%+v, %v; there are %d volumes", st, err, len(before))
+		t.Errorf("%+v, %v; want %d devices", st, err, len(before))
 	}
 	mnt := t.TempDir()
 	if err := errors.Join(s.AddDevice(ctx, "added", webLayer, 0), s.MountDevice(ctx, "added", mnt, "")); err != nil {
@@ -64,7 +65,7 @@ func dockerInKernel(t *testing.T) {
 
 	after := volumes(t, root)
 	if after["added"] == "" || after["added"] == before[webLayer] {
-		t.Error("the device that was added is not there, or holds nothing of its own")
+		t.Error("the added device is missing, or has no data of its own")
 	}
 	delete(after, "added")
 	if !maps.Equal(before, after) {
@@ -75,14 +76,14 @@ func dockerInKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(c.Volumes) != len(before)+1 || len(c.Warnings) > 0 {
-		t.Errorf("docker: shows %d volumes, %v; there are %d", len(c.Volumes), c.Warnings, len(before)+1)
+		t.Errorf("docker: shows %d volumes, %v; want %d", len(c.Volumes), c.Warnings, len(before)+1)
 	}
 }
 
-// volumes gives a hash of the data of each volume of a store that is closed.
+// volumes returns a hash of the data of each volume of a closed store.
 func volumes(t *testing.T, root string) map[string]string {
 	t.Helper()
-	devices, damaged, err := record.ReadDir(t.Context(), filepath.Join(root, recordsDir))
+	devices, damaged, err := record.ReadDir(t.Context(), filepath.Join(root, record.RecordsDir))
 	if err := errors.Join(append(damaged, err)...); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func volumes(t *testing.T, root string) map[string]string {
 		t.Fatal(err)
 	}
 	defer data.Close()
-	blocks := dataBlocks{data, make([]byte, m.Superblock().DataBlockSize*512), map[uint64][sha256.Size]byte{}}
+	blocks := dataBlocks{data, make([]byte, m.Superblock().DataBlockSize*blockdev.SectorBytes), map[uint64][sha256.Size]byte{}}
 	hashes := map[string]string{}
 	for name, d := range devices {
 		mappings, err := m.Mappings(t.Context(), d.ID)
@@ -129,7 +130,7 @@ func volumes(t *testing.T, root string) map[string]string {
 	return hashes
 }
 
-// dataBlocks hashes a pool's data blocks, each once: most are in several volumes.
+// dataBlocks hashes a pool's data blocks, each once, because most are in several volumes.
 type dataBlocks struct {
 	data   *os.File
 	buffer []byte
@@ -147,8 +148,8 @@ func (b dataBlocks) hash(block uint64) ([sha256.Size]byte, error) {
 	return b.known[block], nil
 }
 
-// An own store lies in a Docker root as Docker's does.
-func TestStoreReadsAsDockers(t *testing.T) {
+// A store that this package made works in a Docker root.
+func TestStoreIsReadAsDockersOwn(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	f.root = filepath.Join(filepath.Dir(f.root), "devicemapper")
@@ -156,11 +157,11 @@ func TestStoreReadsAsDockers(t *testing.T) {
 	if err := errors.Join(s.AddDevice(t.Context(), "a", "", 128<<20), s.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"metadata", "data"} {
-		if err := os.MkdirAll(filepath.Join(f.root, poolDir), 0o700); err != nil {
+	for _, name := range []string{record.PoolMetadata, record.PoolData} {
+		if err := os.MkdirAll(filepath.Join(f.root, record.PoolDir), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := exec.Command("truncate", "-s", "1M", filepath.Join(f.root, poolDir, name)).Run(); err != nil {
+		if err := exec.Command("truncate", "-s", "1M", filepath.Join(f.root, name)).Run(); err != nil {
 			t.Fatal(err)
 		}
 	}

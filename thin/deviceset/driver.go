@@ -8,35 +8,38 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"thintree/meta/record"
 )
 
-// Driver gives out the store's devices as mounted folders, as a container engine
-// wants them. Its methods may be called concurrently, but for Cleanup.
+// Driver mounts the store's devices while they are in use. A device is called a volume
+// here. It is for container engines that import this package; thintree's commands use
+// [DeviceSet]. The methods may be called concurrently, except Cleanup.
 type Driver struct {
 	set    *DeviceSet
-	mounts string // the folder of the mounts
+	mounts string // the folder with the mount points
 
 	mu     sync.Mutex
 	states map[string]*use // guarded by mu
 }
 
-// use is how often a device was given out.
+// use counts the uses of a volume.
 type use struct {
 	lock    lock
 	count   int  // guarded by lock
-	unsure  bool // guarded by lock: whether it is mounted
-	callers int  // guarded by Driver.mu: those that have the lock or wait for it
+	unsure  bool // guarded by lock: an unmount failed, so it may or may not be mounted
+	callers int  // guarded by Driver.mu: callers that have the lock or wait for it
 }
 
-// What a volume holds beside the files: they are in rootfsDir; idFile holds the
-// volume's name, so that it can be told without its record.
-const (
-	rootfsDir = "rootfs"
-	idFile    = "id"
-)
+// mountsDir is the folder in the store with the mount points.
+const mountsDir = "mnt"
 
-// NewDriver makes a Driver over an open store. What another one has left mounted,
-// which nobody can give back any more, is unmounted.
+// idFile is a file in each volume, beside the folder with the volume's files. It
+// holds the volume's name, so that a volume without a record can be identified.
+const idFile = "id"
+
+// NewDriver makes a Driver for an open store. It unmounts volumes that an earlier Driver
+// left mounted.
 func NewDriver(ctx context.Context, s *DeviceSet) (*Driver, error) {
 	d := &Driver{set: s, mounts: filepath.Join(s.root, mountsDir), states: map[string]*use{}}
 	if err := os.MkdirAll(d.mounts, 0o700); err != nil {
@@ -51,25 +54,26 @@ func NewDriver(ctx context.Context, s *DeviceSet) (*Driver, error) {
 		if s.HasDevice(e.Name()) {
 			err := s.UnmountDevice(ctx, e.Name(), dir)
 			if errors.Is(err, syscall.EBUSY) {
-				s.log.Warn("a volume is still in use: it stays mounted", "name", e.Name(), "err", err)
+				s.log.Warn("a volume is still in use: it stays mounted", "name", e.Name(), "error", err)
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
-		os.Remove(dir) // where it is a folder of anything else, it stays
+		os.Remove(dir) // a folder that is not empty is not ours, and stays
 	}
 	return d, nil
 }
 
-// Create creates the volume id as it finds parent, or "" the base device.
+// Create creates a volume with the current contents of the volume parent; parent "" is the
+// base device.
 func (d *Driver) Create(ctx context.Context, id, parent string) error {
 	return d.set.AddDevice(ctx, id, parent, 0)
 }
 
-// Get mounts a volume, where it is not yet, and gives the folder with its files.
-// Put gives it back, once for each Get. label is an SELinux context, or "".
+// Get mounts a volume, if it is not mounted, and returns the folder with its files. The
+// caller calls Put once for each Get. label is an SELinux context, or "".
 func (d *Driver) Get(ctx context.Context, id, label string) (path string, err error) {
 	u, done, err := d.use(ctx, id)
 	if err != nil {
@@ -84,7 +88,7 @@ func (d *Driver) Get(ctx context.Context, id, label string) (path string, err er
 	}
 	u.unsure = false
 	u.count++
-	return filepath.Join(dir, rootfsDir), nil
+	return filepath.Join(dir, record.FilesDir), nil
 }
 
 func (d *Driver) mount(ctx context.Context, id, dir, label string) (err error) {
@@ -108,9 +112,9 @@ func (d *Driver) mount(ctx context.Context, id, dir, label string) (err error) {
 	return nil
 }
 
-// furnish makes what a volume holds beside its files.
+// furnish makes the folder for the volume's files, and the file with its name.
 func furnish(dir, id string) error {
-	if err := os.Mkdir(filepath.Join(dir, rootfsDir), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(filepath.Join(dir, record.FilesDir), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	path := filepath.Join(dir, idFile)
@@ -120,8 +124,8 @@ func furnish(dir, id string) error {
 	return os.WriteFile(path, []byte(id), 0o600)
 }
 
-// Put gives a volume back. With the last one it is unmounted and deactivated;
-// where that fails, it is still given out.
+// Put ends one use of a volume. After the last one it unmounts and deactivates the volume;
+// if that fails, the volume counts as still in use.
 func (d *Driver) Put(ctx context.Context, id string) error {
 	u, done, err := d.use(ctx, id)
 	if err != nil {
@@ -130,7 +134,7 @@ func (d *Driver) Put(ctx context.Context, id string) error {
 	defer done()
 	switch {
 	case u.count == 0:
-		return fmt.Errorf("put %q: it was not given out", id)
+		return fmt.Errorf("put %q: the volume is not in use", id)
 	case u.count > 1:
 		u.count--
 		return nil
@@ -141,12 +145,12 @@ func (d *Driver) Put(ctx context.Context, id string) error {
 		return err
 	}
 	u.count = 0
-	os.Remove(dir) // where it is still mounted in another namespace, it stays
+	os.Remove(dir) // if it is still mounted in another namespace it stays
 	return nil
 }
 
-// Remove deletes a volume. One that was given out is in use; one that is not there
-// is deleted already.
+// Remove deletes a volume. The error is [ErrInUse] if the volume is in use, nil if it does
+// not exist.
 func (d *Driver) Remove(ctx context.Context, id string) error {
 	u, done, err := d.use(ctx, id)
 	if err != nil {
@@ -154,7 +158,7 @@ func (d *Driver) Remove(ctx context.Context, id string) error {
 	}
 	defer done()
 	if u.count > 0 {
-		return fmt.Errorf("remove %q: it was given out %d times, and not given back: %w", id, u.count, ErrInUse)
+		return fmt.Errorf("remove %q: %w (number of users: %d)", id, ErrInUse, u.count)
 	}
 	var missing *NoDeviceError
 	if err := d.set.DeleteDevice(ctx, id); !errors.As(err, &missing) {
@@ -163,17 +167,16 @@ func (d *Driver) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// Exists tells whether there is a volume.
+// Exists reports whether a volume exists.
 func (d *Driver) Exists(id string) bool { return d.set.HasDevice(id) }
 
-// Status is that of the store.
+// Status is the status of the store.
 func (d *Driver) Status(ctx context.Context) (Status, error) { return d.set.Status(ctx) }
 
-// Cleanup unmounts all volumes, and closes the store.
+// Cleanup unmounts all volumes and closes the store.
 func (d *Driver) Cleanup(ctx context.Context) error { return d.set.Shutdown(ctx) }
 
-// use is what is known about a volume's use. The caller has its lock until it calls
-// done.
+// use returns the use of a volume and acquires its lock, which the caller releases by done.
 func (d *Driver) use(ctx context.Context, id string) (u *use, done func(), err error) {
 	d.mu.Lock()
 	if u = d.states[id]; u == nil {

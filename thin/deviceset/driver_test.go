@@ -14,7 +14,7 @@ import (
 	"thintree/meta/store"
 )
 
-func TestDriverGivesEachUserOneMount(t *testing.T) {
+func TestDriverMountsOnceForAllUsers(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	f := newFake(t)
@@ -27,10 +27,10 @@ func TestDriverGivesEachUserOneMount(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Get(ctx, "nothing", ""); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("get of nothing: %v", err)
+		t.Errorf("get of a missing volume: %v", err)
 	}
 	if err := d.Put(ctx, "a"); err == nil {
-		t.Error("put of what was not given out")
+		t.Error("put without a get")
 	}
 	for range 3 {
 		if _, err := d.Get(ctx, "a", ""); err != nil {
@@ -44,7 +44,7 @@ func TestDriverGivesEachUserOneMount(t *testing.T) {
 		t.Error(err)
 	}
 	if err := d.Put(ctx, "a"); !errors.Is(err, syscall.EBUSY) {
-		t.Errorf("put of a busy one: %v", err)
+		t.Errorf("put of a busy volume: %v", err)
 	}
 	if err := d.Remove(ctx, "a"); !errors.Is(err, ErrInUse) {
 		t.Errorf("remove: %v", err)
@@ -56,7 +56,7 @@ func TestDriverGivesEachUserOneMount(t *testing.T) {
 		t.Error(err)
 	}
 	if len(d.states) != 0 {
-		t.Errorf("states of what is not used: %v", d.states)
+		t.Errorf("states of unused volumes: %v", d.states)
 	}
 	if err := d.Cleanup(ctx); err != nil {
 		t.Error(err)
@@ -83,15 +83,15 @@ func driverInKernel(t *testing.T) {
 		}
 	}
 	if err := d.Remove(ctx, "c"); !errors.Is(err, ErrInUse) {
-		t.Errorf("remove of what was given out: %v", err)
+		t.Errorf("remove of a volume in use: %v", err)
 	}
 	if err := d.Put(ctx, "c"); err != nil {
 		t.Error(err)
 	}
 	if st, err := s.DeviceStatus(ctx, "c"); err != nil || len(st.Mounts) != 1 {
-		t.Errorf("given back once of twice: %+v, %v", st, err)
+		t.Errorf("after one put of two: %+v, %v", st, err)
 	}
-	// This driver is gone, as if it was killed: the next one unmounts what it left.
+	// The driver ends as if it was killed. The next one unmounts what it left mounted.
 	if err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func driverInKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st, err := s.DeviceStatus(ctx, "c"); err != nil || st.Active {
-		t.Errorf("left by a driver that is gone: %+v, %v", st, err)
+		t.Errorf("left by the previous driver: %+v, %v", st, err)
 	}
 	if err := errors.Join(d.Remove(ctx, "c"), d.Remove(ctx, "c")); err != nil {
 		t.Error(err)
@@ -119,7 +119,7 @@ func driverInKernel(t *testing.T) {
 	readsAsStore(t, root)
 }
 
-// readsAsStore fails where store: shows something else of the driver's store.
+// readsAsStore checks what the source store: shows of the driver's store.
 func readsAsStore(t *testing.T, root string) {
 	t.Helper()
 	c, err := store.New(root, store.Options{}).Load(t.Context())

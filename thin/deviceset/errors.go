@@ -9,19 +9,19 @@ import (
 	"thintree/meta/record"
 )
 
-// What a caller of [DeviceSet] decides on.
+// The errors that a caller may decide on.
 var (
 	// ErrLocked says that another process has the store open.
 	ErrLocked = errors.New("another process has this store open: wait until it is done")
-	// ErrDeleted says that a device is to be deleted as soon as it is free.
-	ErrDeleted = errors.New("it is to be deleted as soon as nobody uses it")
-	// ErrSuspended says that whoever reads a device would wait for its resume.
+	// ErrDeleted says that a device is marked for deferred deletion.
+	ErrDeleted = errors.New("it will be deleted once it is not in use")
+	// ErrSuspended says that a device is suspended, so that reads of it would wait.
 	ErrSuspended = errors.New("it is suspended: resume it first")
-	// ErrInUse says that a volume was given out and not given back.
+	// ErrInUse says that a volume has a [Driver.Get] without a [Driver.Put].
 	ErrInUse = errors.New("the volume is in use")
 )
 
-// NoDeviceError says that the store has no device of a name. It unwraps to
+// NoDeviceError says that the store has no device with the hash. It unwraps to
 // fs.ErrNotExist.
 type NoDeviceError struct{ Hash string }
 
@@ -32,19 +32,19 @@ func (e *NoDeviceError) Error() string {
 // Unwrap makes errors.Is(err, fs.ErrNotExist) true.
 func (e *NoDeviceError) Unwrap() error { return fs.ErrNotExist }
 
-// ExistsError says that the store has a device of a name already. It unwraps to
+// ExistsError says that the store already has a device with the hash. It unwraps to
 // fs.ErrExist.
 type ExistsError struct{ Hash string }
 
 func (e *ExistsError) Error() string {
-	return fmt.Sprintf("the store has a device %q already", record.File(e.Hash))
+	return fmt.Sprintf("the store already has a device %q", record.File(e.Hash))
 }
 
 // Unwrap makes errors.Is(err, fs.ErrExist) true.
 func (e *ExistsError) Unwrap() error { return fs.ErrExist }
 
-// SpaceError says that the pool has less free than a new device needs:
-// dm.min_free_space. It unwraps to ENOSPC.
+// SpaceError says that the pool has less free space than dm.min_free_space requires for a
+// new device. It unwraps to ENOSPC.
 type SpaceError struct {
 	What         string // "data" or "metadata"
 	Free, Blocks uint64
@@ -52,27 +52,26 @@ type SpaceError struct {
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("the pool has %d of %d %s blocks free, less than %d %%: delete something, grow the pool, or allow for less (dm.min_free_space)",
+	return fmt.Sprintf("the pool has %d of %d %s blocks free, less than %d %%: delete devices, grow the pool, or lower dm.min_free_space",
 		e.Free, e.Blocks, e.What, e.MinPercent)
 }
 
 // Unwrap makes errors.Is(err, syscall.ENOSPC) true.
 func (e *SpaceError) Unwrap() error { return syscall.ENOSPC }
 
-// SettledError says that an option asks for something else than what is there, which
-// it cannot change.
+// SettledError says that an option for the creation of something differs from what exists.
 type SettledError struct {
-	Option string // as given
-	Is     string // what is there
+	Option string // NAME=VALUE, as given
+	Is     string // a description of what exists
 }
 
 func (e *SettledError) Error() string {
 	return fmt.Sprintf("option %q has no effect: %s", e.Option, e.Is)
 }
 
-// BaseError says that the base device is not the one that was recorded.
+// BaseError says that the base device's filesystem has another UUID than the recorded one.
 type BaseError struct{ Recorded, Found string }
 
 func (e *BaseError) Error() string {
-	return fmt.Sprintf("the base device's filesystem has UUID %s, and %s is recorded: the pool is another store's", e.Found, e.Recorded)
+	return fmt.Sprintf("the base device's filesystem has UUID %s, but %s is recorded: this is the pool of another store", e.Found, e.Recorded)
 }

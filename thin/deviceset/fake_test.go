@@ -19,40 +19,51 @@ import (
 	"thintree/thin/dm/dmtest"
 )
 
-// fakePool is a pool of a fake kernel that is not the store's own.
+// fakePool is a pool of a fake kernel; it is not the store's own.
 const fakePool = "pool"
+
+// fakeParams are the usual parameters of its table.
+const fakeParams = "7:100 7:101 128 0"
 
 var fakeMetadata, fakeData = unix.Mkdev(7, 100), unix.Mkdev(7, 101)
 
-// fake is a kernel in memory with an active pool, and a folder for a store on it.
+// fake is a fake kernel with an active pool, and a folder for a store.
 type fake struct {
 	*dmtest.Kernel
 	root string
 	fs   *fakeFilesystems
 }
 
-func newFake(t testing.TB) *fake { return newFakeWith(t, "7:100 7:101 128 0") }
+func newFake(t testing.TB) *fake { return newFakeWith(t, fakeParams) }
 
 // newFakeWith is newFake with other parameters of the pool's table.
 func newFakeWith(t testing.TB, params string) *fake {
 	t.Helper()
+	f, err := makeFake(filepath.Join(t.TempDir(), "store"), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func makeFake(root, params string) (*fake, error) {
 	k := dmtest.New()
 	c, err := dm.New(k.Control)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	const sectors = 1 << 22
 	k.SetDisk(fakeData, sectors)
-	_, err = c.Activate(t.Context(), dm.Spec{Name: fakePool, Udev: dm.Hidden, Table: []dm.Target{
+	_, err = c.Activate(context.Background(), dm.Spec{Name: fakePool, Udev: dm.Hidden, Table: []dm.Target{
 		{Length: sectors, Type: "thin-pool", Params: params},
 	}})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return &fake{k, filepath.Join(t.TempDir(), "store"), &fakeFilesystems{kernel: k, client: c, at: map[string]fakeMount{}}}
+	return &fake{k, root, &fakeFilesystems{kernel: k, client: c, at: map[string]fakeMount{}}}, nil
 }
 
-// open opens the store, as a process of its own does.
+// open opens the store, with its own client, as another process would.
 func (f *fake) open(ctx context.Context, doInit bool, options ...string) (*DeviceSet, error) {
 	o, err := ParseOptions(append([]string{"dm.thinpooldev=" + fakePool, "dm.basesize=64M"}, options...))
 	if err != nil {
@@ -83,14 +94,14 @@ func (f *fake) mustOpen(t testing.TB, options ...string) *DeviceSet {
 	return s
 }
 
-// agrees fails where the records and the pool do not name the same devices, or a
+// agrees returns an error if the records and the pool have different devices, or a
 // transaction is under way.
 func (f *fake) agrees(ctx context.Context) error {
 	pool, ok := f.Pool(fakeMetadata)
 	if !ok {
-		return errors.New("the pool is gone")
+		return errors.New("there is no pool")
 	}
-	records := filepath.Join(f.root, recordsDir)
+	records := filepath.Join(f.root, record.RecordsDir)
 	devices, damaged, err := record.ReadDir(ctx, records)
 	if err := errors.Join(append(damaged, err)...); err != nil {
 		return err
@@ -101,7 +112,7 @@ func (f *fake) agrees(ctx context.Context) error {
 	}
 	slices.Sort(recorded)
 	if ids := slices.Sorted(maps.Keys(pool.IDs)); !slices.Equal(ids, recorded) {
-		return fmt.Errorf("the pool has devices %v, the records name %v", ids, recorded)
+		return fmt.Errorf("the pool has devices %v, the records have %v", ids, recorded)
 	}
 	if t, err := record.ReadTransaction(records); err != nil || t.OpenID > pool.TransactionID {
 		return fmt.Errorf("transaction %+v, %v, with the pool at %d", t, err, pool.TransactionID)
@@ -109,8 +120,8 @@ func (f *fake) agrees(ctx context.Context) error {
 	return nil
 }
 
-// fakeFilesystems are those of a kernel in memory: every device has one once the
-// first was made.
+// fakeFilesystems are the filesystems of a fake kernel. Once one is made every device has
+// one.
 type fakeFilesystems struct {
 	kernel *dmtest.Kernel
 	client *dm.Client
@@ -183,7 +194,7 @@ func (f *fakeFilesystems) unmount(dir string, lazily bool) error {
 	case busy && !lazily:
 		return unix.EBUSY
 	case busy:
-		return nil // until release
+		return nil // the device stays open
 	}
 	return f.kernel.Close(m.name)
 }

@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/meta/record"
 )
 
-// steps are what is done while something fails. They find the devices "idle" and
-// "busy", which is mounted at the folder given.
+// steps are the calls that run while something fails. The store has the devices "idle" and
+// "busy"; "busy" is mounted at the folder mounted.
 var steps = map[string]func(ctx context.Context, s *DeviceSet, mounted, other string) error{
 	"add": func(ctx context.Context, s *DeviceSet, _, _ string) error { return s.AddDevice(ctx, "new", "idle", 0) },
 	"longer": func(ctx context.Context, s *DeviceSet, _, _ string) error {
@@ -39,8 +41,8 @@ var steps = map[string]func(ctx context.Context, s *DeviceSet, mounted, other st
 	"shut down": func(ctx context.Context, s *DeviceSet, _, _ string) error { return s.Shutdown(ctx) },
 }
 
-// faults are how something fails from the n-th ioctl on: it is set up on a store,
-// and gives how it ends.
+// faults are the ways to fail at or from the n-th ioctl. Each sets up the fault, and
+// returns a count of ioctls and a function that ends the fault.
 var faults = map[string]func(f *fake, n int64) (count *atomic.Int64, end func()){
 	"one ioctl": func(f *fake, n int64) (*atomic.Int64, func()) {
 		return failing(f.Fail, func(i int64) bool { return i == n }), func() { f.Fail(nil) }
@@ -52,7 +54,7 @@ var faults = map[string]func(f *fake, n int64) (count *atomic.Int64, end func())
 		return failing(f.FailAfter, func(i int64) bool { return i == n }), func() { f.FailAfter(nil) }
 	},
 	"all records from an ioctl on": func(f *fake, n int64) (*atomic.Int64, func()) {
-		records, away := filepath.Join(f.root, recordsDir), filepath.Join(f.root, "away")
+		records, away := filepath.Join(f.root, record.RecordsDir), filepath.Join(f.root, "away")
 		count := failing(f.Fail, func(i int64) bool {
 			if i == n {
 				os.Rename(records, away)
@@ -74,7 +76,7 @@ func failing(set func(func(uint, string) error), fails func(i int64) bool) *atom
 	return count
 }
 
-// After a fault at any instant the store opens, pool and records agree, and nothing
+// After a fault at any ioctl the store opens, the pool and the records agree, and no device
 // stays suspended or active.
 func TestFaultsLeaveNothingHalfDone(t *testing.T) {
 	t.Parallel()
@@ -116,11 +118,12 @@ func TestFaultsLeaveNothingHalfDone(t *testing.T) {
 	}
 }
 
-// recovers fails where a store does not become whole when it is opened next.
+// recovers opens the store, and returns an error if the store is not whole or leaves
+// something when it is shut down.
 func (f *fake) recovers(ctx context.Context) error {
 	s, err := f.open(ctx, true)
 	if err != nil {
-		return fmt.Errorf("it does not open: %w", err)
+		return fmt.Errorf("the store does not open: %w", err)
 	}
 	if frozen := f.Frozen(); frozen != nil {
 		return fmt.Errorf("suspended: %v", frozen)
@@ -132,19 +135,19 @@ func (f *fake) recovers(ctx context.Context) error {
 		return err
 	}
 	if err := s.Shutdown(ctx); err != nil {
-		return fmt.Errorf("it does not shut down: %w", err)
+		return fmt.Errorf("the store does not shut down: %w", err)
 	}
 	if left := f.Devices(); !slices.Equal(left, []string{fakePool}) {
 		return fmt.Errorf("left: %v", left)
 	}
 	if wrong := f.Violations(); wrong != nil {
-		return fmt.Errorf("misused: %v", wrong)
+		return fmt.Errorf("violations: %v", wrong)
 	}
 	return nil
 }
 
-// A store whose creation fails anywhere is not there afterwards, or is made whole
-// when it is opened next.
+// If the creation of a store fails at any ioctl, either nothing of the store is left, or
+// the next opening completes it.
 func TestFaultsOfCreationLeaveNothing(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range faults {

@@ -18,26 +18,27 @@ import (
 	"thintree/volfs/probe"
 )
 
-// filesystems is what a DeviceSet does with filesystems on block devices. host
-// is this host's; a test has its own where there are no block devices.
+// filesystems works with filesystems on block devices. host does that on this host; tests
+// without block devices have a fake.
 type filesystems interface {
-	// make makes one, with arguments for mkfs.
+	// make makes a filesystem. args are arguments for mkfs.
 	make(ctx context.Context, fs string, args []string, device string) error
-	// identify tells which one is on a device, and its UUID.
+	// identify returns the type and the UUID of the filesystem on a device.
 	identify(ctx context.Context, device string) (fs, uuid string, err error)
-	// grow makes the one that is mounted at dir as long as its device.
+	// grow grows the filesystem mounted at dir to the length of its device.
 	grow(ctx context.Context, fs, device, dir string) error
 	mount(device, dir, fs, options string) error
-	// unmount unmounts; lazily, what is in use goes with its last user.
+	// unmount unmounts dir. With lazily a mount in use is detached, and ends with its last
+	// user.
 	unmount(dir string, lazily bool) error
-	// mounts lists where a device of a number is mounted, the latest first.
+	// mounts lists the mount points of a device, the latest first.
 	mounts(number uint64) ([]string, error)
 }
 
 type host struct{}
 
-// mkfsArgs are arguments that every filesystem of a kind is made with: nothing is
-// left to be done at a mount, where it would be done once for each snapshot.
+// mkfsArgs are the arguments for every mkfs of a type. They leave no work to the first
+// mount, because each snapshot would repeat it.
 var mkfsArgs = map[string][]string{
 	ext4: {"-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"},
 	xfs:  {"-q", "-f", "-K"},
@@ -55,10 +56,10 @@ func (host) grow(ctx context.Context, fs, device, dir string) error {
 	return program(ctx, "resize2fs", device)
 }
 
-// program runs one that ends with this process: it would go on to write to a
-// device that the next one has deleted, or made anew under the same number.
+// program runs a program that ends with this process. Otherwise it might go on writing to a
+// device that a later process has deleted or replaced.
 func program(ctx context.Context, name string, args ...string) error {
-	runtime.LockOSThread() // it ends with the thread that started it
+	runtime.LockOSThread() // Pdeathsig comes when the thread that started the program ends
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -80,7 +81,7 @@ func (host) identify(ctx context.Context, device string) (fs, uuid string, err e
 		return "", "", fmt.Errorf("%s: %w", device, err)
 	}
 	if r.Kind != probe.KindFilesystem {
-		return "", "", fmt.Errorf("%s: no filesystem: %s", device, r.Kind)
+		return "", "", fmt.Errorf("%s: not a filesystem: %s", device, r.Kind)
 	}
 	return r.Signatures[0].Type, r.Signatures[0].UUID, nil
 }
@@ -111,14 +112,14 @@ func (host) mounts(number uint64) ([]string, error) {
 	return dirs, err
 }
 
-// grow makes a device's filesystem as long as the device. The caller has its lock.
+// grow grows a device's filesystem to the length of the device. The caller has its lock.
 func (s *DeviceSet) grow(ctx context.Context, d *device) error {
 	return s.mounted(ctx, d, func(device, fs, dir string) error {
 		return s.fs.grow(ctx, fs, device, dir)
 	})
 }
 
-// mounted runs what needs a device's filesystem mounted, anywhere. The caller has
+// mounted mounts a device at a temporary folder, calls run, and unmounts it. The caller has
 // its lock.
 func (s *DeviceSet) mounted(ctx context.Context, d *device, run func(device, fs, dir string) error) error {
 	return s.while(ctx, d, false, func(device string) (err error) {

@@ -16,8 +16,8 @@ import (
 	"thintree/thin/dm"
 )
 
-// TestStoreOverTheKernel runs what needs the kernel's own device-mapper.
-func TestStoreOverTheKernel(t *testing.T) {
+// TestStoreInTheKernel runs the tests that need a real device-mapper.
+func TestStoreInTheKernel(t *testing.T) {
 	t.Parallel()
 	guest.Run(t, func(t *testing.T) {
 		t.Run("many devices at once", manyInKernel)
@@ -30,7 +30,7 @@ func TestStoreOverTheKernel(t *testing.T) {
 	})
 }
 
-// made makes a store, and checks at the end that nothing is left of it.
+// made makes a store.
 func made(t *testing.T, options ...string) (s *DeviceSet, root string) {
 	t.Helper()
 	root = filepath.Join(t.TempDir(), "store")
@@ -41,7 +41,7 @@ func made(t *testing.T, options ...string) (s *DeviceSet, root string) {
 	return s, root
 }
 
-// gone shuts a store down, which leaves nothing.
+// gone shuts a store down, and checks that nothing of it stays active.
 func gone(t *testing.T, s *DeviceSet) {
 	t.Helper()
 	root := s.root
@@ -126,12 +126,12 @@ func deferredInKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.MountDevice(ctx, "a", dir, ""); !errors.Is(err, ErrDeleted) {
-		t.Errorf("mount of what is to be deleted: %v", err)
+		t.Errorf("mount of a device marked for deletion: %v", err)
 	}
 	if st, err := s.Status(ctx); err != nil || st.DeletedDevices != 1 {
 		t.Errorf("%+v, %v", st, err)
 	}
-	// It is so for whoever opens the store next, too.
+	// The mark also holds after the store was closed and opened again.
 	if err := s.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -139,19 +139,19 @@ func deferredInKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !s.HasDevice("a") {
-		t.Error("it was deleted while somebody had it open")
+		t.Error("the device was deleted while it was open")
 	}
 	f.Close()
 	for begin := time.Now(); s.HasDevice("a") && time.Since(begin) < 30*time.Second; {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if s.HasDevice("a") {
-		t.Error("it is not deleted once it is free")
+		t.Error("the device was not deleted after it was closed")
 	}
 	gone(t, s)
 }
 
-// keptInKernel has a pool and a device active without a process of thintree's.
+// keptInKernel checks that a pool and a device stay active without a thintree process.
 func keptInKernel(t *testing.T) {
 	ctx := t.Context()
 	s, root := made(t)
@@ -197,7 +197,7 @@ func keptInKernel(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.Close(ctx); err != nil || !active() {
-		t.Errorf("the pool that was to be kept is not active: %v", err)
+		t.Errorf("the kept pool is not active: %v", err)
 	}
 	again(func(context.Context) error { return nil })
 	gone(t, s)
@@ -221,7 +221,7 @@ func xfsInKernel(t *testing.T) {
 	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(second, &st); err != nil || int64(st.Blocks)*st.Bsize < 320<<20 { // without its log
-		t.Errorf("the longer one's filesystem has %d bytes, %v", int64(st.Blocks)*st.Bsize, err)
+		t.Errorf("the longer device's filesystem has %d bytes, %v", int64(st.Blocks)*st.Bsize, err)
 	}
 	gone(t, s)
 }

@@ -16,8 +16,8 @@ import (
 	"thintree/tests/guest"
 )
 
-// Environment variables that make the test binary a process that works in a store
-// until it is killed: where, and the seed of what it does.
+// Environment variables that make the test binary a worker: a process that uses a store
+// until it is killed. They hold the store's folder and a seed for random choices.
 const (
 	asWorker   = "THINTREE_TEST_WORKER"
 	workerSeed = "THINTREE_TEST_WORKER_SEED"
@@ -36,7 +36,7 @@ func init() {
 	os.Exit(1)
 }
 
-// What a worker says when it begins to open the store, and once it is open.
+// A worker prints these lines when it starts to open the store, and once the store is open.
 const (
 	begun  = "begun\n"
 	opened = "open\n"
@@ -50,7 +50,7 @@ func work(ctx context.Context, root string, random *rand.Rand) error {
 		return err
 	}
 	w := worker{s, root, random}
-	// It takes long to start a guard: some do without what needs it.
+	// Starting a guard takes long, so only some workers take snapshots of mounted devices.
 	guarded := random.IntN(3) == 0
 	if guarded {
 		if err := w.round(ctx, guarded); err != nil {
@@ -71,8 +71,8 @@ type worker struct {
 	random *rand.Rand
 }
 
-// round adds a device, mounts it, writes to it, makes a snapshot of it while it is
-// mounted or afterwards, unmounts it and deletes it.
+// round adds a device, mounts it, writes to it, adds a snapshot of it while it is mounted
+// or afterwards, unmounts it and deletes it.
 func (w *worker) round(ctx context.Context, whileMounted bool) error {
 	const names = 6
 	name, other := fmt.Sprint("device-", w.random.IntN(names)), fmt.Sprint("device-", w.random.IntN(names))
@@ -103,7 +103,7 @@ func (w *worker) round(ctx context.Context, whileMounted bool) error {
 	return w.DeleteDevice(ctx, name)
 }
 
-// add adds a device, now and then a longer one, unless it is there.
+// add adds a device, sometimes a longer one, unless it exists.
 func (w *worker) add(ctx context.Context, name, base string) error {
 	if w.HasDevice(name) {
 		return nil
@@ -115,18 +115,19 @@ func (w *worker) add(ctx context.Context, name, base string) error {
 	return w.AddDevice(ctx, name, base, bytes)
 }
 
-// workDir is where a worker mounts devices.
+// workDir is the folder with a worker's mount points.
 func workDir(root string) string { return root + "-mounts" }
 
-// killWorker starts a worker and kills it within a time after it has said
-// something.
+// killWorker starts a worker, waits until it prints said, and kills it at a random moment
+// within the given time.
 func killWorker(t *testing.T, root, said string, within time.Duration, random *rand.Rand) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), asWorker+"="+root, workerSeed+"="+fmt.Sprint(random.Uint32()))
 	var text bytes.Buffer
 	cmd.Stderr = &text
-	// A guard has it open a little longer: nobody waits for its end.
+	// A plain pipe: the worker's guard has its end open longer, and Wait must not wait for
+	// that.
 	out, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -150,8 +151,8 @@ func killWorker(t *testing.T, root, said string, within time.Duration, random *r
 	}
 }
 
-// TestKilledStoreIsWhole kills a process at any instant while it makes a store,
-// while it opens one, and while it adds, mounts, unmounts and deletes devices.
+// TestKilledStoreIsWhole kills a process at random moments while it makes a store, opens
+// one, and adds, mounts, unmounts and deletes devices.
 func TestKilledStoreIsWhole(t *testing.T) {
 	t.Parallel()
 	guest.Run(t, func(t *testing.T) {
@@ -191,8 +192,7 @@ func TestKilledStoreIsWhole(t *testing.T) {
 	})
 }
 
-// reopened fails where a store does not open any more, is not whole then, or
-// leaves something when it is shut down.
+// reopened checks that a store opens, is whole, and leaves nothing when it is shut down.
 func reopened(t *testing.T, root string, check bool) {
 	t.Helper()
 	s, err := NewDeviceSet(t.Context(), root, true, smallStore)
@@ -223,7 +223,7 @@ func reopened(t *testing.T, root string, check bool) {
 	}
 }
 
-// usable fails where a device cannot be mounted, or does not hold what it should.
+// usable checks that each device can be mounted and has its files.
 func usable(t *testing.T, s *DeviceSet) {
 	t.Helper()
 	for _, hash := range s.List() {

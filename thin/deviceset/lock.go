@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lock is held by one; others wait as long as their context says.
+// A lock is a mutex whose acquire ends with its context.
 type lock chan struct{}
 
 func newLock() lock { return make(lock, 1) }
@@ -29,12 +29,12 @@ func (l lock) acquire(ctx context.Context) error {
 
 func (l lock) release() { <-l }
 
-// lockPatience is how long another process may have a store open: one that was
-// killed while it started a program has it until that program runs.
+// lockPatience is how long to wait for another process. A process that was killed while it
+// started a program holds the lock until the program runs.
 const lockPatience = 2 * time.Second
 
-// lockFolder keeps other processes away. It leaves nothing in the folder, and
-// goes with the process.
+// lockFolder locks a folder against other processes. It leaves no file in the folder. The
+// lock ends with the process.
 func lockFolder(ctx context.Context, dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// churn creates, snapshots, activates, mounts, unmounts and deletes devices by
-// several goroutines; a few are found by others meanwhile.
+// churn creates, snapshots, activates, mounts, unmounts and deletes devices in several
+// goroutines.
 func churn(ctx context.Context, s *DeviceSet, dir string, devices, goroutines int) error {
 	errs := make([]error, goroutines)
 	var group sync.WaitGroup
@@ -27,7 +27,7 @@ func churn(ctx context.Context, s *DeviceSet, dir string, devices, goroutines in
 	return errors.Join(errs...)
 }
 
-// churnOne does it with two devices: one is a snapshot of the other.
+// churnOne does that with a device and a snapshot of it.
 func churnOne(ctx context.Context, s *DeviceSet, dir, name string) error {
 	mnt, snapshot := filepath.Join(dir, name), name+"-snapshot"
 	if err := os.Mkdir(mnt, 0o700); err != nil {

@@ -12,9 +12,9 @@ import (
 	"thintree/thin/dm"
 )
 
-// MountDevice activates a device and mounts it at a folder. label is an SELinux
-// context, "" for none. The mount stays when the process ends. Mounting it there
-// again does nothing.
+// MountDevice activates a device and mounts it at the folder path. label is an SELinux
+// context, "" for none. The mount outlives the process. It is a no-op if the device is
+// mounted there already.
 func (s *DeviceSet) MountDevice(ctx context.Context, hash, path, label string) error {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *DeviceSet) mount(ctx context.Context, d *device, path, label string) (e
 	case err != nil:
 		return err
 	case info.Suspended:
-		return ErrSuspended // it would wait for the resume
+		return ErrSuspended // a mount would wait for the resume
 	}
 	active, err := s.activate(ctx, d, false)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *DeviceSet) mountAt(ctx context.Context, device, path, label string) err
 	return s.fs.mount(device, path, fs, mountOptions(fs, s.opts.MountOptions, label))
 }
 
-// realPath is a path as the mount table has it.
+// realPath is a path in the form of the mount table: absolute and without links.
 func realPath(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -86,9 +86,10 @@ func mountOptions(fs, options, label string) string {
 	return options
 }
 
-// UnmountDevice unmounts a device from a folder and, with its last mount,
-// deactivates it. Without deferred removal one that somebody uses is EBUSY, and
-// stays mounted. A device that is not mounted there is deactivated all the same.
+// UnmountDevice unmounts a device from the folder path, and deactivates the device if it
+// has no other mount. If the mount is in use, and there is no deferred removal, the error
+// is EBUSY and the device stays mounted. A device that is not mounted at path is
+// deactivated anyway.
 func (s *DeviceSet) UnmountDevice(ctx context.Context, hash, path string) error {
 	d, err := s.find(ctx, hash)
 	if err != nil {
@@ -128,8 +129,7 @@ func (s *DeviceSet) unmount(ctx context.Context, d *device, path string) error {
 	return s.release(ctx, d)
 }
 
-// release deactivates a device that is not mounted, unless it was activated by
-// itself.
+// release deactivates a device that is not mounted, unless ActivateDevice activated it.
 func (s *DeviceSet) release(ctx context.Context, d *device) error {
 	info, err := s.kernel.DM().Info(ctx, s.name(d.hash))
 	if errors.Is(err, dm.ErrNotFound) || err == nil && isKept(info) {

@@ -8,20 +8,21 @@ import (
 	"os"
 	"path/filepath"
 
+	"thintree/meta/record"
 	"thintree/thin"
 )
 
-// NewDeviceSet opens a store, the folder root, which for Docker is
-// /var/lib/docker/devicemapper. With doInit it makes what is not there: the pool
-// and the base device. A pool that is not active is activated. What a process that
-// was killed has left half done is ended or undone first. Where that cannot be,
-// because the pool is read-only or has failed, the store opens all the same, and
-// what would change it fails.
+// NewDeviceSet opens the store in the folder root; Docker's store is
+// /var/lib/docker/devicemapper. With doInit it creates the pool and the base device if they
+// are missing. It activates the pool if it is not active. If a process was killed during a
+// transaction, NewDeviceSet completes or undoes the transaction first. If the pool is
+// read-only or has failed, that is not possible; then the store opens anyway, but
+// changes of it fail.
 //
-// Options that say how something is made must say of what is there what it is:
+// Options for the creation of the pool or the base device must agree with one that exists:
 // otherwise the error is a *[SettledError]. Other errors are [ErrLocked], an
-// *[OptionError], a *[BaseError], and those of thin.Kernel's CreatePool and
-// ActivatePool. After an error all is as it was.
+// *[OptionError], a *[BaseError], and those of CreatePool and ActivatePool of thin.Kernel.
+// After an error NewDeviceSet undoes what it did.
 func NewDeviceSet(ctx context.Context, root string, doInit bool, options []string) (*DeviceSet, error) {
 	o, err := ParseOptions(options)
 	if err != nil {
@@ -44,7 +45,7 @@ func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin
 		return nil, err
 	}
 	s := &DeviceSet{
-		root: root, records: filepath.Join(root, recordsDir), opts: o, log: slog.Default().With("store", root),
+		root: root, records: filepath.Join(root, record.RecordsDir), opts: o, log: slog.Default().With("store", root),
 		kernel: kernel, fs: fs, turn: newLock(), used: map[uint32]struct{}{}, devices: map[string]*device{},
 		marked: make(chan struct{}, 1), stop: func() {},
 	}
@@ -68,10 +69,10 @@ func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin
 	if err := undo.keepEmpty(s.records); err != nil {
 		return nil, err
 	}
-	// What the pool still has, the records have to name.
+	// Devices that stay in the pool need their records.
 	undo.add(func(context.Context) error {
 		if len(s.devices) > 0 {
-			return errors.Join(s.unsettled, errors.New("the base device stays, half made: it is made anew when the store is opened with its creation"))
+			return errors.Join(s.unsettled, errors.New("the base device was not completed: the next creation of the store makes it again"))
 		}
 		return s.unsettled
 	})
@@ -91,12 +92,12 @@ func open(ctx context.Context, root string, doInit bool, o Options, kernel *thin
 	return s, nil
 }
 
-// undoList is what to do, from its end, where something fails later.
+// undoList has the steps that undo an opening that fails. They run in reverse order.
 type undoList []func(context.Context) error
 
 func (u *undoList) add(f func(context.Context) error) { *u = append(*u, f) }
 
-// run stops at the first that fails: those before it lie beneath it.
+// run stops at the first step that fails, because the remaining ones depend on it.
 func (u undoList) run(ctx context.Context) error {
 	for i := len(u) - 1; i >= 0; i-- {
 		if err := u[i](ctx); err != nil {
@@ -106,7 +107,7 @@ func (u undoList) run(ctx context.Context) error {
 	return nil
 }
 
-// makeFolder makes a folder, and those above it that are missing.
+// makeFolder makes a folder and its missing parents.
 func (u *undoList) makeFolder(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -118,7 +119,7 @@ func (u *undoList) makeFolder(dir string) error {
 	}
 	err := os.Mkdir(dir, 0o700)
 	if errors.Is(err, os.ErrExist) {
-		return nil // somebody else made it
+		return nil // another process made it
 	}
 	if err == nil {
 		u.add(func(context.Context) error { return os.Remove(dir) })
@@ -126,7 +127,7 @@ func (u *undoList) makeFolder(dir string) error {
 	return err
 }
 
-// keepEmpty keeps a folder empty where it is so now.
+// keepEmpty adds a step that empties a folder, if the folder is empty now.
 func (u *undoList) keepEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) > 0 {

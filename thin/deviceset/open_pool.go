@@ -13,8 +13,9 @@ import (
 	"thintree/thin/dm"
 )
 
-// openPool opens the store's pool: somebody else's that is active, or one on
-// devices or files of its own, which is activated or, with doInit, created.
+// openPool opens the store's pool. With the option dm.thinpooldev that is an active pool of
+// another owner. Otherwise it is the store's own pool, on devices or in files; openPool
+// activates it or, with doInit, creates it.
 func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (err error) {
 	if s.opts.Pool != "" {
 		if s.pool, err = s.kernel.OpenPool(ctx, s.opts.Pool); err != nil {
@@ -29,8 +30,7 @@ func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (
 	}
 	inFiles := c.Data == ""
 	if inFiles {
-		dir := filepath.Join(s.root, poolDir)
-		c.Metadata, c.Data = filepath.Join(dir, "metadata"), filepath.Join(dir, "data")
+		c.Metadata, c.Data = filepath.Join(s.root, record.PoolMetadata), filepath.Join(s.root, record.PoolData)
 	}
 	active, err := s.wakePool(ctx, name)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (
 	s.own = &c
 	if create && inFiles {
 		undo.add(func(context.Context) error {
-			s.unsettled, s.devices = nil, nil // they have gone with the pool
+			s.unsettled, s.devices = nil, nil // they went with the pool
 			return errors.Join(os.Remove(c.Metadata), os.Remove(c.Data))
 		})
 	}
@@ -70,8 +70,8 @@ func (s *DeviceSet) openPool(ctx context.Context, doInit bool, undo *undoList) (
 	return s.checkPoolOptions(ctx, inFiles)
 }
 
-// wakePool tells whether the pool is active, and has it stay so and run, whatever
-// a process that was killed was about to do with it.
+// wakePool reports whether the pool is active. If a killed process left an active pool
+// suspended or with a deferred removal, wakePool undoes that.
 func (s *DeviceSet) wakePool(ctx context.Context, name string) (active bool, err error) {
 	info, err := s.kernel.DM().Info(ctx, name)
 	switch {
@@ -79,7 +79,7 @@ func (s *DeviceSet) wakePool(ctx context.Context, name string) (active bool, err
 		return false, nil
 	case err != nil:
 		return false, err
-	case !info.Active: // it never got as far
+	case !info.Active: // its creation was cut short
 		return false, s.deactivate(ctx, name)
 	}
 	if info.DeferredRemoval {
@@ -91,14 +91,14 @@ func (s *DeviceSet) wakePool(ctx context.Context, name string) (active bool, err
 	return true, err
 }
 
-// lacksPool tells whether the pool was never created, or its creation was cut
-// short: then the metadata are zero, or not there.
+// lacksPool reports whether the pool was never created, or its creation was cut short: then
+// the metadata are missing or zero.
 func (s *DeviceSet) lacksPool(ctx context.Context, c thin.PoolConfig, inFiles bool, undo *undoList) (bool, error) {
 	complete := true
 	for _, path := range []string{c.Metadata, c.Data} {
 		st, err := os.Stat(path)
 		if err == nil && inFiles && st.Size() == 0 {
-			err = fs.ErrNotExist // it was made, and did not get its length
+			err = fs.ErrNotExist // its creation was cut short before it got its length
 			if e := os.Remove(path); e != nil {
 				return false, e
 			}
@@ -120,7 +120,7 @@ func (s *DeviceSet) lacksPool(ctx context.Context, c thin.PoolConfig, inFiles bo
 		return false, err
 	}
 	if n := len(devices) + len(damaged); n > 0 {
-		return false, fmt.Errorf("there are records of %d devices, but no pool at %s: is it elsewhere (dm.thinpooldev, dm.datadev and dm.metadatadev)?", n, c.Metadata)
+		return false, fmt.Errorf("there are records of %d devices, but no pool at %s: if it is elsewhere, give dm.thinpooldev, or dm.datadev and dm.metadatadev", n, c.Metadata)
 	}
 	if inFiles {
 		err = undo.makeFolder(filepath.Dir(c.Data))
@@ -128,6 +128,6 @@ func (s *DeviceSet) lacksPool(ctx context.Context, c thin.PoolConfig, inFiles bo
 	return true, err
 }
 
-// uuid is the device-mapper UUID of a device of ours: its prefix tells whose it
-// is, whatever its name.
+// uuid is the device-mapper UUID of a device with a name. Its prefix marks the device as
+// one of this package, even if it is renamed.
 func uuid(name string) string { return "THINTREE-" + name }

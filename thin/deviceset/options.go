@@ -8,39 +8,42 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"thintree/thin"
+	"thintree/thin/blockdev"
 )
 
-// Options are how a store is made and used. ParseOptions reads them under the
-// names that they have for Docker (--storage-opt).
+// Options say how to create and use a store. [ParseOptions] reads them by Docker's names
+// (--storage-opt).
 type Options struct {
-	// BaseBytes is the length of the base device, and so of all others that are
-	// not made longer.
+	// BaseBytes is the length of the base device in bytes, and the shortest length of all
+	// other devices.
 	BaseBytes int64
-	// Filesystem is the base device's: "ext4" or "xfs".
+	// Filesystem is the filesystem of the base device: "ext4" or "xfs".
 	Filesystem string
-	// MkfsArgs are arguments for mkfs, MountOptions for each mount.
+	// MkfsArgs are arguments for mkfs; MountOptions are options for each mount.
 	MkfsArgs     []string
 	MountOptions string
 
-	// DataBytes and MetadataBytes are how long the pool's files are made.
+	// DataBytes and MetadataBytes are the lengths in bytes of the pool's files, when they
+	// are created.
 	DataBytes, MetadataBytes int64
-	// Data and Metadata are the pool's halves where they are not files in the
-	// store; Pool is the name of a pool that is active and somebody else's.
+	// Data and Metadata are the paths of the pool's data and metadata if they are not files
+	// in the store. Pool is the name of an active pool of another owner.
 	Data, Metadata string
 	Pool           string
-	// BlockSectors is the length of a new pool's data blocks, in 512-byte sectors.
+	// BlockSectors is the length of a new pool's data blocks, in sectors of 512 bytes.
 	BlockSectors uint32
 
-	// Discard gives a deleted device's blocks back to what the data lie on.
+	// Discard discards the blocks of a deleted device on the device or file that holds the
+	// data.
 	Discard bool
-	// DeferredRemoval deactivates what is busy when its last user lets go of it,
-	// and DeferredDeletion deletes it then.
+	// DeferredRemoval deactivates a device in use once it is not in use any more;
+	// DeferredDeletion deletes it then.
 	DeferredRemoval, DeferredDeletion bool
-	// MinFreePercent is how much of the pool's data and metadata has to be free
-	// for a new device.
+	// MinFreePercent is the percentage of the pool's data and of its metadata that must be
+	// free for a new device.
 	MinFreePercent uint64
 
-	given map[string]string // the options that were given, by name
+	given map[string]string // the values of the options that were given, by name
 }
 
 func defaultOptions() Options {
@@ -60,7 +63,7 @@ const (
 	xfs  = "xfs"
 )
 
-// OptionError is an option that is not understood, or that others contradict.
+// OptionError says that an option is unknown, has an invalid value, or contradicts others.
 type OptionError struct{ Option, Why string }
 
 func (e *OptionError) Error() string { return fmt.Sprintf("option %q: %s", e.Option, e.Why) }
@@ -75,14 +78,14 @@ func ParseOptions(list []string) (Options, error) {
 		name = strings.ToLower(strings.TrimSpace(name))
 		set, known := settings[name]
 		if !known {
-			return Options{}, &OptionError{option, "no such option"}
+			return Options{}, &OptionError{option, "there is no such option"}
 		}
 		if !ok || strings.TrimSpace(value) == "" {
 			return Options{}, &OptionError{option, "it has no value: " + name + "=…"}
 		}
 		value = strings.TrimSpace(value)
 		if before, twice := o.given[name]; twice && before != value && !adds[name] {
-			return Options{}, &OptionError{option, "it is given as " + before + " too"}
+			return Options{}, &OptionError{option, "it is also given as " + before}
 		}
 		if err := set(&o, value); err != nil {
 			return Options{}, &OptionError{option, err.Error()}
@@ -91,32 +94,32 @@ func ParseOptions(list []string) (Options, error) {
 	}
 	for _, name := range []string{"dm.loopdatasize", "dm.loopmetadatasize"} {
 		if value, ok := o.given[name]; ok && (o.Pool != "" || o.Data != "" || o.Metadata != "") {
-			return Options{}, &OptionError{name + "=" + value, "with dm.thinpooldev, dm.datadev and dm.metadatadev the pool is in no files of the store's"}
+			return Options{}, &OptionError{name + "=" + value, "with dm.thinpooldev, dm.datadev or dm.metadatadev the pool is not in files of the store"}
 		}
 	}
 	if _, given := o.given["dm.blkdiscard"]; !given {
-		o.Discard = o.Pool == "" && o.Data == "" // files get shorter by it
+		o.Discard = o.Pool == "" && o.Data == "" // with files it frees space of their filesystem
 	}
 	if o.DeferredDeletion && !o.DeferredRemoval {
 		return Options{}, &OptionError{"dm.use_deferred_deletion", "it needs dm.use_deferred_removal=true"}
 	}
 	if (o.Data == "") != (o.Metadata == "") {
-		return Options{}, &OptionError{"dm.datadev", "it and dm.metadatadev go together"}
+		return Options{}, &OptionError{"dm.datadev", "dm.datadev and dm.metadatadev must be given together"}
 	}
 	if o.Pool != "" && o.Data != "" {
-		return Options{}, &OptionError{"dm.thinpooldev", "dm.datadev names a pool already"}
+		return Options{}, &OptionError{"dm.thinpooldev", "it cannot be given with dm.datadev"}
 	}
 	return o, nil
 }
 
-// adds are the options of which each adds to those before it.
+// adds are the options that may be given several times, with different values.
 var adds = map[string]bool{"dm.mkfsarg": true, "dm.mountopt": true}
 
 var settings = map[string]func(o *Options, value string) error{
 	"dm.basesize": func(o *Options, v string) error { return size(&o.BaseBytes, v) },
 	"dm.fs": func(o *Options, v string) error {
 		if v != ext4 && v != xfs {
-			return fmt.Errorf("ext4 and xfs are known")
+			return fmt.Errorf("it must be ext4 or xfs")
 		}
 		o.Filesystem = v
 		return nil
@@ -136,7 +139,7 @@ var settings = map[string]func(o *Options, value string) error{
 		if err := size(&bytes, v); err != nil {
 			return err
 		}
-		o.BlockSectors = uint32(min(bytes/512, 1<<31))
+		o.BlockSectors = uint32(min(bytes/blockdev.SectorBytes, 1<<31))
 		return thin.CheckBlockSectors(o.BlockSectors)
 	},
 	"dm.blkdiscard":            func(o *Options, v string) error { return boolean(&o.Discard, v) },
@@ -145,39 +148,37 @@ var settings = map[string]func(o *Options, value string) error{
 	"dm.min_free_space": func(o *Options, v string) error {
 		n, err := strconv.ParseUint(strings.TrimSuffix(v, "%"), 10, 64)
 		if err != nil || n >= 100 {
-			return fmt.Errorf("it is a percentage, 0%% to 99%%")
+			return fmt.Errorf("it must be a percentage, 0%% to 99%%")
 		}
 		o.MinFreePercent = n
 		return nil
 	},
-	// Whether to wait for udev is found out, and not asked.
+	// The option is accepted and ignored: package dm detects whether udev runs.
 	"dm.override_udev_sync_check": func(_ *Options, v string) error { return boolean(new(bool), v) },
 }
 
 func boolean(to *bool, value string) (err error) {
 	*to, err = strconv.ParseBool(value)
 	if err != nil {
-		err = fmt.Errorf("true and false are known")
+		err = fmt.Errorf("it must be true or false")
 	}
 	return err
 }
 
-// size reads a number of bytes, a whole number of sectors.
+// size parses a length, a multiple of the sector's length.
 func size(to *int64, value string) error {
-	// Docker's units are powers of two, whatever they are called.
+	// Docker's units are powers of 1024, whether written as k, kb or kib.
 	unit := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(value), "b"), "i")
 	if strings.HasSuffix(unit, "k") || strings.HasSuffix(unit, "m") || strings.HasSuffix(unit, "g") || strings.HasSuffix(unit, "t") {
 		unit += "ib"
 	}
 	n, err := humanize.ParseBytes(unit)
-	if err != nil || n == 0 || n > 1<<60 || n%sectorBytes != 0 {
-		return fmt.Errorf("%q is no size: it is in bytes, a multiple of %d, or like 10G", value, sectorBytes)
+	if err != nil || n == 0 || n > 1<<60 || n%blockdev.SectorBytes != 0 {
+		return fmt.Errorf("%q is not a size: write a number of bytes, a multiple of %d, or a number with a unit, such as 10G", value, blockdev.SectorBytes)
 	}
 	*to = int64(n)
 	return nil
 }
-
-const sectorBytes = 512
 
 func joinOptions(list ...string) string {
 	var given []string

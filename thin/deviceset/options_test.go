@@ -58,7 +58,7 @@ func TestBadOptionsAreErrors(t *testing.T) {
 		{"dm.blkdiscard=perhaps"}, {"dm.min_free_space=100%"}, {"dm.min_free_space=-1%"}, {"dm.min_free_space=x"},
 		{"dm.use_deferred_deletion=true"}, {"dm.datadev=/dev/d"}, {"dm.metadatadev=/dev/m"}, {"dm.thinpooldev="},
 		{"dm.datadev=/dev/d", "dm.metadatadev=/dev/m", "dm.thinpooldev=p"}, {"dm.mkfsarg="},
-		// What cannot take effect.
+		// Options that could not take effect.
 		{"dm.loopdatasize=1G", "dm.thinpooldev=p"}, {"dm.thinpooldev=p", "dm.loopmetadatasize=1G"},
 		{"dm.loopdatasize=1G", "dm.datadev=/dev/d", "dm.metadatadev=/dev/m"}, {"dm.loopmetadatasize=1G", "dm.datadev=/dev/d", "dm.metadatadev=/dev/m"},
 		{"dm.basesize=10G", "dm.basesize=20G"}, {"dm.fs=xfs", "DM.FS=ext4"}, {"dm.thinpooldev=a", "dm.thinpooldev=b"},

@@ -15,15 +15,14 @@ import (
 	"thintree/thin/dm"
 )
 
-// recover reads the records, and puts right what a process that was killed has
-// left half done.
+// recover reads the records, and cleans up after a process that was killed.
 func (s *DeviceSet) recover(ctx context.Context) error {
 	if err := record.Sweep(s.records); err != nil {
 		s.problem(err)
 	}
 	s.sweepMounts()
 	if err := s.settle(ctx); err != nil {
-		s.log.Warn("nothing can be changed in the store", "err", err)
+		s.log.Warn("the store cannot be changed", "error", err)
 	}
 	if err := s.load(ctx); err != nil {
 		return err
@@ -32,14 +31,14 @@ func (s *DeviceSet) recover(ctx context.Context) error {
 	return nil
 }
 
-// problem is something that is wrong, and does not keep the rest from working.
+// problem logs and keeps an error that does not prevent the use of the store.
 func (s *DeviceSet) problem(err error) {
-	s.log.Warn("something is wrong in the store", "err", err)
+	s.log.Warn("the store has a problem", "error", err)
 	s.problems = append(s.problems, err)
 }
 
-// load reads the records. One that is damaged loses its device only; the id that
-// it named is not given to another, as the pool has it.
+// load reads the records. A damaged record loses only its own device. Its device id is not
+// used again, because the pool still has the device.
 func (s *DeviceSet) load(ctx context.Context) error {
 	devices, damaged, err := record.ReadDir(ctx, s.records)
 	if err != nil {
@@ -59,7 +58,7 @@ func (s *DeviceSet) load(ctx context.Context) error {
 		switch {
 		case len(named[rec.ID]) > 1:
 			s.problem(fmt.Errorf("%s: other records name device id %d too: %q", filepath.Join(s.records, record.File(hash)), rec.ID, named[rec.ID]))
-		case half != nil && half.open.Hash == hash && half.open.DeviceID == rec.ID: // it is no more
+		case half != nil && half.open.Hash == hash && half.open.DeviceID == rec.ID: // half created or deleted: not a device
 		default:
 			s.devices[hash] = &device{hash: hash, lock: newLock(), rec: rec}
 		}
@@ -71,8 +70,8 @@ func (s *DeviceSet) load(ctx context.Context) error {
 	return nil
 }
 
-// resumeAll resumes what was left suspended. A guard does that, unless it was
-// killed too.
+// resumeAll resumes devices that a killed process left suspended. Its guard does that,
+// unless the guard was killed too.
 func (s *DeviceSet) resumeAll(ctx context.Context) error {
 	active, err := s.active(ctx)
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *DeviceSet) resumeAll(ctx context.Context) error {
 	return nil
 }
 
-// sweep deactivates what was activated for a mount that is not there.
+// sweep deactivates devices that were activated for a mount that does not exist any more.
 func (s *DeviceSet) sweep(ctx context.Context) {
 	active, err := s.active(ctx)
 	if err != nil {
@@ -105,11 +104,10 @@ func (s *DeviceSet) sweep(ctx context.Context) {
 	}
 }
 
-// mountPrefix begins the names of folders in the store where a device is mounted
-// for a moment.
+// mountPrefix is the prefix of the names of temporary mount points in the store.
 const mountPrefix = ".mounted-"
 
-// sweepMounts unmounts what was mounted for a moment.
+// sweepMounts unmounts and removes temporary mount points that a killed process left.
 func (s *DeviceSet) sweepMounts() {
 	entries, err := os.ReadDir(s.root)
 	if err != nil {
@@ -130,7 +128,7 @@ func (s *DeviceSet) sweepMounts() {
 	}
 }
 
-// active gives the store's devices that are active, by device-mapper name.
+// active returns the store's active devices, by device-mapper name.
 func (s *DeviceSet) active(ctx context.Context) (map[string]dm.Info, error) {
 	list, err := s.kernel.DM().List(ctx)
 	if err != nil {

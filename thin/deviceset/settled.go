@@ -8,10 +8,11 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"thintree/thin"
+	"thintree/thin/blockdev"
 )
 
-// settled is a *[SettledError] if an option was given for what is there already, and
-// is not what it says. is says what it is.
+// settled returns a *[SettledError] if the option was given but does not agree with what
+// exists. is describes what exists.
 func (o Options) settled(name string, same bool, is string) error {
 	if value, given := o.given[name]; given && !same {
 		return &SettledError{Option: name + "=" + value, Is: is}
@@ -22,7 +23,7 @@ func (o Options) settled(name string, same bool, is string) error {
 // checkPoolOptions checks the options that say how the pool is made against the pool.
 func (s *DeviceSet) checkPoolOptions(ctx context.Context, inFiles bool) error {
 	block := s.pool.BlockBytes()
-	if err := s.opts.settled("dm.blocksize", block == int64(s.opts.BlockSectors)*sectorBytes, "the pool's data blocks have "+sizeText(block)); err != nil {
+	if err := s.opts.settled("dm.blocksize", block == int64(s.opts.BlockSectors)*blockdev.SectorBytes, "the pool's data blocks have "+sizeText(block)); err != nil {
 		return err
 	}
 	if _, given := s.opts.given["dm.blkdiscard"]; given && s.opts.Discard {
@@ -31,7 +32,7 @@ func (s *DeviceSet) checkPoolOptions(ctx context.Context, inFiles bool) error {
 			return err
 		}
 		passes := st.Discard != "ignore_discard" && st.Discard != "no_discard_passdown"
-		if err := s.opts.settled("dm.blkdiscard", passes, "the pool passes none on ("+st.Discard+")"); err != nil {
+		if err := s.opts.settled("dm.blkdiscard", passes, "the pool does not pass discards on ("+st.Discard+")"); err != nil {
 			return err
 		}
 	}
@@ -57,15 +58,15 @@ func (s *DeviceSet) checkPoolOptions(ctx context.Context, inFiles bool) error {
 	return nil
 }
 
-// checkBaseOptions checks the options that say how the base device is made against
-// the one that there is.
+// checkBaseOptions checks the options that say how the base device is made against the
+// existing one.
 func (s *DeviceSet) checkBaseOptions(ctx context.Context, d *device) error {
 	err := s.opts.settled("dm.basesize", d.rec.SizeBytes == s.opts.BaseBytes, "the base device has "+sizeText(d.rec.SizeBytes))
 	if err != nil {
 		return err
 	}
 	if value, given := s.opts.given["dm.mkfsarg"]; given {
-		s.ignore("dm.mkfsarg=" + value + ": the base device has its filesystem already, and with which arguments it was made is not known")
+		s.ignore("dm.mkfsarg=" + value + ": the base device already has a filesystem, and it is not recorded with which arguments it was made")
 	}
 	if _, given := s.opts.given["dm.fs"]; !given {
 		return nil
@@ -79,14 +80,15 @@ func (s *DeviceSet) checkBaseOptions(ctx context.Context, d *device) error {
 	return s.opts.settled("dm.fs", fs == s.opts.Filesystem, "the base device has "+fs)
 }
 
-// ignore is for an option that has no effect, and may say what is the case.
+// ignore logs and keeps an option that has no effect. It is not an error, because the
+// option may agree with what exists.
 func (s *DeviceSet) ignore(why string) {
 	s.log.Warn("an option has no effect", "option", why)
 	s.ignored = append(s.ignored, why)
 }
 
-// newFiles is a pool to be made in two files. One that is there keeps its length,
-// unless an option says how long it is to be.
+// newFiles is a new pool in two files. A file that exists keeps its length, unless an
+// option gives a length.
 func (o Options) newFiles(c thin.PoolConfig) thin.NewPool {
 	bytes := func(option, path string, bytes int64) int64 {
 		_, given := o.given[option]

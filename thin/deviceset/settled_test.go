@@ -8,8 +8,7 @@ import (
 	"thintree/meta/record"
 )
 
-// An option that says of what is there what it is has taken effect; one that says
-// something else never will.
+// An option that agrees with the existing store has taken effect; another one never will.
 func TestOptionsThatCannotTakeEffectAreErrors(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
@@ -52,8 +51,8 @@ func TestOptionsThatCannotTakeEffectAreErrors(t *testing.T) {
 	}
 }
 
-// Docker before 1.9 did not record which filesystem the base device has.
-func TestFilesystemThatIsNotRecordedIsLookedFor(t *testing.T) {
+// Docker before 1.9 did not record the type of the base device's filesystem.
+func TestUnrecordedFilesystemIsIdentified(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	ctx := t.Context()
@@ -75,18 +74,18 @@ func TestFilesystemThatIsNotRecordedIsLookedFor(t *testing.T) {
 	}
 }
 
-// With which arguments a filesystem was made nobody knows: they are not refused, and
-// not passed over in silence.
-func TestArgumentsForAFilesystemThatIsThereAreTold(t *testing.T) {
+// It is not recorded with which arguments a filesystem was made. So such an option is no
+// error, but its lack of effect is reported.
+func TestArgumentsForAnExistingFilesystemAreReported(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	for _, c := range []struct {
-		option string
-		told   bool
+		option   string
+		reported bool
 	}{{"dm.mkfsarg=-v", false}, {"dm.mkfsarg=-v", true}, {"dm.mountopt=noatime", false}} {
 		s := f.mustOpen(t, c.option)
 		st, err := s.Status(t.Context())
-		if err != nil || (len(st.Ignored) == 1 && strings.Contains(st.Ignored[0], c.option)) != c.told || len(st.Problems) > 0 {
+		if err != nil || (len(st.Ignored) == 1 && strings.Contains(st.Ignored[0], c.option)) != c.reported || len(st.Problems) > 0 {
 			t.Errorf("%+v: %q, %q, %v", c, st.Ignored, st.Problems, err)
 		}
 		if err := s.Close(t.Context()); err != nil {
@@ -95,7 +94,7 @@ func TestArgumentsForAFilesystemThatIsThereAreTold(t *testing.T) {
 	}
 }
 
-func TestPoolThatPassesNoDiscardsOnCannotBeTrimmedByDeletions(t *testing.T) {
+func TestBlkdiscardIsRefusedIfThePoolPassesNoDiscardsOn(t *testing.T) {
 	t.Parallel()
 	for _, word := range []string{"ignore_discard", "no_discard_passdown"} {
 		f := newFakeWith(t, "7:100 7:101 128 0 1 "+word)

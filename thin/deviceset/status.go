@@ -8,10 +8,11 @@ import (
 
 	"thintree/meta/record"
 	"thintree/thin"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
-// Status is what a store tells of itself.
+// Status describes a store.
 type Status struct {
 	Store             string          `json:"store"`
 	PoolName          string          `json:"pool_name"`
@@ -21,18 +22,17 @@ type Status struct {
 	BaseUUID          string          `json:"base_uuid"`
 	BaseFilesystem    string          `json:"base_filesystem"`
 	Devices           int             `json:"devices"`
-	DeletedDevices    int             `json:"deleted_devices"` // of them, those that are to be deleted yet
+	DeletedDevices    int             `json:"deleted_devices"` // those of Devices that are marked for deletion
 	DeferredRemoval   bool            `json:"deferred_removal"`
 	DeferredDeletion  bool            `json:"deferred_deletion"`
 	MinFreeDataBlocks uint64          `json:"min_free_data_blocks"`
-	// Problems are records that could not be read, and what keeps the store from
-	// being changed.
+	// Problems are damaged records, and reasons why the store cannot be changed.
 	Problems []string `json:"problems,omitempty"`
-	// Ignored are options that were given, and why each has no effect.
+	// Ignored are given options without effect, each with the reason.
 	Ignored []string `json:"ignored,omitempty"`
 }
 
-// Status asks the kernel and the records.
+// Status returns the status of the store, from the kernel and the records.
 func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 	pool, err := s.pool.Status(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 	for _, hash := range s.List() {
 		rec, ok := s.recordOf(hash)
 		if !ok {
-			continue // it was deleted meanwhile
+			continue // deleted meanwhile
 		}
 		st.Devices++
 		if rec.Deleted {
@@ -71,25 +71,25 @@ func (s *DeviceSet) Status(ctx context.Context) (Status, error) {
 	return st, nil
 }
 
-// DeviceStatus is what a store tells of a device.
+// DeviceStatus describes a device of a store.
 type DeviceStatus struct {
 	Hash      string `json:"name"`
 	DeviceID  uint32 `json:"device_id"`
 	SizeBytes int64  `json:"size_bytes"`
-	// RecordTransactionID is what the pool's transaction id became when the device
-	// was made. The pool itself keeps the one before.
+	// RecordTransactionID is the pool's transaction id after the device's creation. The
+	// pool's own metadata have the one before.
 	RecordTransactionID uint64 `json:"record_transaction_id"`
 	Deleted             bool   `json:"deleted"`
 	Active              bool   `json:"active"`
 	Suspended           bool   `json:"suspended"`
-	// Path is its block device while it is active.
+	// Path is the path of its node, "" if it is not active.
 	Path string `json:"path,omitempty"`
-	// MappedBytes is how much of it has data. It is known while it is active.
+	// MappedBytes is how many bytes have data, 0 if the device is not active.
 	MappedBytes int64    `json:"mapped_bytes,omitempty"`
 	Mounts      []string `json:"mounts,omitempty"`
 }
 
-// DeviceStatus asks the kernel and the records of a device.
+// DeviceStatus returns the status of a device, from the kernel and the records.
 func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus, error) {
 	rec, ok := s.recordOf(hash)
 	if !ok {
@@ -111,7 +111,7 @@ func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus
 		if err != nil {
 			return DeviceStatus{}, fmt.Errorf("device %q: %w", record.File(hash), err)
 		}
-		st.MappedBytes = int64(t.MappedSectors) * sectorBytes
+		st.MappedBytes = int64(t.MappedSectors) * blockdev.SectorBytes
 	}
 	st.Mounts, err = s.fs.mounts(info.Number)
 	return st, err

@@ -17,7 +17,7 @@ import (
 	"thintree/thin/dm/dmtest"
 )
 
-func TestErrorsTellWhatIsWrong(t *testing.T) {
+func TestErrorsHaveTheirTypes(t *testing.T) {
 	t.Parallel()
 	f := newFake(t)
 	s := f.mustOpen(t)
@@ -34,12 +34,12 @@ func TestErrorsTellWhatIsWrong(t *testing.T) {
 		}
 	}
 	for what, err := range map[string]error{
-		"of nothing": s.AddDevice(ctx, "b", "nothing", 0),
-		"mount":      s.MountDevice(ctx, "nothing", t.TempDir(), ""),
-		"unmount":    s.UnmountDevice(ctx, "nothing", t.TempDir()),
-		"delete":     s.DeleteDevice(ctx, "nothing"),
-		"suspend":    s.SuspendDevice(ctx, "nothing"),
-		"resume":     s.ResumeDevice(ctx, "nothing"),
+		"no base": s.AddDevice(ctx, "b", "nothing", 0),
+		"mount":   s.MountDevice(ctx, "nothing", t.TempDir(), ""),
+		"unmount": s.UnmountDevice(ctx, "nothing", t.TempDir()),
+		"delete":  s.DeleteDevice(ctx, "nothing"),
+		"suspend": s.SuspendDevice(ctx, "nothing"),
+		"resume":  s.ResumeDevice(ctx, "nothing"),
 	} {
 		if _, ok := errors.AsType[*NoDeviceError](err); !ok || !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: %v", what, err)
@@ -99,7 +99,7 @@ func TestTooLittleSpace(t *testing.T) {
 	}
 }
 
-// A pool that cannot be changed any more can be looked at, unmounted and shut down.
+// A store whose pool cannot be changed can be inspected, unmounted and shut down.
 func TestStoreInAPoolThatFailed(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []dmtest.Mode{dmtest.ReadOnly, dmtest.NeedsCheck, dmtest.OutOfDataSpace, dmtest.Failed} {
@@ -145,7 +145,7 @@ func TestStoreInAPoolThatFailed(t *testing.T) {
 	}
 }
 
-func TestSuspendedByTheUserStaysSo(t *testing.T) {
+func TestDeviceSuspendedByTheUserStaysSuspended(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	f := newFake(t)
@@ -181,7 +181,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 	if err := s.AddDevice(ctx, "a", "", 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error: %v", err)
 	}
-	if _, err := s.Status(t.Context()); err != nil { // it waits for no device
+	if _, err := s.Status(t.Context()); err != nil { // it does not wait for a device's lock
 		t.Error(err)
 	}
 }

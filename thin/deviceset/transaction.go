@@ -11,7 +11,7 @@ import (
 	"thintree/thin/pdata"
 )
 
-// takeTurn waits for the turn, and ends what an earlier one could not.
+// takeTurn acquires the turn, and settles a transaction that an earlier call could not.
 func (s *DeviceSet) takeTurn(ctx context.Context) error {
 	if err := s.turn.acquire(ctx); err != nil {
 		return err
@@ -26,17 +26,17 @@ func (s *DeviceSet) takeTurn(ctx context.Context) error {
 	return err
 }
 
-// transact runs a transaction about a device, which run creates or deletes in the
-// pool and in the records; touched tells whether it did any of that. Where it
-// fails, or its end cannot be recorded, the device is not there afterwards. The
-// caller has the turn.
+// transact runs a transaction: run creates or deletes a device in the pool and in the
+// records. touched says whether run may have changed anything. If run fails, or the end of
+// the transaction cannot be recorded, the device does not exist afterwards. The caller has
+// the turn.
 func (s *DeviceSet) transact(ctx context.Context, hash string, id uint32, run func(ctx context.Context) (touched bool, err error)) error {
 	open := record.Transaction{OpenID: s.transactionID + 1, Hash: hash, DeviceID: id}
 	if err := record.WriteTransaction(s.records, open); err != nil {
-		// It may be there all the same.
+		// The file may have been written anyway.
 		return errors.Join(err, s.abort(open))
 	}
-	// From here on it is ended, one way or the other.
+	// From here on the transaction is completed or undone, even if ctx ends.
 	ctx = context.WithoutCancel(ctx)
 	touched, err := run(ctx)
 	if err == nil {
@@ -50,24 +50,23 @@ func (s *DeviceSet) transact(ctx context.Context, hash string, id uint32, run fu
 		return errors.Join(err, s.abort(open))
 	}
 	if e := s.settle(ctx); e != nil {
-		return fmt.Errorf("%w; what was begun is undone later, as now: %w", err, e)
+		return fmt.Errorf("%w; it will be undone later, because now: %w", err, e)
 	}
 	if s.transactionID == open.OpenID {
-		return nil // it had come to its end
+		return nil // the pool had taken the transaction id
 	}
 	return err
 }
 
-// abort records that a transaction is not under way any more. Otherwise its device
-// would be deleted when the store is opened next.
+// abort records that a transaction is not under way any more. Otherwise the next opening of
+// the store would delete its device.
 func (s *DeviceSet) abort(t record.Transaction) error {
 	t.OpenID = s.transactionID
 	return record.WriteTransaction(s.records, t)
 }
 
-// settle ends the deletion or undoes the creation that was under way when the
-// store was used last: either way the device is not there afterwards. The caller
-// has the turn.
+// settle completes the deletion or undoes the creation that was under way when the store
+// was last used. Either way the device does not exist afterwards. The caller has the turn.
 func (s *DeviceSet) settle(ctx context.Context) (err error) {
 	defer func() { s.unsettled = err }()
 	status, err := s.pool.Status(ctx)
@@ -83,11 +82,11 @@ func (s *DeviceSet) settle(ctx context.Context) (err error) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("what was under way when the store was used last cannot be told: %w; "+
-			"where nothing was, remove that file; otherwise a device of the pool may stay that no record names", err)
+		return fmt.Errorf("cannot read which transaction was under way when the store was last used: %w; "+
+			"remove that file if none was; otherwise the pool may keep a device without a record", err)
 	}
 	if t.OpenID < s.transactionID {
-		s.log.Warn("the pool is ahead of the records: has somebody else changed it?",
+		s.log.Warn("the pool is ahead of the records: another program may have changed it",
 			"pool_transaction_id", s.transactionID, "transaction_id", t.OpenID)
 	}
 	if t.OpenID <= s.transactionID {
@@ -99,14 +98,14 @@ func (s *DeviceSet) settle(ctx context.Context) (err error) {
 	return nil
 }
 
-// halfError says that a device was half created or deleted, and stays so for now.
+// halfError says that a device is half created or half deleted, and cannot be deleted now.
 type halfError struct {
 	open record.Transaction
 	why  error
 }
 
 func (e *halfError) Error() string {
-	return fmt.Sprintf("device %q (id %d) was half created or deleted when the store was used last, and cannot be deleted now: %v", e.open.Hash, e.open.DeviceID, e.why)
+	return fmt.Sprintf("device %q (id %d) was half created or half deleted when the store was last used, and cannot be deleted now: %v", e.open.Hash, e.open.DeviceID, e.why)
 }
 
 func (e *halfError) Unwrap() error { return e.why }
@@ -122,11 +121,11 @@ func (s *DeviceSet) rollBack(ctx context.Context, t record.Transaction) error {
 	}
 	for hash, d := range devices {
 		if d.ID == t.DeviceID && hash != t.Hash {
-			s.log.Warn("a record names a device as its own that another one's transaction was about: it stays", "name", hash, "device_id", d.ID)
+			s.log.Warn("the device of a transaction that was under way is in another device's record: it stays", "name", hash, "device_id", d.ID)
 			return s.abort(t)
 		}
 	}
-	// A snapshot may have been under way, its origin suspended.
+	// A snapshot may have been under way, with its origin suspended.
 	if err := s.resumeAll(ctx); err != nil {
 		return err
 	}
@@ -148,13 +147,13 @@ func (s *DeviceSet) rollBack(ctx context.Context, t record.Transaction) error {
 	return s.abort(t)
 }
 
-// isMissing tells whether an error is that the pool has no such device.
+// isMissing reports whether an error says that the pool has no such device.
 func isMissing(err error) bool {
 	var missing *pdata.NoDeviceError
 	return errors.As(err, &missing)
 }
 
-// writable is a thin.PoolModeError where the pool cannot be changed.
+// writable returns a *thin.PoolModeError if the pool cannot be changed.
 func (s *DeviceSet) writable(ctx context.Context) error {
 	st, err := s.pool.Status(ctx)
 	if err == nil && (st.NeedsCheck || st.Mode != thin.ModeReadWrite && st.Mode != thin.ModeOutOfDataSpace) {
@@ -163,11 +162,11 @@ func (s *DeviceSet) writable(ctx context.Context) error {
 	return err
 }
 
-// freeID finds an id that no record names and that the pool has not. The caller
-// has the turn.
+// freeID finds a device id that is neither in a record nor in the pool. The caller has the
+// turn.
 func (s *DeviceSet) freeID(ctx context.Context) (uint32, error) {
 	for range thin.MaxDeviceID + 1 {
-		id := (s.set.NextDeviceID + 1) % (thin.MaxDeviceID + 1) // as Docker: it is the last one
+		id := (s.set.NextDeviceID + 1) % (thin.MaxDeviceID + 1) // as in Docker, NextDeviceID is the id that was tried last
 		s.set.NextDeviceID = id
 		if _, ok := s.used[id]; ok {
 			continue
@@ -183,7 +182,7 @@ func (s *DeviceSet) freeID(ctx context.Context) (uint32, error) {
 	return 0, errors.New("all device ids of the pool are in use")
 }
 
-// saveNextID writes down where the search for a free id goes on.
+// saveNextID saves where the next search for a free id starts.
 func (s *DeviceSet) saveNextID(ctx context.Context) error {
 	if err := s.turn.acquire(ctx); err != nil {
 		return err
@@ -191,7 +190,7 @@ func (s *DeviceSet) saveNextID(ctx context.Context) error {
 	defer s.turn.release()
 	old, err := record.ReadDeviceSet(s.records)
 	if err != nil || old == s.set {
-		return nil // without a base device there is nothing to keep
+		return nil // without a base device there is no file to update
 	}
 	return record.WriteDeviceSet(s.records, s.set)
 }

@@ -8,8 +8,8 @@ import (
 	"thintree/meta/record"
 )
 
-// TrimDevice makes a device's filesystem give back the blocks that it does not use,
-// and gives how many bytes of the device are mapped less than before.
+// TrimDevice discards the blocks that a device's filesystem does not use. It returns by how
+// many bytes the mapped part of the device has shrunk.
 func (s *DeviceSet) TrimDevice(ctx context.Context, hash string) (bytes int64, err error) {
 	d, err := s.find(ctx, hash)
 	if err != nil {

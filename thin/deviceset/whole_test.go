@@ -17,16 +17,16 @@ import (
 	"thintree/thin/reader"
 )
 
-// smallStore are options of a store that is soon made.
+// smallStore are options for a small store, which is made quickly.
 var smallStore = []string{"dm.basesize=64M", "dm.loopdatasize=1G", "dm.loopmetadatasize=16M"}
 
-// storeFiles are where a store has its pool.
+// storeFiles are the paths of a store's pool.
 func storeFiles(root string) (metadata, data string) {
-	return filepath.Join(root, "devicemapper/metadata"), filepath.Join(root, "devicemapper/data")
+	return filepath.Join(root, record.PoolMetadata), filepath.Join(root, record.PoolData)
 }
 
-// nothingLeft fails where a device-mapper device, a loop device, a mount or a
-// folder for one is left.
+// nothingLeft returns an error if a device-mapper device, a loop device, a mount or a
+// temporary mount point is left.
 func nothingLeft(t *testing.T, root string) error {
 	c, err := dm.Open()
 	if err != nil {
@@ -53,7 +53,7 @@ func nothingLeft(t *testing.T, root string) error {
 	errs = append(errs, err)
 	for line := range strings.Lines(string(mounts)) {
 		if strings.Contains(line, " /dev/dm-") {
-			errs = append(errs, fmt.Errorf("mounted still: %s", line))
+			errs = append(errs, fmt.Errorf("still mounted: %s", line))
 		}
 	}
 	made, err := filepath.Glob(filepath.Join(root, ".*"))
@@ -64,7 +64,7 @@ func nothingLeft(t *testing.T, root string) error {
 	return errors.Join(errs...)
 }
 
-// nothingSuspended fails where a device is suspended.
+// nothingSuspended returns an error if a device is suspended.
 func nothingSuspended(t *testing.T) error {
 	c, err := dm.Open()
 	if err != nil {
@@ -84,10 +84,10 @@ func nothingSuspended(t *testing.T) error {
 	return err
 }
 
-// agrees fails where the records of a store that is closed and its pool do not name
-// the same devices, or a transaction is under way.
+// agrees returns an error if the records and the pool of a closed store have different
+// devices, or a transaction is under way.
 func agrees(t *testing.T, root string) error {
-	records := filepath.Join(root, "metadata")
+	records := filepath.Join(root, record.RecordsDir)
 	devices, damaged, err := record.ReadDir(t.Context(), records)
 	if err := errors.Join(append(damaged, err)...); err != nil {
 		return err
@@ -108,28 +108,28 @@ func agrees(t *testing.T, root string) error {
 	var errs []error
 	for hash, rec := range devices {
 		if !inPool[rec.ID] {
-			errs = append(errs, fmt.Errorf("%q is device %d, which the pool has not", hash, rec.ID))
+			errs = append(errs, fmt.Errorf("%q is device %d, which the pool lacks", hash, rec.ID))
 		}
 		delete(inPool, rec.ID)
 	}
 	for id := range inPool {
-		errs = append(errs, fmt.Errorf("no record names device %d", id))
+		errs = append(errs, fmt.Errorf("device %d has no record", id))
 	}
 	poolID, err := transactionID(t, metadata)
 	errs = append(errs, err)
 	for hash, rec := range devices {
 		if rec.TransactionID > poolID {
-			errs = append(errs, fmt.Errorf("%q is of transaction %d, the pool at %d", hash, rec.TransactionID, poolID))
+			errs = append(errs, fmt.Errorf("%q has transaction id %d, the pool has %d", hash, rec.TransactionID, poolID))
 		}
 	}
 	open, err := record.ReadTransaction(records)
 	if err == nil && open.OpenID > poolID {
-		err = fmt.Errorf("transaction %+v is under way, the pool at %d", open, poolID)
+		err = fmt.Errorf("transaction %+v is under way, with the pool at %d", open, poolID)
 	}
 	return errors.Join(append(errs, err)...)
 }
 
-// transactionID is that of a pool that is not active.
+// transactionID reads the transaction id of a pool that is not active.
 func transactionID(t *testing.T, metadata string) (uint64, error) {
 	f, err := block.Open(metadata, block.Options{})
 	if err != nil {
@@ -143,8 +143,8 @@ func transactionID(t *testing.T, metadata string) (uint64, error) {
 	return m.Superblock().TransactionID, nil
 }
 
-// checked fails where thin_check finds something in a file of metadata. It reads
-// past the page cache, which a file in memory has not and a loop device over it has.
+// checked fails the test if thin_check finds an error in a metadata file. thin_check needs
+// direct I/O, which a file on tmpfs lacks but a loop device over it has.
 func checked(t *testing.T, metadata string) {
 	t.Helper()
 	l, err := loop.Attach(t.Context(), metadata, loop.Options{ReadOnly: true})

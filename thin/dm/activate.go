@@ -15,15 +15,15 @@ type Spec struct {
 	Udev     Udev // Hidden, Named or Public
 }
 
-// Activate makes a device with a table and lets it run. Where that fails
-// nothing stays. The device's node, [NodePath], is there afterwards.
+// Activate creates a device, loads its table and resumes it. Afterwards the device's node,
+// [NodePath], exists. If a step fails the device is removed again.
 func (c *Client) Activate(ctx context.Context, s Spec) (Info, error) {
 	if _, err := c.Create(ctx, s.Name, s.UUID); err != nil {
 		return Info{}, err
 	}
 	info, err := c.start(ctx, s)
 	if err != nil {
-		// Also where ctx is why it failed, and where somebody looks into it.
+		// Also if ctx ended, and if a scanner has the device open.
 		_, undo := c.DeactivateLater(context.WithoutCancel(ctx), s.Name, Hidden)
 		return Info{}, errors.Join(err, undo)
 	}
@@ -47,8 +47,7 @@ func (c *Client) start(ctx context.Context, s Spec) (Info, error) {
 	return info, nil
 }
 
-// Link makes the link by name of a device that is active and may have been activated
-// without it.
+// Link makes the link /dev/mapper/NAME of an active device, if it is missing.
 func (c *Client) Link(name string, number uint64) error {
 	if !c.host {
 		return nil
@@ -56,11 +55,11 @@ func (c *Client) Link(name string, number uint64) error {
 	return makeLink(name, number)
 }
 
-// Deactivate removes a device, and waits as long as ctx says for those that have
-// it open: a scanner that looks at each new device has it for a moment. The
-// error is [ErrInUse] where they do not let go, nil where there is no device.
+// Deactivate removes a device. While the device is open it tries again until ctx ends: a
+// scanner that looks at each new device has it open for a moment. The error is [ErrInUse]
+// if the device stays open, nil if there is no such device.
 func (c *Client) Deactivate(ctx context.Context, name string, u Udev) error {
-	once := context.WithoutCancel(ctx) // it is tried once, whatever ctx says
+	once := context.WithoutCancel(ctx) // at least one try, even if ctx has ended
 	left := c.traces(once, name)
 	for pause := time.Millisecond; ; pause = min(2*pause, maxPause) {
 		_, err := c.Remove(once, name, false, u)
@@ -83,8 +82,8 @@ func (c *Client) Deactivate(ctx context.Context, name string, u Udev) error {
 
 const maxPause = 100 * time.Millisecond
 
-// DeactivateLater removes a device at once where nobody has it open, otherwise
-// when the last user lets go of it. It tells whether it has gone already.
+// DeactivateLater removes a device at once if it is not open, otherwise when its last user
+// closes it. It reports whether the device is gone already.
 func (c *Client) DeactivateLater(ctx context.Context, name string, u Udev) (gone bool, err error) {
 	left := c.traces(ctx, name)
 	info, err := c.Remove(ctx, name, true, u)
@@ -95,7 +94,7 @@ func (c *Client) DeactivateLater(ctx context.Context, name string, u Udev) (gone
 		return false, err
 	case info.DeferredRemoval:
 		if !c.udev.runs() {
-			left.removeLink() // nobody does when it goes
+			left.removeLink() // without udev nothing else removes it later
 		}
 		return false, nil
 	}
@@ -103,7 +102,7 @@ func (c *Client) DeactivateLater(ctx context.Context, name string, u Udev) (gone
 	return true, nil
 }
 
-// CancelDeferred keeps a device that was to go with its last user.
+// CancelDeferred undoes [Client.DeactivateLater] for a device that is still open.
 func (c *Client) CancelDeferred(ctx context.Context, name string) error {
 	_, _, err := c.Message(ctx, name, 0, "@cancel_deferred_remove")
 	return err

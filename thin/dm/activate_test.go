@@ -12,7 +12,7 @@ import (
 	"thintree/thin/dm"
 )
 
-func TestActivateLeavesNothingWhereAStepFails(t *testing.T) {
+func TestActivateLeavesNothingIfAStepFails(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
@@ -39,7 +39,7 @@ func TestActivateLeavesNothingWhereAStepFails(t *testing.T) {
 				t.Errorf("left: %q", got)
 			}
 		})
-		t.Run(test.name+" is called off", func(t *testing.T) {
+		t.Run(test.name+" is canceled", func(t *testing.T) {
 			t.Parallel()
 			k, c := fake(t)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -54,13 +54,13 @@ func TestActivateLeavesNothingWhereAStepFails(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 			if got := k.Devices(); (got != nil) != (err == nil) {
-				t.Errorf("there are %q, and the error is %v", got, err)
+				t.Errorf("devices %q, error %v", got, err)
 			}
 		})
 	}
 }
 
-func TestActivateLeavesWhatWasThere(t *testing.T) {
+func TestActivateKeepsADeviceThatExists(t *testing.T) {
 	t.Parallel()
 	k, c := fake(t)
 	activate(t, c, oneError, "a")
@@ -72,7 +72,7 @@ func TestActivateLeavesWhatWasThere(t *testing.T) {
 	}
 }
 
-func TestActivateThatIsUndoneWhileSomebodyLooks(t *testing.T) {
+func TestFailedActivateRemovesADeviceThatAScannerHasOpen(t *testing.T) {
 	t.Parallel()
 	k, c := fake(t)
 	k.FailAfter(func(command uint, name string) error {
@@ -113,10 +113,10 @@ func TestDeactivateWaitsForTheLastOpener(t *testing.T) {
 			t.Error(err)
 		}
 	default:
-		t.Error("it is gone, and was open")
+		t.Error("the device was removed while it was open")
 	}
 	if err := c.Deactivate(t.Context(), "a", dm.Hidden); err != nil {
-		t.Errorf("where there is none: %v", err)
+		t.Errorf("no such device: %v", err)
 	}
 }
 
@@ -135,9 +135,9 @@ func TestDeactivateGivesUpWithItsContext(t *testing.T) {
 	if err := k.Close("a"); err != nil {
 		t.Fatal(err)
 	}
-	// It is tried once, also where there is no time at all.
+	// There is one try, even if the context has ended.
 	if err := c.Deactivate(ctx, "a", dm.Hidden); err != nil || k.Devices() != nil {
-		t.Errorf("error %v, and there are %q", err, k.Devices())
+		t.Errorf("error %v, devices %q", err, k.Devices())
 	}
 }
 
@@ -170,7 +170,7 @@ func TestDeferredRemoval(t *testing.T) {
 		t.Error(err)
 	}
 	if err := k.Close("b"); err != nil || k.Devices() != nil {
-		t.Errorf("error %v, and there are %q", err, k.Devices())
+		t.Errorf("error %v, devices %q", err, k.Devices())
 	}
 	if err := c.CancelDeferred(ctx, "b"); !errors.Is(err, dm.ErrNotFound) {
 		t.Errorf("error %v", err)

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parseTargets reads the table or the status that DM_TABLE_STATUS gives: there
-// next counts from the beginning of all.
+// parseTargets reads the table or the status that DM_TABLE_STATUS returns. In an answer the
+// field next counts from the beginning of the data.
 func parseTargets(data []byte, count int) ([]Target, error) {
 	var table []Target
 	at := uint64(0)
 	for range count {
 		if at+unix.SizeofDmTargetSpec > uint64(len(data)) {
-			return nil, fmt.Errorf("target %d of %d lies beyond an answer of %d bytes", len(table), count, len(data))
+			return nil, fmt.Errorf("target %d of %d lies beyond the answer of %d bytes", len(table), count, len(data))
 		}
 		spec := data[at:]
 		table = append(table, Target{
@@ -25,15 +25,15 @@ func parseTargets(data []byte, count int) ([]Target, error) {
 		})
 		next := uint64(binary.NativeEndian.Uint32(spec[20:]))
 		if len(table) < count && next < at+unix.SizeofDmTargetSpec {
-			return nil, fmt.Errorf("target %d of %d does not lie behind the one before it", len(table), count)
+			return nil, fmt.Errorf("target %d of %d overlaps the one before it", len(table), count)
 		}
 		at = next
 	}
 	return table, nil
 }
 
-// parseDevices reads what DM_LIST_DEVICES gives: a number of 8 bytes, 0 where
-// there is no device, the distance to the next of 4, and a name.
+// parseDevices reads the answer of DM_LIST_DEVICES. An entry is the device's number (8
+// bytes, 0 if there is no device), the distance to the next entry (4 bytes), and the name.
 func parseDevices(data []byte) ([]Listed, error) {
 	var list []Listed
 	err := entries(data, 8, 12, func(entry []byte) {
@@ -44,8 +44,8 @@ func parseDevices(data []byte) ([]Listed, error) {
 	return list, err
 }
 
-// parseVersions reads what DM_LIST_VERSIONS gives: the distance to the next of 4
-// bytes, a version of 3 numbers, and a name.
+// parseVersions reads the answer of DM_LIST_VERSIONS. An entry is the distance to the next
+// entry (4 bytes), a version (3 numbers of 4 bytes), and the name.
 func parseVersions(data []byte) ([]TargetVersion, error) {
 	var list []TargetVersion
 	err := entries(data, 0, 16, func(entry []byte) {
@@ -55,8 +55,9 @@ func parseVersions(data []byte) ([]TargetVersion, error) {
 	return list, err
 }
 
-// entries calls yield with each entry of a list, and what is behind it. An entry
-// has at least bytes; at next is how far it is to the next, 0 in the last.
+// entries calls yield with each entry of a list; the slice goes on to the end of the list.
+// An entry has at least the given number of bytes. At offset next it holds the distance to
+// the next entry, 0 in the last.
 func entries(data []byte, next, bytes int, yield func(entry []byte)) error {
 	if len(data) < bytes {
 		return nil
@@ -77,8 +78,8 @@ func entries(data []byte, next, bytes int, yield func(entry []byte)) error {
 	}
 }
 
-// parseDeps reads what DM_TABLE_DEPS gives: a count of 4 bytes, 4 that are
-// unused, and numbers of 8.
+// parseDeps reads the answer of DM_TABLE_DEPS: a count (4 bytes), 4 unused bytes, and
+// device numbers of 8 bytes.
 func parseDeps(data []byte) ([]uint64, error) {
 	if len(data) < 8 {
 		return nil, nil

@@ -16,12 +16,12 @@ func TestTargetsAreReadAsTheyAreWritten(t *testing.T) {
 		{8 + 1<<40, 3, "fifteen-letters", "1234567"},
 	}
 	data := targetSpecs(table)
-	// On input next counts from the target itself, in an answer from the beginning.
+	// In a request next counts from the target itself, in an answer from the beginning.
 	at := uint32(0)
 	for range table {
 		next := binary.NativeEndian.Uint32(data[at+20:])
 		if next%8 != 0 {
-			t.Errorf("a target has %d bytes, which is no multiple of 8", next)
+			t.Errorf("a target has %d bytes, not a multiple of 8", next)
 		}
 		binary.NativeEndian.PutUint32(data[at+20:], at+next)
 		at += next
@@ -76,7 +76,7 @@ func FuzzParseLists(f *testing.F) {
 			t.Errorf("%d devices in %d bytes", len(list), len(data))
 		}
 		if list, _ := parseVersions(data); len(list)*16 > len(data) {
-			t.Errorf("%d kinds of targets in %d bytes", len(list), len(data))
+			t.Errorf("%d target types in %d bytes", len(list), len(data))
 		}
 		if numbers, _ := parseDeps(data); len(numbers)*8 > len(data) {
 			t.Errorf("%d numbers in %d bytes", len(numbers), len(data))

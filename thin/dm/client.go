@@ -11,13 +11,13 @@ import (
 // Client runs device-mapper's commands. Its methods may be called concurrently.
 type Client struct {
 	control Control
-	open    func() (Control, error) // another one, to wait for events
+	open    func() (Control, error) // opens another control, for a wait for events
 
-	host bool   // this host's own: it has device nodes
-	udev *udevd // to be waited for, nil: none
+	host bool   // the client of this host's kernel, which has device nodes
+	udev *udevd // nil if the client never waits for udev
 }
 
-// Open opens this host's device-mapper. It takes root. Close it after use.
+// Open opens this host's device-mapper, which needs root. Close it after use.
 func Open() (*Client, error) {
 	control, err := openControl()
 	if err != nil {
@@ -26,9 +26,8 @@ func Open() (*Client, error) {
 	return &Client{control: control, open: openControl, host: true, udev: &udevd{socket: udevSocket, patience: udevPatience}}, nil
 }
 
-// New makes a client over controls of the caller's, which open gives: one at
-// once, and another for each wait for an event. Nobody makes device nodes, and
-// udev is not told of anything: it is for tests.
+// New makes a client for tests, over controls that open returns: one now, and another for
+// each wait for an event. Such a client makes no device nodes and does not wait for udev.
 func New(open func() (Control, error)) (*Client, error) {
 	control, err := open()
 	if err != nil {
@@ -45,7 +44,7 @@ type Version struct{ Major, Minor, Patch uint32 }
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-// Version asks the kernel for its version.
+// Version returns the version of the kernel's ioctl interface.
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	r, err := newRequest("", 0, nil, 0)
 	if err != nil {
@@ -59,7 +58,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	return Version{v[0], v[1], v[2]}, nil
 }
 
-// run runs a command.
+// run runs a command, and runs it again if a signal interrupts it.
 func (c *Client) run(ctx context.Context, op string, command uint, r *request) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -67,7 +66,7 @@ func (c *Client) run(ctx context.Context, op string, command uint, r *request) e
 		}
 		err := c.control.Ioctl(command, r.buf)
 		if errors.Is(err, unix.EINTR) {
-			continue // the runtime's own signals, while it waited for I/O to end
+			continue // a signal of the Go runtime, while the kernel waited for I/O
 		}
 		if err != nil {
 			return &Error{op, r.name, err}
@@ -76,8 +75,8 @@ func (c *Client) run(ctx context.Context, op string, command uint, r *request) e
 	}
 }
 
-// ask runs a command whose answer can be longer than expected. The caller frees the
-// request.
+// ask runs a command whose answer may be longer than its buffer, with larger buffers until
+// the answer fits. The caller frees the request.
 func (c *Client) ask(ctx context.Context, op string, command uint, name string, flags uint32, data []byte) (*request, error) {
 	for room := dataBytes; room <= maxDataBytes; room *= 4 {
 		r, err := newRequest(name, flags, data, room)
@@ -96,7 +95,7 @@ func (c *Client) ask(ctx context.Context, op string, command uint, name string, 
 	return nil, &Error{op, name, fmt.Errorf("the answer is longer than %d bytes: %w", maxDataBytes, unix.EMSGSIZE)}
 }
 
-// tell runs a command that is answered by the header alone.
+// tell runs a command whose answer is the header alone.
 func (c *Client) tell(ctx context.Context, op string, command uint, name string, flags uint32) (Info, error) {
 	r, err := newRequest(name, flags, nil, 0)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Control is a way to the kernel's device-mapper: an open /dev/mapper/control, or
-// what stands in for it in a test. Ioctl may be called concurrently.
+// Control runs the kernel's device-mapper ioctls: an open /dev/mapper/control, or a fake in
+// a test. Ioctl may be called concurrently.
 type Control interface {
-	// Ioctl runs a DM_ command on a buffer that begins with a unix.DmIoctl, and
-	// that the command changes. Its error is an errno.
+	// Ioctl runs a DM_ command. buf begins with a unix.DmIoctl; the command writes its
+	// answer to it. The error is an errno.
 	Ioctl(command uint, buf []byte) error
-	// Wait returns when a device's event has come since DM_DEV_ARM_POLL was last
-	// run through this Control, or with the error of ctx.
+	// Wait waits for an event of any device after the last DM_DEV_ARM_POLL of this Control.
+	// If ctx ends first it returns the error of ctx.
 	Wait(ctx context.Context) error
 	Close() error
 }
 
-// controlPath is where udev, or the kernel itself, puts the control device.
+// controlPath is the node of the control device, which devtmpfs or udev makes.
 const controlPath = "/dev/" + unix.DM_DIR + "/" + unix.DM_CONTROL_NODE
 
 // controlNode is an open control device.
@@ -34,8 +34,8 @@ type controlNode struct {
 	conn syscall.RawConn // of f
 }
 
-// openControl opens the control device, also where nobody has made its node, as
-// in a container without udev.
+// openControl opens the control device, even if its node is missing, as in a container
+// without udev.
 func openControl() (Control, error) {
 	f, err := os.OpenFile(controlPath, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
@@ -43,9 +43,9 @@ func openControl() (Control, error) {
 	}
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return nil, fmt.Errorf("device-mapper: %w: it is root's", err)
+		return nil, fmt.Errorf("device-mapper: %w: it needs root", err)
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENOENT):
-		return nil, fmt.Errorf("device-mapper: %w: is the kernel's dm-mod there (modprobe dm-mod)?", err)
+		return nil, fmt.Errorf("device-mapper: %w: is the kernel module dm-mod loaded (modprobe dm-mod)?", err)
 	case err != nil:
 		return nil, fmt.Errorf("device-mapper: %w", err)
 	}
@@ -56,8 +56,7 @@ func openControl() (Control, error) {
 	return controlNode{f, conn}, nil
 }
 
-// openUnlisted opens the control device by a node of its own, which does not
-// stay.
+// openUnlisted opens the control device by a temporary node.
 func openUnlisted() (*os.File, error) {
 	const sysfs = "/sys/class/misc/device-mapper/dev"
 	text, err := os.ReadFile(sysfs)

@@ -11,24 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A cookie is a System V semaphore whose key udev's rules get with the kernel's
-// event: once they are done, they run dmsetup udevcomplete, which lowers it. The
-// protocol is that of libdm-common.c: the key has a magic upper half; the lower
-// half goes with event_nr.
+// A cookie is a System V semaphore by which udev says that it is done with a device. The
+// kernel's event carries the semaphore's key to udev's rules. Their last step is dmsetup
+// udevcomplete, which sets the semaphore to 0. The protocol is that of libdm-common.c: the
+// upper half of the key is a magic number, and the lower half is passed to the kernel in
+// event_nr.
 type cookie struct {
 	base uint16
-	id   uintptr // of the semaphore
+	id   uintptr // the semaphore's
 }
 
 const (
 	cookieMagic = 0x0D4D
 	cookieTries = 16
 
-	// cookieLook is how long one wait is, after which ctx is looked at.
+	// cookieLook is how often a wait looks at ctx.
 	cookieLook = 20 * time.Millisecond
 )
 
-// semSetVal is SETVAL of sys/sem.h, which x/sys has not.
+// semSetVal is SETVAL of sys/sem.h, which x/sys lacks.
 const semSetVal = 16
 
 func newCookie() (*cookie, error) {
@@ -52,11 +53,11 @@ func newCookie() (*cookie, error) {
 	return nil, errors.New("no free semaphore for a udev cookie")
 }
 
-// number is what goes into event_nr.
+// number is the lower half of event_nr.
 func (k *cookie) number() uint32 { return uint32(k.base) }
 
-// wait waits until udev is done: the semaphore is 0 then. The error is
-// os.ErrDeadlineExceeded after patience.
+// wait waits until udev is done. The error is os.ErrDeadlineExceeded if that takes longer
+// than patience.
 func (k *cookie) wait(ctx context.Context, patience time.Duration) error {
 	type sembuf struct {
 		num uint16

@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lower does what udev's last rule does by dmsetup udevcomplete, which refuses to
-// where there is no device-mapper.
+// lower does what dmsetup udevcomplete does, which needs device-mapper.
 func lower(eventNr uint32) error {
 	id, _, errno := unix.Syscall(unix.SYS_SEMGET, uintptr(semaphoreKey(eventNr)), 1, 0)
 	if errno != 0 {
@@ -34,7 +33,7 @@ func lower(eventNr uint32) error {
 
 func semaphoreKey(eventNr uint32) uint32 { return cookieMagic<<16 | eventNr&0xffff }
 
-// left tells whether the semaphore of a cookie is there.
+// left reports whether the semaphore of a cookie exists.
 func left(t *testing.T, eventNr uint32) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/sysvipc/sem")
@@ -50,8 +49,8 @@ func left(t *testing.T, eventNr uint32) bool {
 	return false
 }
 
-// fakeUdev answers each command; a generated event is told to event, as the
-// kernel tells udev.
+// fakeUdev answers each command. It passes a generated event to event, as the kernel passes
+// it to udev.
 type fakeUdev struct {
 	event     func(eventNr uint32)
 	generated bool
@@ -74,7 +73,7 @@ func (u *fakeUdev) Ioctl(_ uint, buf []byte) error {
 func (u *fakeUdev) Wait(context.Context) error { return nil }
 func (u *fakeUdev) Close() error               { return nil }
 
-// udevClient is a client of a host where udev runs.
+// udevClient is a client of a host with a running udev.
 func udevClient(t *testing.T, control Control, patience time.Duration) *Client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control")
@@ -102,13 +101,13 @@ func TestPublicWaitsForUdev(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(before); took < delay {
-		t.Errorf("udev was not done yet: it took %v", took)
+		t.Errorf("returned after %v, before udev was done", took)
 	}
 	if err := <-failed; err != nil {
 		t.Fatal(err)
 	}
 	if c.udev.deaf.Load() {
-		t.Error("udev's answer has not been heard")
+		t.Error("udev counts as deaf, but it answered")
 	}
 	if u.eventNr>>16 != primarySource || u.eventNr&0xffff == 0 {
 		t.Errorf("event_nr is %#x", u.eventNr)
@@ -118,17 +117,17 @@ func TestPublicWaitsForUdev(t *testing.T) {
 	}
 }
 
-func TestNothingIsLeftOfACookie(t *testing.T) {
+func TestNoSemaphoreIsLeftOfACookie(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name      string
-		udev      *fakeUdev
-		patience  time.Duration
-		calledOff bool
-		deaf      bool
+		name     string
+		udev     *fakeUdev
+		patience time.Duration
+		canceled bool
+		deaf     bool
 	}{
 		{"udev does not answer", &fakeUdev{generated: true}, 30 * time.Millisecond, false, true},
-		{"who waits is called off", &fakeUdev{generated: true}, time.Minute, true, false},
+		{"the caller cancels the wait", &fakeUdev{generated: true}, time.Minute, true, false},
 		{"the command fails", &fakeUdev{err: unix.EBUSY}, time.Minute, false, false},
 		{"there is no event", &fakeUdev{}, time.Minute, false, false},
 	} {
@@ -136,7 +135,7 @@ func TestNothingIsLeftOfACookie(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if test.calledOff {
+			if test.canceled {
 				test.udev.event = func(uint32) { time.AfterFunc(30*time.Millisecond, cancel) }
 			}
 			c := udevClient(t, test.udev, test.patience)
@@ -150,7 +149,7 @@ func TestNothingIsLeftOfACookie(t *testing.T) {
 				t.Error("the semaphore is left")
 			}
 			if c.udev.deaf.Load() != test.deaf {
-				t.Errorf("udev counts as deaf: %v", !test.deaf)
+				t.Errorf("udev counts as deaf is %v", !test.deaf)
 			}
 		})
 	}
@@ -170,7 +169,7 @@ func TestDeafUdevIsWaitedForOnce(t *testing.T) {
 	}
 }
 
-func TestUdevIsToldBy(t *testing.T) {
+func TestEventNumberSaysWhatUdevShouldDo(t *testing.T) {
 	t.Parallel()
 	for u, want := range map[Udev]uint32{
 		Unchanged: 0,

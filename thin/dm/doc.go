@@ -1,11 +1,15 @@
 // Package dm is a client of device-mapper: the ioctls of /dev/mapper/control.
 //
-// A device-mapper device has a name, perhaps a UUID, and a table of targets, each
-// for a range of its 512-byte sectors. It is made in three steps (create, load a
-// table, resume) and goes with remove; [Client.Activate] and [Client.Deactivate]
-// do the whole of it, also with udev and with device nodes. Errors are *[Error].
+// A device-mapper device has a name, optionally a UUID, and a table of targets. Each target
+// serves a range of the device's sectors of 512 bytes. A device is made in three steps:
+// create, load a table, resume. Remove ends it. [Client.Activate] and [Client.Deactivate]
+// do all the steps, and also take care of udev and of device nodes. Errors are *[Error].
 //
-// The interface is that of the kernel's include/uapi/linux/dm-ioctl.h; the
-// targets' tables, messages and status lines are in its
-// Documentation/admin-guide/device-mapper.
+// The client has a method for every command about devices and their tables. Rename, Clear,
+// Deps, Version and TargetVersions have no caller in this program: tests use them to
+// compare package dmtest with the kernel.
+//
+// The interface is the kernel's include/uapi/linux/dm-ioctl.h. Its
+// Documentation/admin-guide/device-mapper describes the tables, messages and status lines
+// of the targets.
 package dm

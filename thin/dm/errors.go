@@ -7,21 +7,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a caller decides on: errors.Is of an *[Error].
+// The errors that a caller may decide on. An *[Error] matches them by errors.Is.
 var (
-	// ErrNotFound says that there is no device of this name.
+	// ErrNotFound says that no device has this name.
 	ErrNotFound = errors.New("no such device-mapper device")
-	// ErrExists says that a device has this name, or UUID, already.
-	ErrExists = errors.New("a device-mapper device of this name or UUID is there already")
-	// ErrInUse says that a device cannot be removed, because it is open, mounted,
-	// or beneath another one.
+	// ErrExists says that a device already has this name or UUID.
+	ErrExists = errors.New("a device-mapper device of this name or UUID exists already")
+	// ErrInUse says that a device cannot be removed because it is open, mounted, or below
+	// another device.
 	ErrInUse = errors.New("the device-mapper device is in use")
 )
 
-// Error is a command that failed. It unwraps to the kernel's errno.
+// Error says that a command failed. It unwraps to the kernel's errno.
 type Error struct {
 	Op   string // "create", "remove", "load", …
-	Name string // the device's, "" where it is about none
+	Name string // the device's, "" if the command is about no device
 	Err  error
 }
 
@@ -36,23 +36,23 @@ func (e *Error) Error() string {
 	case e.is(ErrExists):
 		return fmt.Sprintf("device-mapper: %s: %v", what, ErrExists)
 	case e.is(ErrInUse):
-		return fmt.Sprintf("device-mapper: %s: %v: close what has it open (or is mounted from it) first", what, ErrInUse)
+		return fmt.Sprintf("device-mapper: %s: %v: unmount it and close what has it open first", what, ErrInUse)
 	case e.Op == opLoad && e.Err == unix.EINVAL:
 		return fmt.Sprintf("device-mapper: %s: the kernel refused the table (its log says why)", what)
 	}
 	return fmt.Sprintf("device-mapper: %s: %v", what, e.Err)
 }
 
-// Unwrap gives the errno.
+// Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is tells which of the errors above this one is.
+// Is reports whether the error is one of [ErrNotFound], [ErrExists] and [ErrInUse].
 func (e *Error) Is(target error) bool { return e.is(target) }
 
 func (e *Error) is(target error) bool {
 	switch target {
 	case ErrNotFound:
-		return e.Err == unix.ENXIO && e.Op != opLoad // where one beneath can be missing
+		return e.Err == unix.ENXIO && e.Op != opLoad // a load may miss a device below this one
 	case ErrExists:
 		return e.Err == unix.EBUSY && (e.Op == opCreate || e.Op == opRename)
 	case ErrInUse:
@@ -61,7 +61,7 @@ func (e *Error) is(target error) bool {
 	return false
 }
 
-// The commands that errors are told apart by.
+// The commands that decide what an errno means.
 const (
 	opCreate  = "create"
 	opRename  = "rename"
@@ -70,7 +70,7 @@ const (
 	opMessage = "message"
 )
 
-// NameError is a name or UUID that a device cannot have.
+// NameError says that a name or UUID is not allowed.
 type NameError struct {
 	Name string
 	Why  string

@@ -8,23 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestErrorsAreToldApart(t *testing.T) {
+func TestErrnoMatchesASentinelByCommand(t *testing.T) {
 	t.Parallel()
 	all := []error{ErrNotFound, ErrExists, ErrInUse}
 	for _, test := range []struct {
 		op   string
 		err  error
-		want error  // one of all, or nil
-		text string // is in the message
+		want error  // one of all, nil if none matches
+		text string // is part of the message
 	}{
 		{opCreate, unix.EBUSY, ErrExists, "a device-mapper device of this name"},
-		{opRename, unix.EBUSY, ErrExists, "there already"},
+		{opRename, unix.EBUSY, ErrExists, "exists already"},
 		{opRename, unix.ENXIO, ErrNotFound, "no such"},
 		{opRemove, unix.ENXIO, ErrNotFound, "no such"},
-		{opRemove, unix.EBUSY, ErrInUse, "close what has it open"},
+		{opRemove, unix.EBUSY, ErrInUse, "what has it open first"},
 		{opMessage, unix.ENXIO, ErrNotFound, "no such"},
 		{opMessage, unix.EBUSY, nil, "busy"},
-		{opLoad, unix.ENXIO, nil, "no such device or address"}, // one beneath, perhaps
+		{opLoad, unix.ENXIO, nil, "no such device or address"}, // may be about a device below
 		{opLoad, unix.EBUSY, nil, "busy"},
 		{opLoad, unix.EINVAL, nil, "refused the table"},
 		{"info", unix.ENXIO, ErrNotFound, "no such"},

@@ -6,12 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WaitEvent waits until a device's EventNr is another than after, and gives the
-// device's Info then. A thin pool has an event when it reaches its low water
-// mark, runs out of space, or fails. It is [ErrNotFound] once the device is
-// removed.
+// WaitEvent waits until a device's EventNr differs from after, and returns the device's
+// Info. A thin pool has an event when it reaches its low water mark, runs out of space, or
+// fails. The error is [ErrNotFound] once the device is removed.
 func (c *Client) WaitEvent(ctx context.Context, name string, after uint32) (Info, error) {
-	control, err := c.open() // what arms one wait would disturb another's
+	control, err := c.open() // a control of its own: arming it would disturb other waits
 	if err != nil {
 		return Info{}, err
 	}
@@ -31,9 +30,10 @@ func (c *Client) WaitEvent(ctx context.Context, name string, after uint32) (Info
 	}
 }
 
-// WatchAll calls changed after every event of any device, also that one was made
-// or removed, until ctx is done; several at once may be one call. It begins with a
-// call, so that nothing is missed between it and what the caller saw before.
+// WatchAll calls changed after every event of any device until ctx is done. Creating,
+// renaming and removing a device are events too. Events in quick succession may share a
+// call. The first call comes at once, so that the caller misses nothing that happened
+// before.
 func (c *Client) WatchAll(ctx context.Context, changed func()) error {
 	control, err := c.open()
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *Client) WatchAll(ctx context.Context, changed func()) error {
 	}
 }
 
-// arm has the control device tell of the events from now on.
+// arm makes the next Wait return at the first event from now on.
 func (c *Client) arm(ctx context.Context) error {
 	_, err := c.tell(ctx, "arm poll", unix.DM_DEV_ARM_POLL, "", 0)
 	return err

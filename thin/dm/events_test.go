@@ -35,14 +35,14 @@ func TestWaitEvent(t *testing.T) {
 		t.Helper()
 		select {
 		case r := <-done:
-			t.Fatalf("it has not waited: %+v", r)
+			t.Fatalf("it did not wait: %+v", r)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 
 	first := wait(t.Context(), 0)
 	still(first)
-	event("b") // another's
+	event("b") // of another device
 	still(first)
 	event("a")
 	if r := <-first; r.err != nil || r.info.EventNr != 1 {
@@ -54,7 +54,7 @@ func TestWaitEvent(t *testing.T) {
 	if r := <-second; r.err != nil || r.info.EventNr != 2 {
 		t.Errorf("%+v", r)
 	}
-	if r := <-wait(t.Context(), 0); r.err != nil || r.info.EventNr != 2 { // it has been already
+	if r := <-wait(t.Context(), 0); r.err != nil || r.info.EventNr != 2 { // the event was before the wait
 		t.Errorf("%+v", r)
 	}
 

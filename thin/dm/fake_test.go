@@ -17,8 +17,8 @@ import (
 	"thintree/thin/dm/dmtest"
 )
 
-// fake is a client of a device-mapper of its own. What the client sends must be
-// as the kernel wants it.
+// fake returns a fake device-mapper and a client of it. The test fails if the client
+// violates the kernel's rules.
 func fake(t *testing.T) (*dmtest.Kernel, *dm.Client) {
 	t.Helper()
 	k := dmtest.New()
@@ -39,7 +39,7 @@ func fake(t *testing.T) (*dmtest.Kernel, *dm.Client) {
 
 var oneError = []dm.Target{{Length: 8, Type: "error"}}
 
-// activate activates devices of a table.
+// activate activates devices that have the same table.
 func activate(t *testing.T, c *dm.Client, table []dm.Target, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -102,7 +102,7 @@ func TestTableAndDepsGrowWithTheirAnswers(t *testing.T) {
 	}
 }
 
-// fullControl says of every answer that there is no room for it.
+// fullControl says of every answer that the buffer is too small.
 type fullControl struct{ most atomic.Uint32 }
 
 func (c *fullControl) Ioctl(_ uint, buf []byte) error {
@@ -154,7 +154,7 @@ func TestInterruptedCommandIsRunAgain(t *testing.T) {
 	}
 }
 
-func TestTextThatTheKernelWouldCutIsRefused(t *testing.T) {
+func TestNamesAndTextsThatTheKernelWouldTruncateAreRefused(t *testing.T) {
 	t.Parallel()
 	k, c := fake(t)
 	activate(t, c, oneError, "a")
@@ -192,7 +192,7 @@ func TestTextThatTheKernelWouldCutIsRefused(t *testing.T) {
 func second[T any](_ T, err error) error        { return err }
 func third[T, U any](_ T, _ U, err error) error { return err }
 
-func TestMessageToADeviceWithoutATableIsNotLost(t *testing.T) {
+func TestMessageToADeviceWithoutATableIsAnError(t *testing.T) {
 	t.Parallel()
 	_, c := fake(t)
 	if _, err := c.Create(t.Context(), "a", ""); err != nil {

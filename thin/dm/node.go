@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
-// NodePath is where the block device of a number is: /dev/dm-N.
+// NodePath is the path of the node of the device with a number: /dev/dm-N.
 func NodePath(number uint64) string { return fmt.Sprintf("/dev/dm-%d", unix.Minor(number)) }
 
-// makeNode makes the node where neither the kernel (devtmpfs) nor udev has, as in
-// a container.
+// makeNode makes a device's node if neither the kernel (devtmpfs) nor udev has, as in a
+// container.
 func makeNode(number uint64) error {
 	path := NodePath(number)
 	for range 2 {
@@ -32,26 +34,26 @@ func makeNode(number uint64) error {
 		if isNode(path, number) {
 			return nil
 		}
-		os.Remove(path) // of another number: left by somebody, as the kernel makes none here
+		os.Remove(path) // a stale node with another number: the kernel makes none here
 	}
 	return &os.PathError{Op: "mknod", Path: path, Err: fs.ErrExist}
 }
 
-// LinkPath is where people look for the block device of a name.
+// LinkPath is the path of the link to the device of a name: /dev/mapper/NAME.
 func LinkPath(name string) string { return "/dev/" + unix.DM_DIR + "/" + name }
 
-// makeLink makes the link by name where udev has not.
+// makeLink makes the link by name if udev has not.
 func makeLink(name string, number uint64) error {
 	path := LinkPath(name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	var err error
-	for range 2 { // udev can be making it, too
+	for range 2 { // udev may make it at the same time
 		if isNode(path, number) {
 			return nil
 		}
-		os.Remove(path) // what an earlier device of this name has left
+		os.Remove(path) // left by an earlier device of this name
 		if err = os.Symlink(filepath.Join("..", filepath.Base(NodePath(number))), path); !errors.Is(err, fs.ErrExist) {
 			break
 		}
@@ -59,14 +61,14 @@ func makeLink(name string, number uint64) error {
 	return err
 }
 
-// traces are the link and the node of a device. Where there is no udev and no
-// devtmpfs, nobody else removes them.
+// traces are the link and the node of a device. On a host without udev and devtmpfs nothing
+// else removes them.
 type traces struct {
 	name   string
-	number uint64 // 0: there are none
+	number uint64 // 0 if there are none
 }
 
-// traces are those of a device that is still there.
+// traces returns the traces of a device that exists.
 func (c *Client) traces(ctx context.Context, name string) traces {
 	if !c.host {
 		return traces{}
@@ -78,28 +80,27 @@ func (c *Client) traces(ctx context.Context, name string) traces {
 	return traces{name, info.Number}
 }
 
-// remove removes them once the device has gone.
+// remove removes the link and the node, once the device is gone.
 func (t traces) remove() {
 	if t.removeLink(); t.number == 0 {
 		return
 	}
-	// The number is soon given to a new device. Where the kernel made the node, it
-	// has removed it, and what is there now is that device's.
-	const sysfs = "/sys/dev/block"
-	if node := NodePath(t.number); isNode(node, t.number) && exists(sysfs) &&
-		!exists(fmt.Sprintf("%s/%d:%d", sysfs, unix.Major(t.number), unix.Minor(t.number))) {
+	// A new device may have the number already. If the kernel makes nodes, it has removed
+	// the old one, and this node is the new device's.
+	sysfs := blockdev.Sysfs(t.number)
+	if node := NodePath(t.number); isNode(node, t.number) && exists(filepath.Dir(sysfs)) && !exists(sysfs) {
 		os.Remove(node)
 	}
 }
 
-// removeLink removes the link, and tells whether there was one.
+// removeLink removes the link, and reports whether there was one.
 func (t traces) removeLink() bool {
 	if t.number == 0 {
 		return false
 	}
 	link := LinkPath(t.name)
 	to, err := os.Readlink(link)
-	// Without udev dmsetup makes a node in its place.
+	// Without udev, dmsetup makes a node instead of a link.
 	if err == nil && filepath.Base(to) == filepath.Base(NodePath(t.number)) || err != nil && isNode(link, t.number) {
 		return os.Remove(link) == nil
 	}

@@ -14,35 +14,35 @@ import (
 const (
 	headerBytes = unix.SizeofDmIoctl
 
-	// dataBytes is how much an answer may have at first; a longer one is asked for
-	// again, up to maxDataBytes.
+	// dataBytes is the room for an answer at first. If it is too small the command is run
+	// again with more, up to maxDataBytes.
 	dataBytes    = 1 << 10
 	maxDataBytes = 16 << 20
 
-	maxKeptBytes = 64 << 10 // of a request that is used again
+	maxKeptBytes = 64 << 10 // a longer request is not kept for the next command
 )
 
-// A request is one ioctl's buffer: a unix.DmIoctl, and data behind it.
+// A request is the buffer of one ioctl: a unix.DmIoctl and the data after it.
 type request struct {
-	words []uint64 // what buf lies in, aligned for a unix.DmIoctl
+	words []uint64 // the memory of buf, aligned for a unix.DmIoctl
 	buf   []byte
 	name  string
 }
 
-// requests are used again: fresh memory costs more than many an ioctl where page faults
-// are dear.
+// requests are reused: on machines with slow page faults fresh memory costs more than most
+// ioctls.
 var requests = sync.Pool{New: func() any {
 	return &request{words: make([]uint64, (headerBytes+dataBytes+7)/8)}
 }}
 
-// newRequest makes a request about a device, "" for none, with data and room for
-// an answer of room bytes. It is freed by free.
+// newRequest makes a request about a device, "" for none, with data and with room bytes for
+// an answer. The caller calls free after use.
 func newRequest(name string, flags uint32, data []byte, room int) (*request, error) {
 	if len(name) > MaxNameBytes {
-		return nil, &NameError{name, fmt.Sprintf("it has %d bytes, and %d is the most", len(name), MaxNameBytes)}
+		return nil, &NameError{name, fmt.Sprintf("it has %d bytes, more than %d", len(name), MaxNameBytes)}
 	}
 	if strings.Contains(name, "\x00") {
-		return nil, &NameError{name, "it holds a NUL"} // the kernel would take what is before it
+		return nil, &NameError{name, "it contains a NUL"} // the kernel would use only what is before it
 	}
 	r := requests.Get().(*request)
 	n := (headerBytes + max(len(data), room) + 7) / 8
@@ -52,7 +52,7 @@ func newRequest(name string, flags uint32, data []byte, room int) (*request, err
 	clear(r.words[:n])
 	r.buf, r.name = unsafe.Slice((*byte)(unsafe.Pointer(&r.words[0])), n*8), name
 	h := r.header()
-	h.Version = [3]uint32{unix.DM_VERSION_MAJOR, 0, 0} // which every kernel takes
+	h.Version = [3]uint32{unix.DM_VERSION_MAJOR, 0, 0} // every kernel accepts minor version 0
 	h.Data_size = uint32(len(r.buf))
 	h.Data_start = headerBytes
 	h.Flags = flags
@@ -61,7 +61,7 @@ func newRequest(name string, flags uint32, data []byte, room int) (*request, err
 	return r, nil
 }
 
-// free gives the request back, with what answer gave.
+// free returns the request to the pool. What answer returned may not be used afterwards.
 func (r *request) free() {
 	if len(r.words)*8 <= maxKeptBytes {
 		requests.Put(r)
@@ -70,8 +70,8 @@ func (r *request) free() {
 
 func (r *request) header() *unix.DmIoctl { return (*unix.DmIoctl)(unsafe.Pointer(&r.buf[0])) }
 
-// answer is the data of the answer. The kernel gives less than a header's length
-// where there is none.
+// answer is the data of the answer. If there is none the kernel sets Data_size to less than
+// a header's length.
 func (r *request) answer() []byte {
 	h := r.header()
 	if h.Data_size < h.Data_start || int(h.Data_size) > len(r.buf) {
@@ -80,7 +80,7 @@ func (r *request) answer() []byte {
 	return r.buf[h.Data_start:h.Data_size]
 }
 
-// info is what the answer's header tells of the device.
+// info is the description of the device in the answer's header.
 func (r *request) info() Info {
 	h := r.header()
 	return Info{
@@ -98,19 +98,19 @@ func (r *request) info() Info {
 	}
 }
 
-// text is a string that ends at a NUL, or where its room does.
+// text is the string before the first NUL, or all of b if there is none.
 func text(b []byte) string {
 	before, _, _ := bytes.Cut(b, []byte{0})
 	return string(before)
 }
 
-// deviceNumber is a device number as unix.Mkdev makes it, of one in the form
-// that the ioctls use (huge_encode_dev).
+// deviceNumber converts a device number from the form of the ioctls (huge_encode_dev) to
+// that of unix.Mkdev.
 func deviceNumber(dev uint64) uint64 {
 	return unix.Mkdev(uint32(dev>>8&0xfff), uint32(dev&0xff|dev>>12&0xfff00))
 }
 
-// targetSpecs is a table as DM_TABLE_LOAD takes it.
+// targetSpecs encodes a table for DM_TABLE_LOAD.
 func targetSpecs(table []Target) []byte {
 	var out []byte
 	for _, t := range table {

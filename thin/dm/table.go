@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Target is a range of a device, and what serves it.
+// Target serves a range of a device.
 type Target struct {
-	Start, Length uint64 // in 512-byte sectors
+	Start, Length uint64 // in sectors of [blockdev.SectorBytes]
 	Type          string // "linear", "thin", "thin-pool", …
-	// Params are the target's arguments, or in a status what it tells of itself.
+	// Params are the target's arguments in a table, or its status in the result of
+	// [Client.Status].
 	Params string
 }
 
@@ -21,12 +22,12 @@ func (t Target) String() string {
 	return fmt.Sprintf("%d %d %s %s", t.Start, t.Length, t.Type, t.Params)
 }
 
-// Load loads a table beside the active one; [Client.Resume] puts it in its
-// place. A device that is loaded read-only cannot be written to.
+// Load loads a table beside the active one; [Client.Resume] makes it active. With readOnly
+// the device then refuses writes.
 func (c *Client) Load(ctx context.Context, name string, table []Target, readOnly bool) error {
 	for _, t := range table {
 		if len(t.Type) >= unix.DM_MAX_TYPE_NAME || strings.Contains(t.Type+t.Params, "\x00") {
-			return &Error{opLoad, name, fmt.Errorf("target %.140q: its type is too long, or it holds a NUL: %w", t, unix.EINVAL)}
+			return &Error{opLoad, name, fmt.Errorf("target %.140q: its type is too long, or it contains a NUL: %w", t, unix.EINVAL)}
 		}
 	}
 	var flags uint32
@@ -42,18 +43,19 @@ func (c *Client) Load(ctx context.Context, name string, table []Target, readOnly
 	return c.run(ctx, opLoad, unix.DM_TABLE_LOAD, r)
 }
 
-// Clear drops a table that was loaded and not made the active one.
+// Clear drops a table that was loaded but is not active.
 func (c *Client) Clear(ctx context.Context, name string) error {
 	_, err := c.tell(ctx, "clear", unix.DM_TABLE_CLEAR, name, 0)
 	return err
 }
 
-// Status gives what each target tells of itself. It makes no thin pool commit.
+// Status returns the status of each target. A thin pool does not commit its metadata for
+// it.
 func (c *Client) Status(ctx context.Context, name string) (Info, []Target, error) {
 	return c.targets(ctx, "status", name, unix.DM_NOFLUSH_FLAG)
 }
 
-// Table gives the active table.
+// Table returns the active table.
 func (c *Client) Table(ctx context.Context, name string) (Info, []Target, error) {
 	return c.targets(ctx, "table", name, unix.DM_STATUS_TABLE_FLAG|unix.DM_NOFLUSH_FLAG)
 }
@@ -72,8 +74,8 @@ func (c *Client) targets(ctx context.Context, op, name string, flags uint32) (In
 	return info, table, nil
 }
 
-// Deps gives the numbers of the block devices, as unix.Mkdev makes them, that a
-// device's table is over.
+// Deps returns the numbers, as unix.Mkdev makes them, of the block devices that a device's
+// active table uses.
 func (c *Client) Deps(ctx context.Context, name string) ([]uint64, error) {
 	r, err := c.ask(ctx, "deps", unix.DM_TABLE_DEPS, name, 0, nil)
 	if err != nil {
@@ -87,11 +89,11 @@ func (c *Client) Deps(ctx context.Context, name string) ([]uint64, error) {
 	return numbers, nil
 }
 
-// Message sends a message to the target at a sector of a device, and gives its
-// answer, mostly "", and what the device is like then.
+// Message sends a message to the target at a sector of a device. It returns the device's
+// Info afterwards, and the target's answer, which is "" for most messages.
 func (c *Client) Message(ctx context.Context, name string, sector uint64, message string) (Info, string, error) {
 	if strings.Contains(message, "\x00") {
-		return Info{}, "", &Error{opMessage, name, fmt.Errorf("%.140q holds a NUL: %w", message, unix.EINVAL)}
+		return Info{}, "", &Error{opMessage, name, fmt.Errorf("%.140q contains a NUL: %w", message, unix.EINVAL)}
 	}
 	data := binary.NativeEndian.AppendUint64(nil, sector)
 	data = append(append(data, message...), 0)
@@ -101,7 +103,7 @@ func (c *Client) Message(ctx context.Context, name string, sector uint64, messag
 	}
 	defer r.free()
 	if r.header().Dev == 0 {
-		// The kernel reports no error, but has not filled in the header.
+		// In this case the kernel reports no error but leaves the header unfilled.
 		return Info{}, "", &Error{opMessage, name, fmt.Errorf("it has no active table: %w", unix.EINVAL)}
 	}
 	if r.header().Flags&unix.DM_DATA_OUT_FLAG == 0 {

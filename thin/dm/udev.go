@@ -10,25 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Udev says what udev is told about a device that comes, changes or goes.
+// Udev says what udev should do about a device that comes, changes or goes.
 type Udev int
 
 const (
-	// Unchanged tells it nothing new: of a device that was suspended only.
+	// Unchanged leaves udev's earlier instructions, for the resume of a device that was
+	// only suspended.
 	Unchanged Udev = iota
-	// Hidden keeps it from looking into the device, so that nobody else opens it,
-	// and from making links for what is in it.
+	// Hidden keeps udev from opening the device and from making links for its contents.
 	Hidden
-	// Named is Hidden with a link by the device's name, as dmsetup makes one for each
-	// device: for what is no disk, and that people use by its name.
+	// Named is Hidden plus a link by the device's name, as dmsetup makes for each device.
+	// It is for devices that people use by name but that hold no filesystem, such as a
+	// pool.
 	Named
-	// Public lets udev make its links, and waits until it has: afterwards it has
-	// the device open no more.
+	// Public asks udev for all its links, and the command waits until udev is done.
+	// Afterwards udev no longer has the device open.
 	Public
 )
 
-// The flags for udev's rules, in the upper half of event_nr: libdevmapper.h's
-// DM_UDEV_*.
+// The flags for udev's rules, in the upper half of event_nr: DM_UDEV_* of libdevmapper.h.
 const (
 	disableSubsystemRules = 0x02
 	disableDiskRules      = 0x04
@@ -40,36 +40,35 @@ const (
 
 // udevd is this host's udev.
 type udevd struct {
-	socket   string        // is there while it runs, and can be reached
-	patience time.Duration // how long it may take
-	deaf     atomic.Bool   // it has not answered in time: it is not waited for again
+	socket   string        // exists while udev runs
+	patience time.Duration // how long udev may take for a device
+	deaf     atomic.Bool   // udev was too slow once: no command waits for it again
 }
 
 const (
 	udevSocket = "/run/udev/control"
 
-	// udevPatience ends the wait for a udev that cannot reach the semaphore, being
-	// in another IPC namespace: it never answers.
+	// udevPatience bounds a wait for udev. A udev in another IPC namespace cannot reach the
+	// semaphore and never answers.
 	udevPatience = 10 * time.Second
 )
 
-// runs tells whether there is one to wait for. It may be called on nil.
+// runs reports whether udev runs. u may be nil.
 func (u *udevd) runs() bool { return u != nil && exists(u.socket) }
 
-// cookie is what it tells by that it is done; nil where it does not run, or does
-// not answer.
+// cookie returns a new cookie, nil if udev does not run or does not answer.
 func (u *udevd) cookie() *cookie {
 	if !u.runs() || u.deaf.Load() {
 		return nil
 	}
 	k, err := newCookie()
 	if err != nil {
-		return nil // without one nothing is lost but the wait
+		return nil // the command then does not wait for udev
 	}
 	return k
 }
 
-// notify runs a command after which the kernel tells udev of the device.
+// notify runs a command that makes the kernel send an event to udev.
 func (c *Client) notify(ctx context.Context, op string, command uint, name string, flags uint32, data []byte, u Udev) (Info, error) {
 	r, err := newRequest(name, flags, data, 0)
 	if err != nil {
@@ -83,7 +82,7 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 	case Public:
 		r.header().Event_nr = primarySource << udevFlagsShift
 	}
-	if u == Named || u == Public { // udev makes a link, which is waited for
+	if u == Named || u == Public { // udev makes a link; wait for it
 		if cookie = c.udev.cookie(); cookie != nil {
 			defer cookie.destroy()
 			r.header().Event_nr |= cookie.number()
@@ -93,7 +92,7 @@ func (c *Client) notify(ctx context.Context, op string, command uint, name strin
 		return Info{}, err
 	}
 	if cookie != nil && r.header().Flags&unix.DM_UEVENT_GENERATED_FLAG != 0 {
-		// It is done all the same, whatever udev does.
+		// The command itself has succeeded, whatever udev does.
 		if err := cookie.wait(ctx, c.udev.patience); errors.Is(err, os.ErrDeadlineExceeded) {
 			c.udev.deaf.Store(true)
 		}

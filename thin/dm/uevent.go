@@ -7,35 +7,38 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
-// Disk is one device-mapper device from when it got its first table until it was removed.
+// Disk identifies one device-mapper device, from its first table to its removal.
 type Disk struct {
 	Number uint64 // as unix.Mkdev makes it
-	// Sequence tells it from one that had the number before: the kernel's diskseq. It is 0
-	// before Linux 5.15.
+	// Sequence is the kernel's diskseq, which differs from that of an earlier device with
+	// this number. It is 0 before Linux 5.15.
 	Sequence uint64
 }
 
-// NewDisks tells which device-mapper devices come, also those that are gone again before
-// anybody could list them: by the kernel's own messages (uevents) of block devices. Its
-// calls must not be concurrent.
+// NewDisks collects new device-mapper devices from the kernel's messages about block
+// devices (uevents). So it also sees devices that are gone before a program could list
+// them. Its methods must not be called concurrently.
 type NewDisks struct{ socket int }
 
-// kernelGroup is the multicast group of the kernel's messages, not of udev's.
+// kernelGroup is the multicast group of the kernel's messages; udev's have another.
 const kernelGroup = 1
 
-// queueBytes is how much of messages the kernel keeps for us: some thousand devices.
+// queueBytes is the length of the kernel's queue for the socket: enough for some thousand
+// devices.
 const queueBytes = 2 << 20
 
-// WatchNewDisks begins to listen.
+// WatchNewDisks opens the socket. Close it after use.
 func WatchNewDisks() (*NewDisks, error) {
 	const kind = unix.SOCK_RAW | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
 	socket, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	// Without the right to have as much, it is as much as is allowed.
+	// Without CAP_NET_ADMIN the queue is as long as the system allows.
 	if unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, queueBytes) != nil {
 		unix.SetsockoptInt(socket, unix.SOL_SOCKET, unix.SO_RCVBUF, queueBytes)
 	}
@@ -46,11 +49,11 @@ func WatchNewDisks() (*NewDisks, error) {
 	return &NewDisks{socket}, nil
 }
 
-// Close ends it.
+// Close closes the socket.
 func (n *NewDisks) Close() error { return unix.Close(n.socket) }
 
-// Take gives those that came since it was last called, and waits for none. lost says that
-// there were too many to be kept, so that others may have come.
+// Take returns the disks that came since the last call. It does not wait. lost says that
+// the queue overflowed, so that others may have come.
 func (n *NewDisks) Take() (list []Disk, lost bool, err error) {
 	buf := make([]byte, 16<<10) // the kernel's UEVENT_BUFFER_SIZE is 2 KiB
 	for {
@@ -68,7 +71,7 @@ func (n *NewDisks) Take() (list []Disk, lost bool, err error) {
 			return list, lost, fmt.Errorf("uevents: %w", err)
 		}
 		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-			continue // not the kernel
+			continue // not from the kernel
 		}
 		if d, ok := parseNewDisk(buf[:length]); ok {
 			list = append(list, d)
@@ -76,8 +79,8 @@ func (n *NewDisks) Take() (list []Disk, lost bool, err error) {
 	}
 }
 
-// parseNewDisk reads a message: ACTION@PATH, and then NAME=VALUE each, all with a NUL at
-// their end (lib/kobject_uevent.c). It is ok if that tells of a new device-mapper device.
+// parseNewDisk reads a message: ACTION@PATH and then NAME=VALUE fields, each ended by a NUL
+// (lib/kobject_uevent.c). ok says that the message is about a new device-mapper device.
 func parseNewDisk(message []byte) (d Disk, ok bool) {
 	const action = "add@/devices/virtual/block/dm-"
 	if !bytes.HasPrefix(message, []byte(action)) {
@@ -102,9 +105,9 @@ func parseNewDisk(message []byte) (d Disk, ok bool) {
 	return d, disk
 }
 
-// DiskOf is the disk that has a number now. Its Sequence is 0 if there is none.
+// DiskOf returns the disk that has the number now. Its Sequence is 0 if there is none.
 func DiskOf(number uint64) Disk {
-	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/diskseq", unix.Major(number), unix.Minor(number)))
+	text, err := os.ReadFile(blockdev.Sysfs(number) + "/diskseq")
 	if err != nil {
 		return Disk{Number: number}
 	}

@@ -21,10 +21,10 @@ func TestMessageOfANewDisk(t *testing.T) {
 			Disk{unix.Mkdev(253, 3), 17}, true,
 		},
 		"before Linux 5.15": {message("add@"+path, "MAJOR=253", "MINOR=3", "DEVTYPE=disk"), Disk{unix.Mkdev(253, 3), 0}, true},
-		"one that goes":     {message("remove@"+path, "MAJOR=253", "MINOR=3", "DEVTYPE=disk", "DISKSEQ=17"), Disk{}, false},
-		"of its queue":      {message("add@/devices/virtual/bdi/253:3", "SUBSYSTEM=bdi"), Disk{}, false},
+		"a removed disk":    {message("remove@"+path, "MAJOR=253", "MINOR=3", "DEVTYPE=disk", "DISKSEQ=17"), Disk{}, false},
+		"a disk's bdi":      {message("add@/devices/virtual/bdi/253:3", "SUBSYSTEM=bdi"), Disk{}, false},
 		"a loop device":     {message("add@/devices/virtual/block/loop3", "MAJOR=7", "MINOR=3", "DEVTYPE=disk"), Disk{}, false},
-		"nothing":           {nil, Disk{}, false},
+		"an empty message":  {nil, Disk{}, false},
 	} {
 		if got, ok := parseNewDisk(test.message); ok != test.ok || ok && got != test.want {
 			t.Errorf("%s: %+v, %v", name, got, ok)

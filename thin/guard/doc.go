@@ -1,14 +1,13 @@
-// Package guard undoes what a process leaves half done in device-mapper when it
-// dies: it resumes devices that are suspended, and deletes thin devices that were
-// to be there for a while only.
+// Package guard cleans up device-mapper after a process that dies: it resumes devices that
+// the process had suspended, and deletes its temporary thin devices.
 //
-// A suspended device freezes everything above it for ever, and a process can be
-// killed between its suspend and its resume. So before it suspends a device it
-// tells a second process, the guard: its own program, started once more. The two
-// share memory, a table of what is held, and a pipe that the first one holds open.
-// When the pipe ends the first one has, and the guard undoes what the table holds,
-// and exits. Until then it sleeps: to hold something wakes nobody.
+// A suspended device freezes everything above it for ever, and a process can be killed
+// between its suspend and its resume. So the process notes each device in a table before it
+// suspends it. A second process, the guard, shares the memory of the table: it is the same
+// program, started once more. The first process also holds the writing end of a pipe. When
+// it dies the pipe ends; then the guard cleans up the devices in the table, and exits.
+// Until then the guard sleeps; changes of the table do not wake it.
 //
-// A program that imports this package is the guard when it is started with a
-// certain environment, and then never comes to its main function.
+// A program that imports this package becomes the guard if it is started with a certain
+// environment. It then exits before its main function runs.
 package guard

@@ -13,24 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// environment makes a program the guard. It is all that the guard's environment
-// has, and the guard starts nothing.
+// environment is the variable that makes a program the guard. The guard has no other, and
+// it starts no programs.
 const environment = "THINTREE_GUARD"
 
-// Guard is the guard of one process, which is started when it is first needed.
-// Its methods may be called concurrently, but for Close.
+// Guard is the guard of this process. The first Hold starts the guard's process. The
+// methods may be called concurrently, except Close.
 type Guard struct {
 	mu      sync.Mutex
-	table   *os.File // guarded by mu: memory that the guard has too; nil before the first start
-	slots   []bool   // guarded by mu: which of the table's are taken
-	process *process // guarded by mu; nil where it was not started
+	table   *os.File // guarded by mu: memory shared with the guard's process; nil before its first start
+	slots   []bool   // guarded by mu: which slots of the table are taken
+	process *process // guarded by mu; nil if not started
 }
 
-// slotBytes is the length of a slot in the table: what to do at the end, and at
-// least one zero. It divides a page, so that a slot is written whole or not at all.
+// slotBytes is the length of a slot in the table: a text that says what to do, and at least
+// one zero byte. It divides a page, so a slot is written whole or not at all.
 const slotBytes = 2 * unix.DM_NAME_LEN
 
-// What a slot begins with. A device's name follows, or a number and a pool's name.
+// A slot begins with one of these words. After resumes stands a device's name, after
+// deletes a device id and a pool's name.
 const (
 	resumes = "resume "
 	deletes = "delete "
@@ -39,19 +40,20 @@ const (
 // New makes a Guard.
 func New() *Guard { return &Guard{} }
 
-// Hold has the device-mapper device of a name resumed if this process ends
-// before release is called.
+// Hold asks the guard to resume a device-mapper device if this process dies before it calls
+// release.
 func (g *Guard) Hold(name string) (release func(), err error) { return g.hold(resumes, name) }
 
-// HoldDevice has a device of a pool, by the name of the pool's own device, deleted
-// if this process ends before release is called: as soon as nobody has it active.
+// HoldDevice asks the guard to delete a thin device, once it is not active any more, if
+// this process dies before it calls release. pool is the name of the pool's device-mapper
+// device.
 func (g *Guard) HoldDevice(pool string, id uint32) (release func(), err error) {
 	return g.hold(fmt.Sprintf("%s%d ", deletes, id), pool)
 }
 
 func (g *Guard) hold(what, name string) (release func(), err error) {
 	if name == "" || len(name) >= unix.DM_NAME_LEN || strings.Contains(name, "\x00") {
-		return nil, fmt.Errorf("guard: %q is no device's name", name)
+		return nil, fmt.Errorf("guard: %q is not a device's name", name)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,7 +87,7 @@ func (g *Guard) write(slot int, text string) error {
 	return err
 }
 
-// start starts a process, which sees what is held already.
+// start starts the guard's process, which reads the existing table.
 func (g *Guard) start() (err error) {
 	g.stop()
 	if g.table == nil {
@@ -99,7 +101,7 @@ func (g *Guard) start() (err error) {
 	return err
 }
 
-// Close ends the guard's process, after it has resumed what is still held.
+// Close ends the guard's process, which first cleans up what is still held.
 func (g *Guard) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -117,13 +119,13 @@ func (g *Guard) stop() {
 	}
 }
 
-// process is a guard that runs.
+// process is a running guard.
 type process struct {
-	pipe *os.File      // only this process has it: its end is this process's end
-	gone chan struct{} // closed once it has ended
+	pipe *os.File      // the writing end, which only this process has: the pipe ends with this process
+	gone chan struct{} // closed once the guard has ended
 }
 
-// startProcess starts one, and waits until it can do its work.
+// startProcess starts a guard, and waits until it is ready.
 func startProcess(table *os.File) (*process, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -136,7 +138,7 @@ func startProcess(table *os.File) (*process, error) {
 	program.Dir = "/"
 	program.Stdin = read
 	program.ExtraFiles = []*os.File{table} // tableFD
-	// Of its own session, so that what a terminal sends to its user does not reach it.
+	// In a session of its own, so that no signal of a terminal (such as Ctrl-C) reaches it.
 	program.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := program.StdoutPipe()
 	if err == nil {
@@ -149,7 +151,7 @@ func startProcess(table *os.File) (*process, error) {
 	answer, _ := bufio.NewReader(out).ReadString('\n')
 	p := &process{pipe: write, gone: make(chan struct{})}
 	go func() {
-		program.Wait() // at once, so that no zombie stays where somebody ends it
+		program.Wait() // at once, so that a guard that is killed leaves no zombie
 		close(p.gone)
 	}()
 	if answer != ready {
@@ -159,7 +161,7 @@ func startProcess(table *os.File) (*process, error) {
 	return p, nil
 }
 
-// lives tells whether the guard is there: it alone has the pipe's other end.
+// lives reports whether the guard still runs: only it has the reading end of the pipe.
 func (p *process) lives() bool {
 	fds := []unix.PollFd{{Fd: int32(p.pipe.Fd())}}
 	_, err := unix.Poll(fds, 0)

@@ -15,7 +15,7 @@ import (
 	"thintree/thin/dm"
 )
 
-// ready is what the guard says once it can do its work.
+// ready is the guard's answer once it can do its work.
 const ready = "ready\n"
 
 func init() {
@@ -29,15 +29,15 @@ func init() {
 		os.Exit(1)
 	}
 	fmt.Print(ready)
-	io.Copy(io.Discard, os.Stdin) // to the end of the process that is guarded
+	io.Copy(io.Discard, os.Stdin) // until the guarded process ends
 	undo(held(os.NewFile(tableFD, "table")), client)
 	os.Exit(0)
 }
 
-// tableFD is where the guard has the table.
+// tableFD is the guard's descriptor of the table.
 const tableFD = 3
 
-// held is what the table holds.
+// held returns the texts of the slots that are taken.
 func held(table io.ReaderAt) (texts []string) {
 	slot := make([]byte, slotBytes)
 	for at := int64(0); ; at += slotBytes {
@@ -50,14 +50,14 @@ func held(table io.ReaderAt) (texts []string) {
 	}
 }
 
-// undone is what can be done about what is held: a dm.Client.
-type undone interface {
+// undoer is the part of dm.Client that the guard uses.
+type undoer interface {
 	Resume(ctx context.Context, name string, u dm.Udev) (dm.Info, error)
 	Message(ctx context.Context, name string, sector uint64, message string) (dm.Info, string, error)
 }
 
-// undo resumes devices first, as others wait for them.
-func undo(held []string, client undone) {
+// undo does what the texts say. It resumes devices first, because others may wait for them.
+func undo(held []string, client undoer) {
 	ctx := context.Background()
 	for _, text := range held {
 		if name, ok := strings.CutPrefix(text, resumes); ok {
@@ -72,9 +72,9 @@ func undo(held []string, client undone) {
 	}
 }
 
-// remove deletes a device of a pool. What the process had of it goes with it, but
-// not at the same moment.
-func remove(ctx context.Context, client undone, pool, id string) {
+// remove deletes a device of a pool. The kernel may take a moment to close what the dead
+// process had open.
+func remove(ctx context.Context, client undoer, pool, id string) {
 	const longest, pause = 30 * time.Second, 10 * time.Millisecond
 	for until := time.Now().Add(longest); time.Now().Before(until); time.Sleep(pause) {
 		if _, _, err := client.Message(ctx, pool, 0, "delete "+id); !errors.Is(err, syscall.EBUSY) {

@@ -13,8 +13,7 @@ import (
 	"thintree/thin/dm"
 )
 
-// kernel writes down what it is asked for, and lets a device be deleted at the
-// second try.
+// kernel records the requests that it gets. It deletes a device at the second try.
 type kernel struct{ asked []string }
 
 func (k *kernel) Resume(_ context.Context, name string, _ dm.Udev) (dm.Info, error) {
@@ -30,7 +29,7 @@ func (k *kernel) Message(_ context.Context, name string, _ uint64, message strin
 	return dm.Info{}, "", nil
 }
 
-func TestWhatIsHeldAtTheEndIsUndone(t *testing.T) {
+func TestGuardCleansUpWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", unix.DM_NAME_LEN-1)
 	for _, test := range []struct{ slots, want []string }{
@@ -48,12 +47,12 @@ func TestWhatIsHeldAtTheEndIsUndone(t *testing.T) {
 		var k kernel
 		undo(held(bytes.NewReader(table)), &k)
 		if !slices.Equal(k.asked, test.want) {
-			t.Errorf("%.60q: asked for %.60q", test.slots, k.asked)
+			t.Errorf("%.60q: requests %.60q", test.slots, k.asked)
 		}
 	}
 }
 
-func TestWhatIsNoNameIsNotHeld(t *testing.T) {
+func TestHoldRefusesInvalidNames(t *testing.T) {
 	t.Parallel()
 	g := New()
 	for _, name := range []string{"", "a\x00b", strings.Repeat("n", unix.DM_NAME_LEN)} {

@@ -11,6 +11,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/reader"
 	"thintree/thin/resolve"
@@ -70,7 +71,7 @@ func (l *Lender) stackPieces(ctx context.Context, pieces []reader.Piece, under [
 			longest = max(longest, p.Length)
 		}
 	}
-	memory, err := memoryDisk(ctx, max(longest, block.SectorBytes))
+	memory, err := memoryDisk(ctx, max(longest, blockdev.SectorBytes))
 	if err != nil {
 		return nil, nil, fmt.Errorf("memory for what has no data: %w", err)
 	}
@@ -88,7 +89,7 @@ type segment struct {
 
 // at is a sector of the segment as a linear target has it.
 func (s segment) at(sector uint64) string {
-	return fmt.Sprintf("%d:%d %d", unix.Major(s.device), unix.Minor(s.device), s.from+sector)
+	return fmt.Sprintf("%s %d", blockdev.Text(s.device), s.from+sector)
 }
 
 // beneath is what a block device consists of: itself, or what it is mapped to if it is a
@@ -131,7 +132,7 @@ func tableOf(pieces []reader.Piece, data []segment, zeros *segment) []dm.Target 
 		}
 	}
 	for _, p := range pieces {
-		left := uint64(p.Length) / block.SectorBytes
+		left := uint64(p.Length) / blockdev.SectorBytes
 		switch {
 		case p.Kind == reader.Unmapped && zeros == nil:
 			add(left, "zero", "")
@@ -140,7 +141,7 @@ func tableOf(pieces []reader.Piece, data []segment, zeros *segment) []dm.Target 
 			add(left, "linear", zeros.at(0))
 			continue
 		}
-		from := uint64(p.Data) / block.SectorBytes
+		from := uint64(p.Data) / blockdev.SectorBytes
 		for _, s := range data {
 			if p.Kind != reader.Mapped || left == 0 {
 				break

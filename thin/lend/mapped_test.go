@@ -6,14 +6,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/reader"
 )
 
 func TestPiecesAreMappedToWhatTheDataConsistOf(t *testing.T) {
 	t.Parallel()
-	const sector = block.SectorBytes
+	const sector = blockdev.SectorBytes
 	// Data of 100 + 50 sectors, on two places of disks.
 	data := []segment{{sectors: 100, from: 2048, device: unix.Mkdev(8, 1)}, {sectors: 50, from: 10, device: unix.Mkdev(8, 17)}}
 	pieces := []reader.Piece{

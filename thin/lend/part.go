@@ -7,21 +7,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
 // part activates a part of a device that was lent: see [Loan.Part].
 func (l *Lender) part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
-	if offset < 0 || length <= 0 || offset%block.SectorBytes != 0 || length%block.SectorBytes != 0 {
-		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, block.SectorBytes)
+	if offset < 0 || length <= 0 || offset%blockdev.SectorBytes != 0 || length%blockdev.SectorBytes != 0 {
+		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, blockdev.SectorBytes)
 	}
 	under, err := deviceText(device)
 	if err != nil {
 		return nil, nil, err
 	}
 	return l.stack(ctx, []dm.Target{{
-		Length: uint64(length) / block.SectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/block.SectorBytes),
+		Length: uint64(length) / blockdev.SectorBytes, Type: "linear", Params: fmt.Sprintf("%s %d", under, offset/blockdev.SectorBytes),
 	}}, true)
 }
 
@@ -31,5 +31,5 @@ func deviceText(device *os.File) (string, error) {
 	if err := unix.Fstat(int(device.Fd()), &st); err != nil {
 		return "", fmt.Errorf("%s: %w", device.Name(), err)
 	}
-	return fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)), nil
+	return blockdev.Text(st.Rdev), nil
 }

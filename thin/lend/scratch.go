@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 	"thintree/thin/loop"
 )
@@ -39,8 +39,8 @@ func (l *Lender) scratch(ctx context.Context, device *os.File) (f *os.File, done
 	defer memory.Close()
 	n := memory.Number()
 	return l.stack(ctx, []dm.Target{{
-		Length: uint64(length) / block.SectorBytes, Type: "snapshot",
-		Params: fmt.Sprintf("%s %d:%d N %d", under, unix.Major(n), unix.Minor(n), chunkSectors),
+		Length: uint64(length) / blockdev.SectorBytes, Type: "snapshot",
+		Params: fmt.Sprintf("%s %s N %d", under, blockdev.Text(n), chunkSectors),
 	}}, false)
 }
 

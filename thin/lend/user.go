@@ -3,16 +3,14 @@ package lend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin"
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
@@ -46,7 +44,7 @@ func (u User) Still() bool {
 // nameOf is what device-mapper calls the block device that has a number now. It is an
 // error if the device is not device-mapper's.
 func nameOf(number uint64) (string, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/dm/name", unix.Major(number), unix.Minor(number)))
+	text, err := os.ReadFile(blockdev.Sysfs(number) + "/dm/name")
 	return strings.TrimSuffix(string(text), "\n"), err
 }
 

@@ -17,30 +17,28 @@ import (
 
 // Options say how to attach a device.
 type Options struct {
-	// ReadOnly makes a device that nobody can write to, over a file that is
-	// opened for reading only.
+	// ReadOnly opens the file for reading only, and makes a device that refuses writes.
 	ReadOnly bool
 }
 
 const (
-	// tries is how often a free device is asked for, because another process can
-	// be quicker to take it.
+	// tries bounds the attempts to get a free device: another process may take it first.
 	tries = 100
-	// longestWait is the time between two tries at most.
+	// longestWait is the longest pause between two attempts.
 	longestWait = 20 * time.Millisecond
 
-	sectorBytes = 512
+	sectorBytes = 512 // of the devices that are attached here
 )
 
-// Attach puts a free loop device over the regular file at path. It ends with the
-// last descriptor of it: that of the [Device], unless somebody else opens it.
+// Attach attaches a free loop device to the regular file at path. The kernel detaches it
+// when its last descriptor is closed: that of the [Device], unless another process has the
+// device open.
 //
-// Its error is that of ctx where ctx is done while other processes take every
-// free device; of what else can be wrong, only a missing node has a type:
-// [NodeError].
+// The error is that of ctx if ctx ends while other processes take every free device. It is
+// a [NodeError] if /dev lacks the device's node.
 //
-// On kernels before 5.8, which take several calls for it, a process that is
-// killed between them leaves the device.
+// Kernels before 5.8 need several calls for it. A process that is killed between them
+// leaves the device attached.
 func Attach(ctx context.Context, path string, o Options) (*Device, error) {
 	return system.attach(ctx, path, o)
 }
@@ -53,7 +51,7 @@ func (h host) attach(ctx context.Context, path string, o Options) (*Device, erro
 	defer file.Close()
 	control, err := os.OpenFile(filepath.Join(h.dev, "loop-control"), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: is the module loop loaded, and the node in this /dev?", err)
+		return nil, fmt.Errorf("%w: is the kernel module loop loaded, and is the node in this /dev?", err)
 	}
 	if err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func (h host) attach(ctx context.Context, path string, o Options) (*Device, erro
 		case !errors.Is(err, errTaken):
 			return nil, err
 		case try == tries:
-			return nil, fmt.Errorf("no loop device for %s: %d times another process was quicker: %w", path, tries, unix.EBUSY)
+			return nil, fmt.Errorf("no loop device for %s: other processes took the free device %d times: %w", path, tries, unix.EBUSY)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,9 +77,9 @@ func (h host) attach(ctx context.Context, path string, o Options) (*Device, erro
 	}
 }
 
-// openBacking opens the file for a device.
+// openBacking opens the file that a device will be attached to.
 func openBacking(path string, o Options) (*os.File, error) {
-	// What is no file is not even opened: that can have effects.
+	// Only a regular file is opened: opening others, such as devices, can have effects.
 	st, err := resolve.Stat(path)
 	if err != nil {
 		return nil, err
@@ -108,10 +106,10 @@ func (o Options) openFlag() int {
 	return os.O_RDWR
 }
 
-// errTaken says that a device was free, but is not any more.
+// errTaken says that another process has taken the free device.
 var errTaken = errors.New("taken by another process")
 
-// attachFree attaches the device that is free now, or makes one.
+// attachFree attaches the first free device; the kernel makes one if there is none.
 func (h host) attachFree(control, file *os.File, o Options) (*Device, error) {
 	var index int
 	err := withFD(control, func(fd int) (err error) {
@@ -141,14 +139,14 @@ func (h host) attachFree(control, file *os.File, o Options) (*Device, error) {
 	return newDevice(node)
 }
 
-// configure attaches a device to a file, both by descriptor. The error is EBUSY
-// where the device is not free.
+// configure attaches a device to a file. fd and backing are their descriptors. The error is
+// EBUSY if the device is not free.
 func configure(fd, backing int, path string, o Options) error {
 	config := unix.LoopConfig{Fd: uint32(backing), Size: sectorBytes, Info: info(path, o)}
 	config.Info.Flags |= unix.LO_FLAGS_DIRECT_IO
 	err := unix.IoctlLoopConfigure(fd, &config)
 	if err == unix.EINVAL || err == unix.ENOTTY {
-		return configureOld(fd, backing, path, o) // the kernel may not know the call
+		return configureOld(fd, backing, path, o) // the kernel may lack the call
 	}
 	if err != nil {
 		return fmt.Errorf("LOOP_CONFIGURE: %w", err)
@@ -156,7 +154,7 @@ func configure(fd, backing int, path string, o Options) error {
 	return nil
 }
 
-// configureOld does the same on kernels before 5.8.
+// configureOld is configure for kernels before 5.8.
 func configureOld(fd, backing int, path string, o Options) error {
 	if err := unix.IoctlSetInt(fd, unix.LOOP_SET_FD, backing); err != nil {
 		return fmt.Errorf("LOOP_SET_FD: %w", err)
@@ -164,7 +162,7 @@ func configureOld(fd, backing int, path string, o Options) error {
 	status := info(path, o)
 	var err error
 	for range tries {
-		// It is EAGAIN while pages of the file that was there before go.
+		// The error is EAGAIN while the kernel drops pages of the device's previous file.
 		if err = unix.IoctlLoopSetStatus64(fd, &status); err != unix.EAGAIN {
 			break
 		}
@@ -173,12 +171,13 @@ func configureOld(fd, backing int, path string, o Options) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("LOOP_SET_STATUS64: %w", err), unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0))
 	}
-	// Where it is refused the device is buffered.
+	// If the kernel refuses, the device works without direct I/O.
 	_ = unix.IoctlSetInt(fd, unix.LOOP_SET_DIRECT_IO, 1)
 	return nil
 }
 
-// info is what both ways set. A name that is too long is cut: it is for people.
+// info is what configure and configureOld set. A path that is too long is truncated: it is
+// only for display.
 func info(path string, o Options) unix.LoopInfo64 {
 	i := unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}
 	if o.ReadOnly {

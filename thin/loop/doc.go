@@ -1,14 +1,14 @@
-// Package loop puts loop devices over files, and finds those that are there.
+// Package loop attaches loop devices to files, and finds attached ones.
 //
-// Every device is attached with autoclear: the kernel detaches it when the last
-// descriptor of it is closed, so none is left behind by a process that dies. It
-// has sectors of 512 bytes wherever its file lies, and reads and writes past the
-// page cache where the file's filesystem allows that with such sectors.
+// Every device is attached with autoclear: the kernel detaches it when its last descriptor
+// is closed, so a process that dies leaves no device. A device has sectors of 512 bytes. It
+// uses direct I/O, past the page cache, if the file's filesystem allows that with such
+// sectors.
 //
-// A device is told by its number, as unix.Mkdev(7, minor) gives it, and a file by
-// its filesystem and inode number: the names of both mean little. A device's node
-// is looked for in /dev, where devtmpfs or udev makes it; none is made here. A
-// container can have a /dev of its own that lacks it: that is a [NodeError].
+// A device is identified by its number, unix.Mkdev(7, minor), and a file by its device and
+// inode number, because the names of both may change. This package opens the nodes that
+// devtmpfs or udev makes in /dev; it makes none. The /dev of a container may lack the node
+// of a device: that is a [NodeError].
 //
 // The sources are loop(4), the kernel's include/uapi/linux/loop.h and
 // drivers/block/loop.c, and its Documentation/ABI (sysfs-block, sysfs-block-loop).

@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
 const mib = 1 << 20
 
-// needsLoops skips the test where no loop device can be attached.
+// needsLoops skips the test if no loop device can be attached.
 func needsLoops(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -51,8 +53,18 @@ func attach(t testing.TB, path string, o Options) *Device {
 	return d
 }
 
-// over is the devices over a file. Those of other tests can come and go
-// meanwhile.
+// hasFlags reports whether a device has all the given flags, LO_FLAGS_….
+func hasFlags(t testing.TB, node *os.File, flags uint32) bool {
+	t.Helper()
+	status, err := statusOf(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status.Flags&flags == flags
+}
+
+// over lists the devices that are attached to a file. Devices of other tests may come and
+// go meanwhile.
 func over(t testing.TB, path string) []Found {
 	t.Helper()
 	found, err := Over(path)
@@ -62,7 +74,7 @@ func over(t testing.TB, path string) []Found {
 	return found
 }
 
-func TestWhatIsWrittenToTheDeviceIsInTheFile(t *testing.T) {
+func TestWritesToTheDeviceAreInTheFile(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, mib+700)
 	d := attach(t, path, Options{})
@@ -80,28 +92,31 @@ func TestWhatIsWrittenToTheDeviceIsInTheFile(t *testing.T) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || !bytes.Equal(text[8192:8192+4096], want) {
-		t.Error("not in the file", err)
+		t.Error("the file lacks what was written", err)
 	}
 }
 
-func TestDeviceGoesWhenItIsClosed(t *testing.T) {
+func TestClosedDeviceIsDetached(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, mib)
 	d := attach(t, path, Options{})
 	found := over(t, path)
-	if want := (Found{Path: d.Path(), Number: d.Number(), Autoclear: true}); len(found) != 1 || found[0] != want {
+	if want := (Found{Path: d.Path(), Number: d.Number()}); len(found) != 1 || found[0] != want {
 		t.Errorf("%+v instead of %+v", found, want)
+	}
+	if !hasFlags(t, d.node, unix.LO_FLAGS_AUTOCLEAR) {
+		t.Error("no autoclear")
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// Other programs, as udev, may look into it for a moment.
+	// Other programs, such as udev, may have it open for a moment.
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if found = over(t, path); len(found) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("still there: %+v", found)
+			t.Fatalf("still attached: %+v", found)
 		}
 	}
 }
@@ -119,7 +134,7 @@ func TestReadOnlyDeviceRefusesWrites(t *testing.T) {
 		node.Close()
 	}
 	if err == nil {
-		t.Error("written to")
+		t.Error("a write succeeded")
 	}
 }
 
@@ -132,7 +147,7 @@ func TestDeviceGrowsWithItsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if again.Path() != d.Path() || again.Number() != d.Number() || again.Direct() != d.Direct() {
+	if again.Path() != d.Path() || again.Number() != d.Number() {
 		t.Errorf("%+v instead of %+v", again, d)
 	}
 	if err := os.Truncate(path, 3*mib); err != nil {
@@ -148,7 +163,7 @@ func TestDeviceGrowsWithItsFile(t *testing.T) {
 	}
 }
 
-func TestBackingFileIsToldWhateverItsName(t *testing.T) {
+func TestBackingFileIsFoundAfterARename(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, mib)
 	var st unix.Stat_t
@@ -163,32 +178,32 @@ func TestBackingFileIsToldWhateverItsName(t *testing.T) {
 			t.Errorf("%s: %+v instead of %+v, %v", what, got, want, err)
 		}
 	}
-	check("as it was attached", path)
+	check("as attached", path)
 	moved, link := path+" moved", filepath.Join(filepath.Dir(path), "link")
 	if err := errors.Join(os.Rename(path, moved), os.WriteFile(path, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	check("renamed", moved)
 	if found := over(t, path); len(found) > 0 {
-		t.Errorf("over the file that took its place: %+v", found)
+		t.Errorf("attached to the file that took its place: %+v", found)
 	}
 	if err := errors.Join(os.Link(moved, link), os.Remove(moved)); err != nil {
 		t.Fatal(err)
 	}
-	check("the name is gone", "")
+	check("the name is removed", "")
 	if found := over(t, link); len(found) != 1 || found[0].Number != d.Number() {
 		t.Errorf("by its other name: %+v", found)
 	}
 }
 
-func TestDeviceIsDirectWhereTheFilesystemAllows(t *testing.T) {
+func TestDeviceIsDirectIfTheFilesystemAllows(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, mib)
 	d := attach(t, path, Options{})
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
 	if errors.Is(err, unix.EINVAL) {
-		if d.Direct() {
-			t.Error("direct where that cannot be")
+		if hasFlags(t, d.node, unix.LO_FLAGS_DIRECT_IO) {
+			t.Error("direct, but the filesystem has no O_DIRECT")
 		}
 		return
 	}
@@ -198,15 +213,14 @@ func TestDeviceIsDirectWhereTheFilesystemAllows(t *testing.T) {
 	defer f.Close()
 	var stx unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &stx); err != nil || stx.Mask&unix.STATX_DIOALIGN == 0 || stx.Dio_offset_align != 512 {
-		t.Skip("the filesystem does not tell that it takes 512 bytes")
+		t.Skip("the filesystem does not report direct I/O of 512 bytes")
 	}
-	if !d.Direct() {
+	if !hasFlags(t, d.node, unix.LO_FLAGS_DIRECT_IO) {
 		t.Error("not direct")
 	}
 }
 
-// On a filesystem without O_DIRECT, or that only pretends to have it, a device
-// works all the same.
+// A device works on a filesystem without O_DIRECT, or one that only pretends to have it.
 func TestFileInMemoryIsAttached(t *testing.T) {
 	t.Parallel()
 	needsLoops(t)
@@ -222,7 +236,7 @@ func TestFileInMemoryIsAttached(t *testing.T) {
 	d := attach(t, path, Options{})
 	defer d.Close()
 	if text, err := os.ReadFile(d.Path()); err != nil || !bytes.Equal(text, bytes.Repeat([]byte{7}, mib)) {
-		t.Errorf("%d bytes that are not the file's, %v", len(text), err)
+		t.Errorf("%d bytes, which differ from the file's, %v", len(text), err)
 	}
 }
 
@@ -255,8 +269,8 @@ func TestManyAttachAtOnce(t *testing.T) {
 	}
 }
 
-// Kernels before 5.8 have the older calls only; newer ones have them too.
-func TestOlderCallsMakeTheSame(t *testing.T) {
+// Kernels before 5.8 have only the older calls; newer ones have both.
+func TestOlderCallsMakeTheSameDevice(t *testing.T) {
 	t.Parallel()
 	needsLoops(t)
 	path := newFile(t, mib)
@@ -288,7 +302,7 @@ func TestOlderCallsMakeTheSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := over(t, path)
-		if len(found) != 1 || found[0].Path != node.Name() || !found[0].Autoclear || found[0].ReadOnly {
+		if len(found) != 1 || found[0].Path != node.Name() || !hasFlags(t, node, unix.LO_FLAGS_AUTOCLEAR) || found[0].ReadOnly {
 			t.Errorf("%+v", found)
 		}
 		return
@@ -296,7 +310,7 @@ func TestOlderCallsMakeTheSame(t *testing.T) {
 	t.Fatal("no loop device is free")
 }
 
-func TestWhatIsNoFileIsRefused(t *testing.T) {
+func TestOnlyRegularFilesAreAttached(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -316,16 +330,16 @@ func TestWhatIsNoFileIsRefused(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesWhatIsNotAttached(t *testing.T) {
+func TestOpenRefusesADeviceThatIsNotAttached(t *testing.T) {
 	t.Parallel()
 	if d, err := Open(unix.Mkdev(8, 1)); err == nil {
-		t.Error("a device of another kind", d)
+		t.Error("opened a device that is not a loop device", d)
 	}
 	if d, err := Open(unix.Mkdev(major, 1<<19)); !errors.Is(err, unix.ENXIO) {
-		t.Error("a device that is not there", d, err)
+		t.Error("opened a device that does not exist", d, err)
 	}
 	d := attach(t, newFile(t, mib), Options{})
-	// Taken away by force, it stays open.
+	// Detached by force; the descriptor stays open.
 	if err := unix.IoctlSetInt(int(d.node.Fd()), unix.LOOP_CLR_FD, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +347,7 @@ func TestOpenRefusesWhatIsNotAttached(t *testing.T) {
 	again, err := Open(d.Number())
 	if err == nil {
 		again.Close()
-		t.Skip("another test has taken it")
+		t.Skip("another test has attached it again")
 	}
 	if !errors.Is(err, unix.ENXIO) {
 		t.Error(err)
@@ -354,30 +368,30 @@ func TestContextEndsAttach(t *testing.T) {
 	}
 }
 
-// A container can have a /dev that lacks the nodes of devices that are there.
-func TestMissingNodeIsSaid(t *testing.T) {
+// The /dev of a container may lack the nodes of devices that exist.
+func TestMissingNodeIsANodeError(t *testing.T) {
 	t.Parallel()
 	path := newFile(t, mib)
 	d := attach(t, path, Options{})
-	h := host{sys: "/sys", dev: t.TempDir()}
+	h := host{dev: t.TempDir()}
 	var missing *NodeError
-	if _, err := h.open(d.Number()); !errors.As(err, &missing) || missing.Number != numberText(d.Number()) {
+	if _, err := h.open(d.Number()); !errors.As(err, &missing) || missing.Number != blockdev.Text(d.Number()) {
 		t.Error(err)
 	} else {
 		t.Log(err)
 	}
 	if _, err := h.over(path); !errors.As(err, &missing) {
-		t.Error("a device that cannot be asked is left out:", err)
+		t.Error("a device that cannot be opened is no error:", err)
 	}
 	if _, err := h.attach(t.Context(), path, Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	// Now with loop-control, the only node that many containers have.
+	// Now with loop-control, which many containers have as their only node.
 	if err := unix.Mknod(filepath.Join(h.dev, "loop-control"), unix.S_IFCHR|0o600, int(unix.Mkdev(10, 237))); err != nil {
 		t.Skip(err)
 	}
 	if _, err := h.attach(t.Context(), path, Options{}); errors.Is(err, fs.ErrPermission) {
-		t.Skip(err) // the filesystem has no devices
+		t.Skip(err) // the filesystem is mounted nodev
 	} else if !errors.As(err, &missing) {
 		t.Error(err)
 	}

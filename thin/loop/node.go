@@ -10,42 +10,42 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
 // major is the major number of loop devices.
 const major = 7
 
-// host is where sysfs and the device nodes are.
-type host struct{ sys, dev string }
+// host says where the device nodes are.
+type host struct{ dev string }
 
-var system = host{sys: "/sys", dev: "/dev"}
+var system = host{dev: "/dev"}
 
-// NodeError says that the kernel has a loop device of which /dev has no node, as
-// in a container with a /dev of its own.
+// sysfs is where the kernel describes each loop device, by its name.
+const sysfs = "/sys/block"
+
+// NodeError says that /dev lacks the node of a loop device that the kernel has, as in a
+// container with its own /dev.
 type NodeError struct {
 	Path   string // where the node would be
-	Number string // of the device: "7:3"
+	Number string // the device's number: "7:3"
 }
 
 func (e *NodeError) Error() string {
 	major, minor, _ := strings.Cut(e.Number, ":")
-	return fmt.Sprintf("%s: the kernel has this loop device, but the node is missing here (a /dev without devtmpfs or udev, as in a container): make it with mknod %s b %s %s",
+	return fmt.Sprintf("%s: the kernel has this loop device, but its node is missing (/dev has no devtmpfs or udev, as in a container): make it with mknod %s b %s %s",
 		e.Path, e.Path, major, minor)
 }
 
-// Unwrap makes it a [fs.ErrNotExist].
+// Unwrap makes errors.Is(err, fs.ErrNotExist) true.
 func (e *NodeError) Unwrap() error { return fs.ErrNotExist }
 
-func numberText(number uint64) string {
-	return fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
-}
-
-// nameOf is a device's name, that of its node. The error wraps ENXIO where there
-// is no such device.
+// nameOf is the name of a device's node. The error wraps ENXIO if there is no such device.
 func (h host) nameOf(number uint64) (string, error) {
-	text, err := os.ReadFile(filepath.Join(h.sys, "dev/block", numberText(number), "uevent"))
+	text, err := os.ReadFile(blockdev.Sysfs(number) + "/uevent")
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("no loop device has the number %s: %w", numberText(number), unix.ENXIO)
+		return "", fmt.Errorf("no loop device has the number %s: %w", blockdev.Text(number), unix.ENXIO)
 	}
 	if err != nil {
 		return "", err
@@ -55,18 +55,18 @@ func (h host) nameOf(number uint64) (string, error) {
 			return strings.TrimSuffix(name, "\n"), nil
 		}
 	}
-	return "", fmt.Errorf("device %s: no DEVNAME in its uevent", numberText(number))
+	return "", fmt.Errorf("device %s: no DEVNAME in its uevent", blockdev.Text(number))
 }
 
-// openNode opens the node of a loop device by name. The error wraps ENXIO where
-// the device has gone.
+// openNode opens the node of a loop device by name. The error wraps ENXIO if the device is
+// gone.
 func (h host) openNode(name string, flag int) (*os.File, error) {
 	path := filepath.Join(h.dev, name)
 	node, err := os.OpenFile(path, flag|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		number, err := os.ReadFile(filepath.Join(h.sys, "block", name, "dev"))
+		number, err := os.ReadFile(filepath.Join(sysfs, name, "dev"))
 		if err != nil {
-			return nil, fmt.Errorf("%s has gone: %w", path, unix.ENXIO)
+			return nil, fmt.Errorf("%s is gone: %w", path, unix.ENXIO)
 		}
 		return nil, &NodeError{Path: path, Number: strings.TrimSpace(string(number))}
 	}

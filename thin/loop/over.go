@@ -10,18 +10,17 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Found is a loop device that is attached.
+// Found is an attached loop device.
 type Found struct {
-	Path      string // its node: "/dev/loop3"
-	Number    uint64 // its number, as unix.Mkdev gives it
-	ReadOnly  bool
-	Autoclear bool // it goes with its last descriptor
+	Path     string // the path of its node: "/dev/loop3"
+	Number   uint64 // as unix.Mkdev makes it
+	ReadOnly bool
 }
 
-// Over lists the loop devices over the file at path, whatever names the file had
-// when they were attached. The error is of the devices that could not be asked,
-// as by whoever is not root: any of them may be over the file too. Those that
-// could are listed all the same.
+// Over lists the loop devices that are attached to the file at path, also if they were
+// attached by another name of the file. If some devices cannot be opened, because the
+// process is not root for example, Over returns an error along with the list. Any of those
+// devices may be attached to the file too.
 func Over(path string) ([]Found, error) { return system.over(path) }
 
 func (h host) over(path string) ([]Found, error) {
@@ -29,7 +28,7 @@ func (h host) over(path string) ([]Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	loops, err := filepath.Glob(filepath.Join(h.sys, "block/loop*"))
+	loops, err := filepath.Glob(filepath.Join(sysfs, "loop*"))
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +38,8 @@ func (h host) over(path string) ([]Found, error) {
 		if _, err := os.Lstat(filepath.Join(dir, "loop")); err != nil {
 			continue // nothing is attached to it
 		}
-		// A tree that the file is not in is not asked: it may wait for this process.
+		// A file in another tree is a different file. It is not looked up: that tree may
+		// wait for this process.
 		if backing, err := backingPath(dir); err == nil && resolve.InOtherTree(backing, uint64(st.Dev)) {
 			continue
 		}
@@ -55,7 +55,7 @@ func (h host) over(path string) ([]Found, error) {
 	return all, errors.Join(errs...)
 }
 
-// ask asks a loop device whether it is over a file.
+// ask reports whether a loop device is attached to the file dev, ino.
 func (h host) ask(name string, dev, ino uint64) (found Found, ok bool, err error) {
 	node, err := h.openNode(name, os.O_RDONLY)
 	if err != nil {
@@ -72,7 +72,6 @@ func (h host) ask(name string, dev, ino uint64) (found Found, ok bool, err error
 	}
 	return Found{
 		Path: d.Path(), Number: d.Number(),
-		ReadOnly:  status.Flags&unix.LO_FLAGS_READ_ONLY != 0,
-		Autoclear: status.Flags&unix.LO_FLAGS_AUTOCLEAR != 0,
+		ReadOnly: status.Flags&unix.LO_FLAGS_READ_ONLY != 0,
 	}, true, nil
 }

@@ -3,7 +3,7 @@ package pdata
 import (
 	"slices"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 )
 
 // poolSpec is a pool that a test wants to have.
@@ -66,7 +66,7 @@ func build(spec poolSpec) *image {
 	b.alloc() // the superblock
 	s := Superblock{
 		Version: superblockVersion, Time: spec.time, TransactionID: spec.transaction,
-		DataBlockSize: spec.blockSectors, MetadataBlockSize: BlockBytes / block.SectorBytes,
+		DataBlockSize: spec.blockSectors, MetadataBlockSize: BlockBytes / blockdev.SectorBytes,
 	}
 	s.DataMappingRoot, s.DeviceDetailsRoot = b.devices(spec.devices)
 	if spec.held {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 )
 
 const (
@@ -61,7 +61,7 @@ type SpaceMapRoot struct {
 func (s *Superblock) NeedsCheck() bool { return s.Flags&flagNeedsCheck != 0 }
 
 // dataBlockBytes is the length of a data block in bytes.
-func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * block.SectorBytes }
+func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * blockdev.SectorBytes }
 
 // parseSuperblock decodes the superblock, or the copy of it in a metadata
 // snapshot, that lies in a block.
@@ -96,7 +96,7 @@ func parseSuperblock(p []byte, block uint64) (Superblock, error) {
 }
 
 func (s *Superblock) checkSizes() error {
-	if s.MetadataBlockSize*block.SectorBytes != BlockBytes {
+	if s.MetadataBlockSize*blockdev.SectorBytes != BlockBytes {
 		return fmt.Errorf("%w: metadata blocks of %d sectors", ErrSuperblock, s.MetadataBlockSize)
 	}
 	if b := s.DataBlockSize; b < minBlockSectors || b > maxBlockSectors || b%minBlockSectors != 0 {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"thintree/thin/block"
+	"thintree/thin/blockdev"
 )
 
 // Metadata as drivers/md/dm-thin-metadata.c has them, without space maps, which
@@ -100,8 +100,8 @@ func (s poolSpec) metadata() []byte {
 	le.PutUint64(p[192:], metadataBlocks)
 	le.PutUint64(p[320:], b.node(leafNode, 8, roots))
 	le.PutUint64(p[328:], b.node(leafNode, 24, details))
-	le.PutUint32(p[336:], uint32(s.blockBytes/block.SectorBytes))
-	le.PutUint32(p[340:], metadataBlock/block.SectorBytes)
+	le.PutUint32(p[336:], uint32(s.blockBytes/blockdev.SectorBytes))
+	le.PutUint32(p[340:], metadataBlock/blockdev.SectorBytes)
 	le.PutUint64(p[344:], metadataBlocks)
 	seal(p, 0, superblockSalt)
 	return b.p

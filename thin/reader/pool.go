@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"thintree/thin/block"
+	"thintree/thin/blockdev"
 	"thintree/thin/pdata"
 )
 
@@ -331,7 +332,7 @@ func (p *Pool) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error
 func (p *Pool) BlockBytes() int64 { return p.current().blockBytes() }
 
 func (s *poolState) blockBytes() int64 {
-	return int64(s.md.Superblock().DataBlockSize) * block.SectorBytes
+	return int64(s.md.Superblock().DataBlockSize) * blockdev.SectorBytes
 }
 
 // Usage is how full a pool is, in bytes, and in what state.
@@ -347,7 +348,7 @@ func (p *Pool) Usage() Usage { return p.current().usage() }
 
 func (s *poolState) usage() Usage {
 	sb := s.md.Superblock()
-	data := int64(sb.DataBlockSize) * block.SectorBytes
+	data := int64(sb.DataBlockSize) * blockdev.SectorBytes
 	return Usage{
 		DataTotalBytes:     int64(sb.DataSpaceMapRoot.NrBlocks) * data,
 		DataUsedBytes:      int64(sb.DataSpaceMapRoot.NrAllocated) * data,

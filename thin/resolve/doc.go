@@ -1,22 +1,22 @@
-// Package resolve finds files of this host by their paths, without ever asking a
-// tree of thintree's that may wait for the process that asks.
+// Package resolve opens files of this host by path, without a request to a thintree mount
+// that may in turn wait for this process. A thintree mount is called a tree.
 //
-// A process that serves a tree reads files of this host while somebody waits for
-// it. If a path of such a file leads into the tree itself, the process waits for
-// its own answer, in the kernel, where not even SIGKILL reaches it. The same
-// happens to two processes whose trees lie over each other's files. So a process
-// calls [Seal] before it mounts its tree, and from then on what this package does
-// enters no tree but those that paths led through before: these are older, and
-// nothing in them depends on the new one. To enter another is a [TreeError].
+// A process that serves a tree reads files of this host to answer requests. If the path of
+// such a file leads into the tree itself, the process waits for its own answer, in the
+// kernel, where even SIGKILL does not reach it. The same happens to two processes whose
+// trees are mounted over each other's files. So a process calls [Seal] before it mounts its
+// tree. From then on this package enters only trees that paths led through before. These
+// trees are older, so nothing in them depends on the new one. A path into any other tree is
+// a [TreeError].
 //
-// Paths are walked by hand, one name after the other. To open a name as a place
-// (O_PATH) asks no filesystem but the one that its folder is in, and to ask which
-// device a place is on asks none at all. So where a mounted tree begins is seen
-// before anything in it is looked up, whenever it was mounted.
+// The package walks a path name by name. It opens each name with O_PATH, which sends a
+// request only to the filesystem of the parent folder. Then it asks on which device the
+// result is, which sends no request to any filesystem. So it sees where a tree begins
+// before it looks up anything in the tree, whenever the tree was mounted.
 //
-// Links are followed by hand too. They lead where they do on this host
-// ([Open], [Stat], [Real]), or nowhere out of a folder, as if the process had called
-// chroot(2) on it ([Within]), or are refused ([At]).
+// The package also follows symbolic links itself. [Open], [Stat] and [Real] follow them as
+// the kernel does. [Within] follows them as if the process had called chroot(2) on a
+// folder. [At] refuses them.
 //
 // The sources are path_resolution(7), openat2(2), statx(2) and
 // proc_pid_mountinfo(5).

@@ -6,28 +6,27 @@ import (
 	"io/fs"
 )
 
-// TreeError says that a path leads into a tree that must not be asked: it was
-// mounted after this process had begun to serve its own.
+// TreeError says that a path leads into a tree that this process may not enter, because the
+// tree was mounted after [Seal].
 type TreeError struct {
-	Path string // where the tree is mounted
+	Path string // the mount point of the tree
 }
 
 func (e *TreeError) Error() string {
-	return fmt.Sprintf("%s: a tree of thintree's has been mounted there since, over what is read: unmount that (thintree umount %s)", e.Path, e.Path)
+	return fmt.Sprintf("%s: a thintree mount now covers these files: unmount it (thintree umount %s)", e.Path, e.Path)
 }
 
-// LinkError says that a path leads through a symbolic link to something that
-// cannot be reached.
+// LinkError says that a symbolic link on a path leads to something that cannot be reached.
 type LinkError struct {
 	Link, Target string
-	Within       string // the folder that links are followed in, "/" for all of this host
+	Within       string // links are followed within this folder; "/" for the whole host
 	Err          error
 }
 
 func (e *LinkError) Error() string {
 	text := fmt.Sprintf("%s is a link to %s", e.Link, e.Target)
 	if errors.Is(e.Err, fs.ErrNotExist) {
-		text += ", which is not there"
+		text += ", which does not exist"
 	} else {
 		text += fmt.Sprintf(": %v", e.Err)
 	}

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TreeType is what /proc/self/mountinfo calls the type of a mounted tree.
+// TreeType is the filesystem type of a tree in /proc/self/mountinfo.
 const TreeType = "fuse.thintree"
 
-// kind is what a mount is, as far as it matters here.
+// kind is the kind of a mount, as far as it matters here.
 type kind int
 
 const (
@@ -22,20 +22,20 @@ const (
 	proc
 )
 
-// mountTable is what the mount table tells, read again only after a change.
+// mountTable caches the mount table; it reads it again only after a change.
 type mountTable struct {
 	mu    sync.Mutex
-	file  *os.File          // guarded by mu; the kernel reports a change of the table by it
+	file  *os.File          // guarded by mu; polling it reports a change
 	kinds map[uint64]kind   // by device; guarded by mu
-	at    map[string]uint64 // the device by where it is mounted; guarded by mu
+	at    map[string]uint64 // the device by mount point; guarded by mu
 }
 
 var mounts mountTable
 
-// kindOf is what is mounted of a device.
+// kindOf returns the kind of the mounts of a device.
 func (t *mountTable) kindOf(device uint64) (kind, error) {
 	if unix.Major(device) != 0 {
-		return other, nil // a disk's
+		return other, nil // a filesystem on a disk
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,13 +45,14 @@ func (t *mountTable) kindOf(device uint64) (kind, error) {
 	return t.kinds[device], nil
 }
 
-// InOtherTree reports whether a path, as the kernel shows it, lies beneath where a
-// tree is mounted that is not of a device number. Nothing is asked of what lies there.
+// InOtherTree reports whether a path lies in a tree whose device number differs from
+// device. path is absolute and without links, as the kernel shows it. No filesystem is
+// asked about the path.
 func InOtherTree(path string, device uint64) bool {
 	mounts.mu.Lock()
 	defer mounts.mu.Unlock()
 	if mounts.current() != nil {
-		return false // without a mount table nobody can tell
+		return false // without the mount table the answer is unknown
 	}
 	for {
 		if d, ok := mounts.at[path]; ok {
@@ -65,7 +66,7 @@ func InOtherTree(path string, device uint64) bool {
 	}
 }
 
-// current makes sure that what is known of the table holds. Called with mu held.
+// current brings kinds and at up to date. Called with mu held.
 func (t *mountTable) current() error {
 	if t.file == nil {
 		if err := t.open(); err != nil {
@@ -93,8 +94,7 @@ func (t *mountTable) open() error {
 	return nil
 }
 
-// changed reports whether the table has changed since it was last asked. Called
-// with mu held.
+// changed reports whether the table has changed since the last call. Called with mu held.
 func (t *mountTable) changed() bool {
 	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}}
 	n, err := unix.Poll(poll, 0)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open opens what lies at a path of this host, as open(2) does, and gives its
-// descriptor, which is closed in programs that are started.
+// Open opens a path of this host as open(2) does, and returns the descriptor, which is
+// close-on-exec.
 func Open(path string, flags int) (fd int, err error) {
 	w, err := along(path, flags&unix.O_NOFOLLOW != 0, nil)
 	defer w.close()
@@ -23,7 +23,7 @@ func Open(path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// open opens what is at the end of a walk.
+// open opens the file or folder at the end of a walk.
 func (w *walk) open(flags int) (int, error) {
 	at := w.end()
 	if err := w.enter(); err != nil {
@@ -32,11 +32,11 @@ func (w *walk) open(flags int) (int, error) {
 	if at.link {
 		return -1, unix.ELOOP
 	}
-	// By its place, not by its name: something else may have that by now.
+	// By the descriptor, not by the name: another file may have the name by now.
 	return openat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", at.fd), flags&^unix.O_NOFOLLOW)
 }
 
-// Stat tells of what lies at a path of this host what stat(2) does.
+// Stat is stat(2) of a path of this host.
 func Stat(path string) (st unix.Stat_t, err error) {
 	w, err := along(path, false, nil)
 	defer w.close()
@@ -52,14 +52,14 @@ func Stat(path string) (st unix.Stat_t, err error) {
 	return st, nil
 }
 
-// Real gives the path without links to what lies at a path of this host. A tree that
-// is mounted at its very end is not asked anything.
+// Real returns a path of this host without symbolic links. If the path itself is the root
+// of a tree, that is allowed: the tree gets no request.
 func Real(path string) (string, error) { return Within("/", path) }
 
-// Within is [Real] for a path that begins with that of a folder. Links in the rest of
-// it are followed as if the process had called chroot(2) on the folder: an absolute
-// one begins there, and ".." leads nowhere out of it. The error is a
-// [LinkError] where a link leads to what is not there.
+// Within is [Real] for a path below a folder. Links below the folder are followed as if the
+// process had called chroot(2) on it: absolute links start at the folder, and ".." does not
+// lead out of it. The error is a [LinkError] if a link leads to something that cannot be
+// reached.
 func Within(folder, path string) (real string, err error) {
 	w, err := alongWithin(folder, path)
 	defer w.close()
@@ -86,8 +86,8 @@ func alongWithin(folder, path string) (*walk, error) {
 	return w, err
 }
 
-// At opens what lies below an open folder. A link on the way, or in its place, is an
-// error, ELOOP.
+// At opens a path below an open folder. A symbolic link anywhere in the path is an error,
+// ELOOP.
 func At(folder int, name string, flags int) (fd int, err error) {
 	flags |= unix.O_CLOEXEC
 	fd, err = unix.Openat2(folder, name, &unix.OpenHow{
@@ -97,8 +97,8 @@ func At(folder int, name string, flags int) (fd int, err error) {
 	case nil:
 		return fd, nil
 	case unix.EXDEV, unix.ENOSYS, unix.EPERM, unix.EAGAIN, unix.EINTR:
-		// Something is mounted there, or the kernel is older than 5.6, or a container
-		// does not have the call.
+		// There is a mount on the way, or the kernel is older than 5.6, or a container
+		// forbids the call.
 		return walkAt(folder, name, flags)
 	}
 	return -1, err
@@ -120,7 +120,7 @@ func walkAt(folder int, name string, flags int) (int, error) {
 	return w.open(flags)
 }
 
-// pathError adds the path to an error that does not tell a path itself.
+// pathError adds the path to an error that lacks one.
 func pathError(op, path string, err error) error {
 	switch err.(type) {
 	case *TreeError, *LinkError:

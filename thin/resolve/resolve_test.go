@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// realTemp is a temporary folder by its path without links.
+// realTemp makes a temporary folder, and returns its path without links.
 func realTemp(t testing.TB) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -22,8 +22,8 @@ func realTemp(t testing.TB) string {
 	return dir
 }
 
-// layOut makes folders (a name that ends in a slash), links ("name -> target") and
-// files in a folder.
+// layOut makes entries in a folder: folders ("name/"), links ("name -> target") and files
+// ("name").
 func layOut(t testing.TB, dir string, entries ...string) {
 	t.Helper()
 	for _, e := range entries {
@@ -44,7 +44,7 @@ func layOut(t testing.TB, dir string, entries ...string) {
 	}
 }
 
-// same checks that a path leads where the kernel says that it does.
+// same checks that a path leads to the same file as in the kernel.
 func same(t *testing.T, path string) {
 	t.Helper()
 	var want unix.Stat_t
@@ -75,7 +75,7 @@ func same(t *testing.T, path string) {
 	}
 }
 
-func TestPathsLeadWhereTheyDoForTheKernel(t *testing.T) {
+func TestPathsLeadWhereTheKernelLeads(t *testing.T) {
 	t.Parallel()
 	dir := realTemp(t)
 	layOut(t, dir, "a/b/c/", "a/file", "a/up -> ..", "a/b/link -> ../file", "round -> a/round", "a/round -> ../round", "itself -> itself",
@@ -90,7 +90,7 @@ func TestPathsLeadWhereTheyDoForTheKernel(t *testing.T) {
 	} {
 		same(t, dir+"/"+path)
 	}
-	// Links of /proc lead to what has no path that stays.
+	// Links in /proc may lead to files without a lasting path.
 	for _, path := range []string{dir + "/out", "/proc/self/exe", "/proc/self/root/etc", "/proc/self", "/", "/..", "/sys/class/block"} {
 		var want unix.Stat_t
 		if err := unix.Stat(path, &want); err != nil {
@@ -102,7 +102,7 @@ func TestPathsLeadWhereTheyDoForTheKernel(t *testing.T) {
 	}
 }
 
-func TestPathsOfAnyFolderLeadWhereTheyDoForTheKernel(t *testing.T) {
+func TestRandomPathsLeadWhereTheKernelLeads(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 30 {
@@ -137,8 +137,8 @@ func TestPathsOfAnyFolderLeadWhereTheyDoForTheKernel(t *testing.T) {
 	}
 }
 
-// A decoy lies where a link leads that is followed out of the folder.
-func TestLinksWithinAFolderLeadNowhereOutOfIt(t *testing.T) {
+// If a link were followed out of the folder it would lead to a decoy.
+func TestLinksDoNotLeadOutOfTheFolder(t *testing.T) {
 	t.Parallel()
 	dir := realTemp(t)
 	layOut(t, dir, "mnt/big/data", "host/mnt/big/", "secret")
@@ -159,17 +159,17 @@ func TestLinksWithinAFolderLeadNowhereOutOfIt(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	// Links on the way to the folder are this host's.
+	// Links on the way to the folder are followed as usual.
 	layOut(t, dir, "way -> "+disk)
 	if got, err := Within(dir+"/way", dir+"/way/a/absolute"); err != nil || got != disk+"/mnt/big/data" {
 		t.Errorf("%s, %v", got, err)
 	}
 	if _, err := Within(disk, dir+"/disk2/a"); !errors.Is(err, unix.EXDEV) {
-		t.Errorf("what is not in the folder: %v", err)
+		t.Errorf("a path outside the folder: %v", err)
 	}
 }
 
-func TestWhatIsMissingBehindALinkIsNotTheLinksFault(t *testing.T) {
+func TestErrorAfterALinkDoesNotBlameTheLink(t *testing.T) {
 	t.Parallel()
 	dir := realTemp(t)
 	layOut(t, dir, "a/b/", "link -> a")
@@ -179,7 +179,7 @@ func TestWhatIsMissingBehindALinkIsNotTheLinksFault(t *testing.T) {
 	}
 }
 
-func TestBelowAFolderNoLinkIsFollowed(t *testing.T) {
+func TestAtFollowsNoLink(t *testing.T) {
 	t.Parallel()
 	dir := realTemp(t)
 	layOut(t, dir, "a/b/file", "a/link -> b", "a/b/last -> file")
@@ -188,7 +188,7 @@ func TestBelowAFolderNoLinkIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(folder)
-	for name, at := range map[string]func(int, string, int) (int, error){"openat2": At, "by hand": walkAt} {
+	for name, at := range map[string]func(int, string, int) (int, error){"openat2": At, "walk": walkAt} {
 		for path, want := range map[string]error{
 			"b/file": nil, "b": nil, "link/file": unix.ELOOP, "b/last": unix.ELOOP, "b/nothing": unix.ENOENT, "b/file/x": unix.ENOTDIR,
 		} {
@@ -203,7 +203,7 @@ func TestBelowAFolderNoLinkIsFollowed(t *testing.T) {
 	}
 }
 
-func TestLinksOfOthersInASharedFolderAreNotFollowed(t *testing.T) {
+func TestLinksOfOtherUsersInAStickyFolderAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: links of other users")
@@ -221,7 +221,7 @@ func TestLinksOfOthersInASharedFolderAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestWalkLeavesNothingOpen(t *testing.T) {
+func TestWalkLeavesNoDescriptorOpen(t *testing.T) {
 	dir := realTemp(t)
 	layOut(t, dir, "a/b/c/", "a/link -> b/../b/c", "a/loop -> loop", "a/none -> b/nothing", strings.Repeat("d/", 300))
 	count := func() int {
@@ -245,11 +245,11 @@ func TestWalkLeavesNothingOpen(t *testing.T) {
 	before := count()
 	use()
 	if after := count(); after != before {
-		t.Errorf("%d descriptors were open, %d are", before, after)
+		t.Errorf("%d descriptors were open, now %d are", before, after)
 	}
 }
 
-func TestTrailTellsEachFolderOnTheWay(t *testing.T) {
+func TestTrailListsEachFolderOnTheWay(t *testing.T) {
 	t.Parallel()
 	dir := realTemp(t)
 	layOut(t, dir, "a/file", "b/c/link -> ../../a", "b/none -> ../a/none")
@@ -268,11 +268,11 @@ func TestTrailTellsEachFolderOnTheWay(t *testing.T) {
 	}
 	for _, path := range []string{"/", "", "b", "b/c", "a", "a/file"} {
 		if !has(dir+"/b/c/link/file", filepath.Join(dir, path)) {
-			t.Errorf("%q is not on it", path)
+			t.Errorf("%q is not on the trail", path)
 		}
 	}
 	if has(dir+"/a/file", dir+"/b") || !has(dir+"/b/none", dir+"/a") {
-		t.Error("it leads elsewhere")
+		t.Error("wrong trail")
 	}
 }
 
@@ -289,7 +289,7 @@ func BenchmarkWays(b *testing.B) {
 		"Stat":       func() error { _, err := Stat(deep); return err },
 		"fstatat(2)": func() error { return unix.Fstatat(folder, "id/config", new(unix.Stat_t), 0) },
 		"At":         func() error { return closed(At(folder, "id/config", unix.O_PATH)) },
-		"by hand":    func() error { return closed(walkAt(folder, "id/config", unix.O_PATH)) },
+		"walk":       func() error { return closed(walkAt(folder, "id/config", unix.O_PATH)) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silent is a tree that answers nothing but what the kernel needs to mount it, until
-// it is released.
+// silent is a tree that answers no request, except to mount it, until it is released.
 type silent struct {
 	fuse.RawFileSystem
 	released chan struct{}
@@ -28,7 +27,7 @@ func (s *silent) GetAttr(_ <-chan struct{}, _ *fuse.GetAttrIn, out *fuse.AttrOut
 	return fuse.OK
 }
 
-// mountSilent mounts a tree that does not answer, and gives what makes it answer.
+// mountSilent mounts a silent tree. release makes it answer.
 func mountSilent(t *testing.T, dir string) (release func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -59,7 +58,7 @@ func mountSilent(t *testing.T, dir string) (release func()) {
 	return release
 }
 
-// within fails where something takes longer than it may.
+// within fails the test if do hangs.
 func within(t *testing.T, what string, do func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -74,8 +73,8 @@ func within(t *testing.T, what string, do func()) {
 	}
 }
 
-// It is the only test that seals this process.
-func TestTreeThatIsMountedLaterIsNotEntered(t *testing.T) {
+// No other test may call Seal, which lasts for the whole process.
+func TestTreeMountedAfterSealIsNotEntered(t *testing.T) {
 	dir := realTemp(t)
 	layOut(t, dir, "older/", "source/below/file", "other/", "way -> source/below/file", "bound/")
 	release := mountSilent(t, dir+"/older")
@@ -95,16 +94,16 @@ func TestTreeThatIsMountedLaterIsNotEntered(t *testing.T) {
 	}
 	defer unix.Unmount(dir+"/bound", unix.MNT_DETACH)
 	for what, do := range map[string]func() error{
-		"stat of its root":   func() error { _, err := Stat(dir + "/source/below"); return err },
-		"stat":               func() error { _, err := Stat(dir + "/source/below/file"); return err },
-		"open":               func() error { _, err := Open(dir+"/source/below/file", unix.O_RDONLY); return err },
-		"by a link":          func() error { _, err := Stat(dir + "/way"); return err },
-		"out of it again":    func() error { _, err := Stat(dir + "/source/below/x/../../other"); return err },
-		"a link within":      func() error { _, err := Within(dir, dir+"/way"); return err },
-		"below a folder":     func() error { _, err := At(folder, "below/file", unix.O_RDONLY); return err },
-		"its root, below":    func() error { _, err := At(folder, "below", unix.O_RDONLY); return err },
-		"by a bind mount":    func() error { _, err := Stat(dir + "/bound/file"); return err },
-		"what a trail meets": func() error { _, err := Trail(dir + "/source/below/file"); return err },
+		"stat of its root":  func() error { _, err := Stat(dir + "/source/below"); return err },
+		"stat":              func() error { _, err := Stat(dir + "/source/below/file"); return err },
+		"open":              func() error { _, err := Open(dir+"/source/below/file", unix.O_RDONLY); return err },
+		"by a link":         func() error { _, err := Stat(dir + "/way"); return err },
+		"in and out again":  func() error { _, err := Stat(dir + "/source/below/x/../../other"); return err },
+		"Within, by a link": func() error { _, err := Within(dir, dir+"/way"); return err },
+		"At, below it":      func() error { _, err := At(folder, "below/file", unix.O_RDONLY); return err },
+		"At, its root":      func() error { _, err := At(folder, "below", unix.O_RDONLY); return err },
+		"by a bind mount":   func() error { _, err := Stat(dir + "/bound/file"); return err },
+		"a trail":           func() error { _, err := Trail(dir + "/source/below/file"); return err },
 	} {
 		within(t, what, func() {
 			if err := do(); !errors.As(err, new(*TreeError)) {
@@ -113,9 +112,9 @@ func TestTreeThatIsMountedLaterIsNotEntered(t *testing.T) {
 		})
 	}
 	for what, do := range map[string]func() error{
-		"its path":       func() error { _, err := Real(dir + "/source/below"); return err },
-		"beside it":      func() error { _, err := Stat(dir + "/source/below/../../other"); return err },
-		"what lies over": func() error { _, err := Stat(dir + "/source"); return err },
+		"its path":         func() error { _, err := Real(dir + "/source/below"); return err },
+		"beside it":        func() error { _, err := Stat(dir + "/source/below/../../other"); return err },
+		"the folder above": func() error { _, err := Stat(dir + "/source"); return err },
 	} {
 		within(t, what, func() {
 			if err := do(); err != nil {
@@ -123,9 +122,9 @@ func TestTreeThatIsMountedLaterIsNotEntered(t *testing.T) {
 			}
 		})
 	}
-	within(t, "the older", func() {
+	within(t, "an older tree", func() {
 		if _, err := Stat(dir + "/older/x"); !errors.Is(err, unix.ENOENT) {
-			t.Errorf("the older: %v", err)
+			t.Errorf("an older tree: %v", err)
 		}
 	})
 }

@@ -10,44 +10,44 @@ import (
 )
 
 const (
-	// maxLinks is how many links a path may lead through, as the kernel has it.
+	// maxLinks is the kernel's limit of links that a path may lead through.
 	maxLinks = 40
-	// maxDepth is how many folders may lie below each other on a path: each of them is
-	// open while it is walked.
+	// maxDepth limits the depth of folders on a path: each of them is open during the walk.
 	maxDepth = 256
 )
 
-// place is something that a walk has come to.
+// place is a file, folder or link that a walk has reached.
 type place struct {
-	fd     int // opened as a place (O_PATH)
+	fd     int // opened with O_PATH
 	name   string
 	device uint64
-	kind   kind // of what is mounted there; other for a tree that may be entered
+	kind   kind // the kind of the mount; other for a tree that may be entered
 	folder bool
 	link   bool
 }
 
-// walk is the way along a path.
+// walk is the state of following a path.
 type walk struct {
-	within string  // the path of the first place
-	places []place // from the folder where absolute links begin to where the walk is
+	within string  // the path of the first place, where absolute links start
+	places []place // from the first place to the current one
 	todo   []string
-	links  int       // how many were followed
-	last   *followed // the last of them
+	links  int       // the number of links followed so far
+	last   *followed // the last link followed
 	noLink bool      // a link is an error
-	passed func(fd int)
+	visit  func(fd int)
 }
 
 // followed is a link that was followed.
 type followed struct {
 	path, target string
-	rest         int // how many names of todo lay behind it
+	rest         int // the length of todo after the link
 }
 
-// along walks along a path of this host. Close the walk after use, also where there
-// is an error. keepLast leaves a link at the end of the path as it is.
-func along(path string, keepLast bool, passed func(fd int)) (*walk, error) {
-	w := &walk{within: "/", passed: passed}
+// along walks along a path of this host. With keepLast it does not follow a link at the end
+// of the path. visit, if not nil, is called with each place. The caller closes the walk,
+// also after an error.
+func along(path string, keepLast bool, visit func(fd int)) (*walk, error) {
+	w := &walk{within: "/", visit: visit}
 	if path == "" {
 		return w, unix.ENOENT
 	}
@@ -56,7 +56,7 @@ func along(path string, keepLast bool, passed func(fd int)) (*walk, error) {
 		if err != nil {
 			return w, err
 		}
-		path = here + "/" + path // not cleaned: that would take a link before a ".." for a folder
+		path = here + "/" + path // not cleaned: that would treat a link before a ".." as a folder
 	}
 	fd, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -68,10 +68,10 @@ func along(path string, keepLast bool, passed func(fd int)) (*walk, error) {
 	return w, w.follow(path, keepLast)
 }
 
-// close lets go of all places.
+// close closes all places.
 func (w *walk) close() { w.back(0) }
 
-// back goes back to where the walk had come to so many places.
+// back goes back until the given number of places is left.
 func (w *walk) back(places int) {
 	for _, p := range w.places[places:] {
 		unix.Close(p.fd)
@@ -79,8 +79,7 @@ func (w *walk) back(places int) {
 	w.places = w.places[:places]
 }
 
-// confine makes the place where the walk is its root: links lead nowhere out of it
-// from here on.
+// confine makes the current place the root: from here on links do not lead out of it.
 func (w *walk) confine() {
 	w.within = w.path()
 	last := len(w.places) - 1
@@ -88,10 +87,10 @@ func (w *walk) confine() {
 	w.back(1)
 }
 
-// end is where the walk is.
+// end is the current place.
 func (w *walk) end() *place { return &w.places[len(w.places)-1] }
 
-// path is the path, without links, to where the walk is.
+// path is the path of the current place, without links.
 func (w *walk) path() string {
 	names := []string{w.within}
 	for _, p := range w.places[1:] {
@@ -100,7 +99,7 @@ func (w *walk) path() string {
 	return filepath.Join(names...)
 }
 
-// follow goes on along a path.
+// follow walks along a path from the current place.
 func (w *walk) follow(path string, keepLast bool) error {
 	w.todo = strings.Split(path, "/")
 	for len(w.todo) > 0 {
@@ -113,7 +112,7 @@ func (w *walk) follow(path string, keepLast bool) error {
 	return nil
 }
 
-// blame names the link in whose target an error is.
+// blame adds the link to an error if its target is where the walk failed.
 func (w *walk) blame(err error) error {
 	if w.last == nil || len(w.todo) < w.last.rest || errors.As(err, new(*TreeError)) {
 		return err
@@ -179,11 +178,11 @@ func (w *walk) step(name string, keepLast bool) error {
 	return nil
 }
 
-// arrive goes on to a place.
+// arrive makes a place the current one.
 func (w *walk) arrive(p place) error {
 	var st unix.Statx_t
-	// Asked for nothing, not even the filesystem of another user refuses to tell its
-	// device.
+	// With an empty mask statx succeeds even in the filesystem of another user, and fills
+	// in the device.
 	if err := unix.Statx(p.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		unix.Close(p.fd)
 		return err
@@ -197,14 +196,13 @@ func (w *walk) arrive(p place) error {
 		return err
 	}
 	w.places = append(w.places, p)
-	if w.passed != nil {
-		w.passed(p.fd)
+	if w.visit != nil {
+		w.visit(p.fd)
 	}
 	return nil
 }
 
-// enter makes sure that the filesystem at the end of the walk may be asked
-// something.
+// enter checks that the process may send requests to the filesystem of the current place.
 func (w *walk) enter() error {
 	at := w.end()
 	if at.kind != tree {
@@ -217,7 +215,7 @@ func (w *walk) enter() error {
 	return nil
 }
 
-// jump follows a link of /proc, which can lead to what has no path.
+// jump follows a link in /proc, which may lead to a file without a path.
 func (w *walk) jump(name string) error {
 	if w.within != "/" {
 		return unix.EXDEV
@@ -234,8 +232,8 @@ func (w *walk) jump(name string) error {
 	return w.arrive(place{fd: fd, name: name, folder: st.Mode&unix.S_IFMT == unix.S_IFDIR})
 }
 
-// mayFollow keeps to what the kernel does with links in folders that all may write
-// to, as /tmp (fs.protected_symlinks): those of other users are not followed.
+// mayFollow applies fs.protected_symlinks, as the kernel does: in a sticky folder that
+// everyone may write to, such as /tmp, links of other users are not followed.
 func mayFollow(folder, link int) error {
 	var in, is unix.Stat_t
 	if err := unix.Fstat(folder, &in); err != nil {
@@ -254,7 +252,7 @@ func mayFollow(folder, link int) error {
 	return nil
 }
 
-// readLink reads the link that an open place is, if it is one.
+// readLink reads the target of an open place, if the place is a link.
 func readLink(fd int) (target string, isLink bool, err error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", buf)

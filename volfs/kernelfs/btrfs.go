@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/volfs"
 )
 
@@ -112,7 +113,7 @@ func nodeOf(device *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	to, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(number), unix.Minor(number)))
+	to, err := os.Readlink(blockdev.Sysfs(number))
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/volfs"
 )
 
@@ -51,7 +52,7 @@ func OpenLive(ctx context.Context, device uint64, info volfs.Info) (*FS, error) 
 // identity returns the kernel's name of the device, and a value that differs from that of
 // another device which has the same number earlier or later.
 func (l *live) identity() (name, disk string, err error) {
-	device := filepath.Join("/sys/dev/block", l.number())
+	device := blockdev.Sysfs(l.device)
 	link, err := os.Readlink(device)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", ErrNotMounted, err)
@@ -104,7 +105,7 @@ type live struct {
 }
 
 func (l *live) number() string {
-	return fmt.Sprintf("%d:%d", unix.Major(l.device), unix.Minor(l.device))
+	return blockdev.Text(l.device)
 }
 
 func (l *live) borrow(ctx context.Context) (*os.File, error) {

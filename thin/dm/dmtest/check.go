@@ -6,9 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkHeader tells whether a header is as it should be: what the kernel
-// requires, and what it would read beyond the buffer for, or take for something
-// else.
+// checkHeader reports whether a header is valid. It refuses what the kernel refuses, and
+// also what would make the kernel read beyond the buffer or misunderstand the request.
 func (k *Kernel) checkHeader(command uint, h *unix.DmIoctl, length int) bool {
 	before := len(k.violations)
 	wrong := func(is bool, format string, args ...any) {
@@ -26,7 +25,7 @@ func (k *Kernel) checkHeader(command uint, h *unix.DmIoctl, length int) bool {
 	return len(k.violations) == before
 }
 
-// spec is a target as DM_TABLE_LOAD gets it.
+// spec is a target in a request to load a table.
 type spec struct {
 	start, length uint64
 	kind, params  string

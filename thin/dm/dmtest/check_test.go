@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// buffer is an ioctl's buffer, with a header that is as it should be.
+// buffer is an ioctl's buffer with a valid header.
 func buffer(name string, data []byte) ([]byte, *unix.DmIoctl) {
 	words := make([]uint64, (headerBytes+len(data)+7)/8)
 	buf := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8)
@@ -21,7 +21,7 @@ func buffer(name string, data []byte) ([]byte, *unix.DmIoctl) {
 	return buf, h
 }
 
-// table is a target as DM_TABLE_LOAD takes it.
+// tableData is a table of one target, as DM_TABLE_LOAD takes it.
 func tableData(kind, params string, next uint32) []byte {
 	data := make([]byte, unix.SizeofDmTargetSpec, 64)
 	binary.NativeEndian.PutUint64(data[8:], 8)
@@ -30,7 +30,7 @@ func tableData(kind, params string, next uint32) []byte {
 	return append(data, params...)
 }
 
-func TestWrongBuffersAreViolations(t *testing.T) {
+func TestInvalidBuffersAreViolations(t *testing.T) {
 	t.Parallel()
 	full := func(b []byte) {
 		for i := range b {
@@ -42,9 +42,9 @@ func TestWrongBuffersAreViolations(t *testing.T) {
 		command uint
 		data    []byte
 		change  func(h *unix.DmIoctl)
-		fine    bool
+		valid   bool
 	}{
-		{name: "as it should be", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 48), fine: true},
+		{name: "valid", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 48), valid: true},
 		{name: "data_size beyond the buffer", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Data_size++ }},
 		{name: "data_size within the header", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Data_size = 300 }},
 		{name: "data_start within the header", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Data_start = 300 }},
@@ -52,13 +52,13 @@ func TestWrongBuffersAreViolations(t *testing.T) {
 		{name: "a UUID that does not end", command: unix.DM_DEV_CREATE, change: func(h *unix.DmIoctl) { full(h.Uuid[:]) }},
 		{name: "a UUID beside a name", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Uuid[0] = 'x' }},
 		{name: "a number beside a name", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Dev = 1 }},
-		{name: "a version of tomorrow", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Version[1] = 99 }},
-		{name: "fewer targets than are told", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 48), change: func(h *unix.DmIoctl) { h.Target_count = 2 }},
+		{name: "a newer minor version", command: unix.DM_DEV_STATUS, change: func(h *unix.DmIoctl) { h.Version[1] = 99 }},
+		{name: "fewer targets than target_count", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 48), change: func(h *unix.DmIoctl) { h.Target_count = 2 }},
 		{name: "a type that does not end", command: unix.DM_TABLE_LOAD, data: tableData("xxxxxxxxxxxxxxxx", "\x00\x00\x00\x00\x00\x00\x00\x00", 48)},
 		{name: "parameters that do not end", command: unix.DM_TABLE_LOAD, data: tableData("error", "xxxxxxxx", 48)},
 		{name: "next that is not aligned", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 47)},
 		{name: "next beyond the buffer", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 56)},
-		{name: "next of 0", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 0)},
+		{name: "next is 0", command: unix.DM_TABLE_LOAD, data: tableData("error", "\x00\x00\x00\x00\x00\x00\x00\x00", 0)},
 		{name: "a message that does not end", command: unix.DM_TARGET_MSG, data: []byte("\x00\x00\x00\x00\x00\x00\x00\x00xxxxxxxx")},
 		{name: "a new name that does not end", command: unix.DM_DEV_RENAME, data: []byte("xxxxxxxx")},
 	} {
@@ -79,17 +79,17 @@ func TestWrongBuffersAreViolations(t *testing.T) {
 				test.change(h)
 			}
 			err = control.Ioctl(test.command, buf)
-			if test.fine && (err != nil || k.Violations() != nil) {
+			if test.valid && (err != nil || k.Violations() != nil) {
 				t.Errorf("error %v, violations %q", err, k.Violations())
 			}
-			if !test.fine && (!errors.Is(err, unix.EINVAL) || len(k.Violations()) != 1) {
+			if !test.valid && (!errors.Is(err, unix.EINVAL) || len(k.Violations()) != 1) {
 				t.Errorf("error %v, violations %q", err, k.Violations())
 			}
 		})
 	}
 }
 
-func TestAnswerWithoutRoomTellsSo(t *testing.T) {
+func TestAnswerThatDoesNotFitSetsTheFullFlag(t *testing.T) {
 	t.Parallel()
 	k := New()
 	activate(t, client(t, k), "a", "linear", "7:0 0")
@@ -114,7 +114,7 @@ func TestAnswerWithoutRoomTellsSo(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, want := h.Flags&unix.DM_BUFFER_FULL_FLAG != 0, room < needs; got != want {
-				t.Errorf("%#x: an answer of %d bytes in %d is full: %v", command, needs, room, got)
+				t.Errorf("%#x: full flag is %[4]v for an answer of %[2]d bytes in %[3]d", command, needs, room, got)
 			}
 			if h.Data_size > uint32(headerBytes+room) {
 				t.Errorf("%#x: data_size is %d, with room for %d", command, h.Data_size, room)

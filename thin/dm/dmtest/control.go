@@ -9,7 +9,7 @@ import (
 	"thintree/thin/dm"
 )
 
-// Control opens it, for [dm.New].
+// Control opens a control device, for [dm.New].
 func (k *Kernel) Control() (dm.Control, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -21,7 +21,7 @@ type control struct {
 	kernel *Kernel
 
 	mu     sync.Mutex
-	armed  uint32 // the event that was the last one at DM_DEV_ARM_POLL
+	armed  uint32 // the number of the last event before DM_DEV_ARM_POLL
 	closed bool
 }
 
@@ -50,7 +50,7 @@ func (c *control) arm(event uint32) {
 	c.armed = event
 }
 
-// enter tells whether the control is still open.
+// enter returns EBADF if the control is closed.
 func (c *control) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *control) Close() error {
 	return nil
 }
 
-// Ioctl does what ctl_ioctl of dm-ioctl.c does.
+// Ioctl is ctl_ioctl of dm-ioctl.c.
 func (c *control) Ioctl(command uint, buf []byte) error {
 	if err := c.enter(); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (c *control) Ioctl(command uint, buf []byte) error {
 	return err
 }
 
-// command runs one, with what every command has in common.
+// command runs a command.
 func (k *Kernel) command(c *control, command uint, p *param) error {
 	switch command {
 	case unix.DM_VERSION:
@@ -148,7 +148,7 @@ func (k *Kernel) command(c *control, command uint, p *param) error {
 	return unix.ENOTTY
 }
 
-// issuing adds the event that some commands end with.
+// issuing issues the event that some commands end with.
 func (k *Kernel) issuing(err error) error {
 	if err == nil {
 		k.issue()

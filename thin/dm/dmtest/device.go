@@ -11,21 +11,21 @@ import (
 type device struct {
 	name, uuid string
 	minor      uint32
-	openers    int // descriptors, mounts, and tables above it
+	openers    int // descriptors, mounts, and tables of devices above
 	eventNr    uint32
 
 	suspended bool
-	beneath   bool // suspended internally: its pool is
+	beneath   bool // suspended internally, because its pool is suspended
 	readOnly  bool
-	deferred  bool // it goes with its last opener
-	loaded    bool // a table has been: before there is no block device
+	deferred  bool // it is removed when its last opener closes it
+	loaded    bool // it has had a table; before that there is no block device
 
 	active, inactive *table
 }
 
 func (d *device) number() uint64 { return unix.Mkdev(Major, d.minor) }
 
-// describe fills in the header: __dev_status.
+// describe fills in the header: __dev_status of dm-ioctl.c.
 func (d *device) describe(p *param) {
 	h := &p.header
 	h.Flags &^= unix.DM_SUSPEND_FLAG | unix.DM_READONLY_FLAG | unix.DM_ACTIVE_PRESENT_FLAG | unix.DM_INTERNAL_SUSPEND_FLAG
@@ -48,7 +48,7 @@ func (d *device) describe(p *param) {
 	}
 }
 
-// find finds the device that a command is about.
+// find finds the device that a command names.
 func (k *Kernel) find(p *param) (*device, error) {
 	h := &p.header
 	d := k.byName[cString(h.Name[:])]
@@ -125,7 +125,7 @@ func (k *Kernel) removeCommand(d *device, p *param) error {
 	return nil
 }
 
-// remove removes a device that nobody has open, with its tables.
+// remove removes a device that is not open, with its tables.
 func (k *Kernel) remove(d *device) {
 	delete(k.byName, d.name)
 	delete(k.byUUID, d.uuid)
@@ -137,7 +137,7 @@ func (k *Kernel) remove(d *device) {
 	d.active, d.inactive = nil, nil
 }
 
-// close ends one opener.
+// close removes one opener.
 func (k *Kernel) close(d *device) {
 	if d.openers--; d.openers == 0 && d.deferred {
 		k.remove(d)
@@ -191,9 +191,9 @@ func (k *Kernel) resume(d *device, p *param) error {
 	return nil
 }
 
-// waits is for what the kernel would not return from.
+// waits records a command from which the kernel would not return.
 func (k *Kernel) waits(what string, d *device) error {
-	k.violated("%s %s: it waits for its pool, which is suspended", what, d.name)
+	k.violated("%s %s: it would wait for its pool, which is suspended", what, d.name)
 	return unix.EDEADLK
 }
 

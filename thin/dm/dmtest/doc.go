@@ -1,12 +1,12 @@
-// Package dmtest is a device-mapper for tests: it answers the ioctls of package
-// dm as the kernel does, from memory, and does no I/O.
+// Package dmtest is a fake device-mapper for tests. It answers the ioctls of package dm as
+// the kernel does, from memory, and does no I/O.
 //
-// It has the targets linear, error, snapshot, thin-pool and thin. What a pool
-// keeps on its metadata device lasts as long as the [Kernel]. A test plays the
-// rest of the system: it opens and closes devices as a mount does, writes blocks,
-// lets a pool fail, and makes single ioctls fail.
+// It has the targets linear, error, snapshot, thin-pool and thin. The contents of a pool's
+// metadata device live as long as the [Kernel]. A test plays the rest of the system: it
+// opens and closes devices as a mount does, writes blocks, puts a pool into a failed mode,
+// and makes single ioctls fail.
 //
-// It follows the kernel's drivers/md/dm.c, dm-ioctl.c, dm-table.c, dm-thin.c and
-// dm-thin-metadata.c of 6.1. One list of commands, [Sequence], is run over it and,
-// in the guest of the tests, over the kernel, with the same results.
+// It follows drivers/md/dm.c, dm-ioctl.c, dm-table.c, dm-thin.c and dm-thin-metadata.c of
+// Linux 6.1. The list of commands in [Sequence] runs both over this package and, in the
+// tests' guest, over the kernel. The results must be the same.
 package dmtest

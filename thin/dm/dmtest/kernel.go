@@ -9,23 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Major is the major number of the devices.
+// Major is the major number of all devices.
 const Major = 254
 
-// Kernel is a device-mapper with its devices. Its methods, and its controls',
-// may be called concurrently.
+// Kernel is a device-mapper with its devices. Its methods and those of its controls may be
+// called concurrently.
 type Kernel struct {
 	mu      sync.Mutex
 	byName  map[string]*device
 	byUUID  map[string]*device
 	byMinor map[uint32]*device
 
-	disks    map[uint64]uint64    // lengths in sectors, by device number
-	metadata map[uint64]*metadata // what is on metadata devices, by number
-	pools    map[uint64]*pool     // those that are loaded, by the metadata's number
+	disks    map[uint64]uint64    // lengths in sectors of 512 bytes, by device number
+	metadata map[uint64]*metadata // the contents of metadata devices, by device number
+	pools    map[uint64]*pool     // loaded pools, by the number of the metadata device
 
-	event   uint32        // the number of the last one, of any device
-	changed chan struct{} // closed at the next
+	event   uint32        // the number of the last event of any device
+	changed chan struct{} // closed at the next event
 
 	violations    []string
 	before, after func(command uint, name string) error
@@ -44,16 +44,16 @@ func New() *Kernel {
 	}
 }
 
-// SetDisk makes a block device outside device-mapper a number of 512-byte sectors
-// long. Of one that was never set any number of sectors is there.
+// SetDisk sets the length, in sectors of 512 bytes, of a block device outside
+// device-mapper. A device whose length was never set is as long as any table needs.
 func (k *Kernel) SetDisk(number, sectors uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.disks[number] = sectors
 }
 
-// Open opens a device, as a mount or a process does. The error is ENXIO where
-// there is none, or it has never had a table.
+// Open opens a device, as a mount or a process does. The error is ENXIO if there is no such
+// device or it has never had a table.
 func (k *Kernel) Open(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -65,26 +65,26 @@ func (k *Kernel) Open(name string) error {
 	return nil
 }
 
-// Close ends one Open. A device whose removal was deferred goes with the last.
+// Close undoes one Open. The last Close removes a device whose removal was deferred.
 func (k *Kernel) Close(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	d := k.byName[name]
 	if d == nil || d.openers == 0 {
-		return fmt.Errorf("%s: %w: nobody has it open", name, unix.EBADF)
+		return fmt.Errorf("%s: %w: it is not open", name, unix.EBADF)
 	}
 	k.close(d)
 	return nil
 }
 
-// Devices gives the names of all devices, in order.
+// Devices returns the names of all devices, sorted.
 func (k *Kernel) Devices() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Sorted(maps.Keys(k.byName))
 }
 
-// Frozen gives the names of the devices that are suspended, in order.
+// Frozen returns the names of the suspended devices, sorted.
 func (k *Kernel) Frozen() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -98,7 +98,7 @@ func (k *Kernel) Frozen() []string {
 	return names
 }
 
-// Event gives a device's table an event, as some targets do.
+// Event triggers an event of a device's table, as some targets do.
 func (k *Kernel) Event(name string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -110,24 +110,23 @@ func (k *Kernel) Event(name string) error {
 	return nil
 }
 
-// Fail has f asked before each ioctl: its error, an errno, is the answer, and
-// the command has no effect. f nil ends it. f is told the name that was passed.
+// Fail makes each ioctl call f before its effect, with the name that the caller passed. If
+// f returns an errno the ioctl fails with it and has no effect. A nil f ends that.
 func (k *Kernel) Fail(f func(command uint, name string) error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.before = f
 }
 
-// FailAfter is like Fail, but f is asked once a command has had its effect.
+// FailAfter is like Fail, but the ioctl calls f after its effect.
 func (k *Kernel) FailAfter(f func(command uint, name string) error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.after = f
 }
 
-// Violations tells what callers have done that the kernel lets pass or cannot
-// see, and that is wrong all the same: buffers that are not as they should be, a
-// snapshot of an origin that was in use, a command that would never return.
+// Violations lists mistakes of callers that the kernel accepts or cannot see: invalid
+// buffers, a snapshot of an origin in use, a command that would never return.
 func (k *Kernel) Violations() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -138,14 +137,14 @@ func (k *Kernel) violated(format string, args ...any) {
 	k.violations = append(k.violations, fmt.Sprintf(format, args...))
 }
 
-// issue is an event of device-mapper: it wakes who waits.
+// issue counts an event and wakes all waits.
 func (k *Kernel) issue() {
 	k.event++
 	close(k.changed)
 	k.changed = make(chan struct{})
 }
 
-// notify is an event of a device's active table.
+// notify issues an event of a device's active table.
 func (k *Kernel) notify(d *device) {
 	if d.active != nil {
 		d.eventNr++

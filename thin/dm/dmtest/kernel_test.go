@@ -28,7 +28,7 @@ func activate(t *testing.T, c *dm.Client, name, kind, params string) dm.Info {
 	return info
 }
 
-// send sends messages to a pool that must be taken.
+// send sends messages that the pool must accept.
 func send(t *testing.T, c *dm.Client, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -46,9 +46,9 @@ func TestModesOfAPool(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		mode   Mode
-		status string // is in it
-		err    error  // of a message
-		again  string // is in the status once the pool has been deactivated and activated
+		status string // part of the status
+		err    error  // the error of a message
+		again  string // part of the status after the pool was deactivated and activated
 	}{
 		{ReadOnly, " ro ", unix.EOPNOTSUPP, " rw "},
 		{OutOfDataSpace, " out_of_data_space ", nil, " rw "},
@@ -112,7 +112,7 @@ func TestSnapshotOfAnOriginInUseIsAViolation(t *testing.T) {
 	}
 	send(t, c, "create_snap 3 1")
 	if f := k.Frozen(); !slices.Equal(f, []string{"a"}) {
-		t.Errorf("suspended are %q", f)
+		t.Errorf("suspended: %q", f)
 	}
 	if v := k.Violations(); v != nil {
 		t.Errorf("violations %q", v)
@@ -148,7 +148,7 @@ func TestFaultsBeforeAndAfterTheEffect(t *testing.T) {
 			}
 		}
 		if got := slices.Contains(k.Devices(), "a"); got != after {
-			t.Errorf("after %v: it is there: %v", after, got)
+			t.Errorf("after %v: the device exists: %v", after, got)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is target_message.
+// message is target_message of dm-ioctl.c.
 func (k *Kernel) message(d *device, p *param) error {
 	text, err := k.readString(p, 8)
 	if err != nil {
@@ -38,7 +38,7 @@ func (k *Kernel) message(d *device, p *param) error {
 	return nil
 }
 
-// at is the target of a sector, nil beyond the end.
+// at returns the target of a sector, nil beyond the end.
 func (t *table) at(sector uint64) target {
 	for _, p := range t.targets {
 		if sector >= p.start && sector-p.start < p.length {

@@ -9,28 +9,28 @@ import (
 // maxID is the highest id of a thin device.
 const maxID = 1<<24 - 1
 
-// metadata is what a pool has on its metadata device: dm-thin-metadata.c.
+// metadata is the content of a pool's metadata device, as in dm-thin-metadata.c.
 type metadata struct {
 	blockSectors  uint64
-	dataBlocks    uint64 // of the data device, that are known
+	dataBlocks    uint64 // how long the pool knows the data device to be
 	transactionID uint64
 	needsCheck    bool
-	time          uint64 // how many snapshots have been made
+	time          uint64 // the number of snapshots made so far
 	thins         map[uint32]*thinMappings
-	held          []*thinMappings // in the metadata snapshot, nil: there is none
-	users         map[uint64]int  // of each data block, how many mappings to it
-	next          uint64          // a data block
+	held          []*thinMappings // the metadata snapshot, nil if there is none
+	users         map[uint64]int  // the number of mappings to each data block in use
+	next          uint64          // the data block to try next
 }
 
-// thinMappings are a thin device's.
+// thinMappings are the mappings of a thin device.
 type thinMappings struct {
-	blocks      map[uint64]mapping // by its own block
-	snapshotted uint64             // when a snapshot was made last
-	opens       int                // targets
+	blocks      map[uint64]mapping // by the device's block number
+	snapshotted uint64             // the time of the last snapshot
+	opens       int                // the number of targets that use it
 }
 
-// mapping is to a data block. A block that was mapped before the last snapshot
-// counts as shared, whatever has become of the snapshot.
+// mapping maps to a data block. A block that was mapped before the last snapshot counts as
+// shared, even if the snapshot is deleted.
 type mapping struct{ block, time uint64 }
 
 func newMetadata(blockSectors uint64) *metadata {
@@ -59,7 +59,7 @@ func (m *metadata) createSnap(id, origin uint32) error {
 	return nil
 }
 
-// share gives the same mappings again.
+// share returns a copy of mappings to the same data blocks.
 func (m *metadata) share(of *thinMappings) *thinMappings {
 	for _, to := range of.blocks {
 		m.users[to.block]++
@@ -67,7 +67,7 @@ func (m *metadata) share(of *thinMappings) *thinMappings {
 	return &thinMappings{blocks: maps.Clone(of.blocks), snapshotted: of.snapshotted}
 }
 
-// release is for mappings that are no more.
+// release drops the uses of mappings that are deleted.
 func (m *metadata) release(t *thinMappings) {
 	for _, to := range t.blocks {
 		m.unmap(to.block)
@@ -123,7 +123,7 @@ func (m *metadata) setTransactionID(from, to uint64) error {
 	return nil
 }
 
-// owns tells whether a device can write in place at one of its blocks.
+// owns reports whether a device can overwrite one of its blocks in place.
 func (m *metadata) owns(t *thinMappings, at uint64) bool {
 	to, ok := t.blocks[at]
 	return ok && t.snapshotted <= to.time
@@ -131,7 +131,8 @@ func (m *metadata) owns(t *thinMappings, at uint64) bool {
 
 func (m *metadata) free() uint64 { return m.dataBlocks - uint64(len(m.users)) }
 
-// allocate gives a device a data block of its own. There must be a free one.
+// allocate maps a device's block to a free data block. The caller has checked that there is
+// one.
 func (m *metadata) allocate(t *thinMappings, at uint64) {
 	for m.users[m.next] > 0 || m.next >= m.dataBlocks {
 		if m.next++; m.next >= m.dataBlocks {

@@ -9,26 +9,27 @@ import (
 )
 
 const (
-	// dataOffset is where the kernel's struct dm_ioctl ends: before the bytes that
-	// fill it up to a multiple of 8.
+	// dataOffset is the length of the kernel's struct dm_ioctl without the bytes that pad
+	// it to a multiple of 8.
 	dataOffset  = unix.SizeofDmIoctl - 7
 	headerBytes = unix.SizeofDmIoctl
 
-	versionMinor = 47 // of the ioctl interface, in 6.1
+	versionMinor = 47 // of the ioctl interface in Linux 6.1
 )
 
 // param is the kernel's copy of an ioctl's buffer.
 type param struct {
 	header unix.DmIoctl
-	data   []byte // all of the buffer, where the command takes or gives data
-	passed string // the name that came with it
+	data   []byte // the whole buffer, if the command takes or returns data
+	passed string // the name that the caller passed
 
-	// unanswered says that the kernel copies nothing back: a message to a device
-	// without a table gives 2, which is neither an error nor done.
+	// unanswered says that the kernel copies nothing back. That is so for a message to a
+	// device without a table: the kernel's code returns 2, which is neither an error nor
+	// success.
 	unanswered bool
 }
 
-// withoutData tells of the commands that take and give the header only.
+// withoutData reports whether a command takes and returns the header only.
 func withoutData(command uint) bool {
 	switch command {
 	case unix.DM_DEV_CREATE, unix.DM_DEV_REMOVE, unix.DM_DEV_SUSPEND, unix.DM_DEV_STATUS, unix.DM_TABLE_CLEAR, unix.DM_DEV_ARM_POLL:
@@ -37,8 +38,8 @@ func withoutData(command uint) bool {
 	return false
 }
 
-// readParam copies a buffer in, and checks it. It leaves the kernel's version in
-// it in any case.
+// readParam copies a buffer in and checks it. In any case it writes the kernel's version to
+// the buffer.
 func (k *Kernel) readParam(command uint, buf []byte) (*param, error) {
 	if len(buf) < headerBytes {
 		k.violated("ioctl %#x: a buffer of %d bytes is less than a header", command, len(buf))
@@ -80,7 +81,7 @@ func (p *param) writeBack(buf []byte) {
 	}
 }
 
-// room is what an answer may fill.
+// room is the space for an answer.
 func (p *param) room() []byte {
 	p.header.Data_start = headerBytes
 	if len(p.data) <= headerBytes {
@@ -89,7 +90,7 @@ func (p *param) room() []byte {
 	return p.data[headerBytes:]
 }
 
-// answer gives an answer, or tells that there is no room for it.
+// answer stores an answer, or sets DM_BUFFER_FULL_FLAG if there is no room for it.
 func (p *param) answer(data []byte) {
 	room := p.room()
 	if len(room) < len(data) {
@@ -114,7 +115,7 @@ func (p *param) setName(name, uuid string) {
 	copy(h.Uuid[:], uuid)
 }
 
-// encodeNumber is huge_encode_dev.
+// encodeNumber is the kernel's huge_encode_dev.
 func encodeNumber(major, minor uint32) uint64 {
 	return uint64(minor&0xff | major<<8 | minor&^0xff<<12)
 }

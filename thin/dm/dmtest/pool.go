@@ -7,8 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mode is what a pool can do: as its status shows it, but for NeedsCheck, which
-// shows as two words.
+// Mode is the mode of a pool, as its status shows it; NeedsCheck shows as two words.
 type Mode string
 
 const (
@@ -16,33 +15,33 @@ const (
 	ReadOnly       Mode = "ro"
 	OutOfDataSpace Mode = "out_of_data_space"
 	Failed         Mode = "Fail"
-	NeedsCheck     Mode = "ro needs_check" // it is kept on the metadata device
+	NeedsCheck     Mode = "ro needs_check" // stored on the metadata device
 )
 
 const (
 	metadataBlockSectors = 8
 	minBlockSectors      = 128
 	maxBlockSectors      = 1 << 21
-	defaultMetadata      = 4096 * metadataBlockSectors // sectors, where SetDisk has not said
+	defaultMetadata      = 4096 * metadataBlockSectors // sectors, if SetDisk was not called
 )
 
-// pool is a pool that is loaded: the tables of one device share it.
+// pool is a loaded pool. The active and the inactive table of its device share it.
 type pool struct {
 	owner          *device
 	metadata       *metadata
 	metadataNumber uint64
 	dataNumber     uint64
-	tables         int // of the pool's device and of thin devices
+	tables         int // the tables that use it: of its device and of thin devices
 
-	bound     *poolTarget // in the active table; nil: not yet
+	bound     *poolTarget // the target in the active table, nil before the first resume
 	mode      Mode
-	discards  bool // as the first table said
+	discards  bool // whether the first table allows discards
 	suspended bool
-	lowWater  bool          // the event has been sent
-	active    []*thinTarget // in the order of their loading
+	lowWater  bool          // the low water event has been sent
+	active    []*thinTarget // in the order in which they were loaded
 }
 
-// features are the optional words of a pool's table.
+// features are the optional arguments of a pool's table.
 type features struct {
 	skipZeroing, ignoreDiscard, noPassdown, readOnly, errorIfNoSpace bool
 }
@@ -83,13 +82,13 @@ next:
 	return f, nil
 }
 
-// poolTarget is a pool in a table.
+// poolTarget is a thin-pool target in a table.
 type poolTarget struct {
 	pool     *pool
 	kernel   *Kernel
 	length   uint64 // sectors
 	lowWater uint64 // blocks
-	mode     Mode   // that the pool gets when the table becomes the active one
+	mode     Mode   // the mode that the pool gets when the table becomes active
 	features
 }
 
@@ -129,7 +128,7 @@ func makePool(k *Kernel, t *table, s spec, words []string) (target, error) {
 	return target, nil
 }
 
-// findPool is __pool_find.
+// findPool is __pool_find of dm-thin.c.
 func (k *Kernel) findPool(owner *device, metadataNumber, dataNumber, blockSectors uint64, readOnly bool) (*pool, error) {
 	if p := k.pools[metadataNumber]; p != nil {
 		if p.owner != owner || p.dataNumber != dataNumber {
@@ -175,7 +174,7 @@ func (t *poolTarget) close(k *Kernel) {
 
 func (t *poolTarget) needs() (uint64, uint64, bool) { return t.pool.dataNumber, t.length, true }
 
-// preresume takes the pool over, and grows it to the table's length.
+// preresume binds the pool to this table, and grows it to the table's length.
 func (t *poolTarget) preresume(k *Kernel) error {
 	p := t.pool
 	p.bound, p.discards = t, !t.ignoreDiscard
@@ -206,7 +205,7 @@ func (t *poolTarget) suspend(*Kernel) {
 	}
 }
 
-// setMode is set_pool_mode.
+// setMode is set_pool_mode of dm-thin.c.
 func (k *Kernel) setMode(p *pool, mode Mode) {
 	old := p.mode
 	switch {
@@ -226,7 +225,7 @@ func (k *Kernel) setMode(p *pool, mode Mode) {
 	}
 }
 
-// checkSpace is check_for_data_space, which each commit ends with.
+// checkSpace is check_for_data_space of dm-thin.c, with which each commit ends.
 func (k *Kernel) checkSpace(p *pool) {
 	if p.mode == OutOfDataSpace && p.metadata.free() > 0 {
 		k.setMode(p, ReadWrite)

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is pool_message.
+// message is pool_message of dm-thin.c.
 func (t *poolTarget) message(k *Kernel, words []string) error {
 	if t.pool.mode == ReadOnly || t.pool.mode == Failed {
 		return unix.EOPNOTSUPP
@@ -31,8 +31,8 @@ func (t *poolTarget) message(k *Kernel, words []string) error {
 	return nil
 }
 
-// messages are what a pool understands, with how many numbers, and whether these
-// are ids.
+// messages are the messages of a pool. Each has a number of arguments; ids says that they
+// are device ids.
 var messages = map[string]struct {
 	numbers int
 	ids     bool
@@ -49,12 +49,13 @@ var messages = map[string]struct {
 	"release_metadata_snap": {0, false, func(_ *Kernel, _ *pool, m *metadata, _, _ uint64) error { return m.releaseSnap() }},
 }
 
-// checkOrigin records a snapshot of an origin that can be written to meanwhile:
-// the kernel has no guard, and the snapshot is as consistent as a torn write.
+// checkOrigin records a violation if a snapshot's origin can be written to meanwhile. The
+// kernel does not prevent that, and the snapshot is then no more consistent than after a
+// power failure.
 func (k *Kernel) checkOrigin(p *pool, origin uint32) {
 	for _, t := range p.active {
 		if t.id == origin && t.owner.active.has(t) && !t.owner.readOnly && !t.owner.suspended && !p.suspended {
-			k.violated("create_snap of %d, which is active as %s and not suspended", origin, t.owner.name)
+			k.violated("create_snap of %d, which is active as %s but not suspended", origin, t.owner.name)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"thintree/thin/blockdev"
 )
 
 func (t *poolTarget) table() string {
-	words := fmt.Sprintf("%s %s %d %d ", deviceText(t.pool.metadataNumber), deviceText(t.pool.dataNumber), t.pool.metadata.blockSectors, t.lowWater)
+	words := fmt.Sprintf("%s %s %d %d ", blockdev.Text(t.pool.metadataNumber), blockdev.Text(t.pool.dataNumber), t.pool.metadata.blockSectors, t.lowWater)
 	count, rest := 0, ""
 	for _, f := range t.all() {
 		if *f.set {
@@ -19,7 +21,7 @@ func (t *poolTarget) table() string {
 	return words + strconv.Itoa(count) + " " + rest
 }
 
-// heldRoot is where a metadata snapshot is said to be.
+// heldRoot is the block of the metadata snapshot that a status shows.
 const heldRoot = "7"
 
 func (t *poolTarget) status() string {
@@ -30,7 +32,7 @@ func (t *poolTarget) status() string {
 	total := t.kernel.metadataBlocks(p)
 	words := []string{
 		strconv.FormatUint(m.transactionID, 10),
-		// A tenth is reserved; trees and space maps are small.
+		// Used blocks: a tenth is reserved, the trees and space maps are small.
 		fmt.Sprintf("%d/%d", min(4096, total/10)+9+uint64(len(m.thins)), total),
 		fmt.Sprintf("%d/%d", len(m.users), m.dataBlocks),
 		"-", string(p.mode), "discard_passdown", "queue_if_no_space", "-",
@@ -55,7 +57,7 @@ func (t *poolTarget) status() string {
 	return strings.Join(words, " ") + " "
 }
 
-// metadataBlocks is how long the metadata device is.
+// metadataBlocks is the length of the metadata device in blocks of 4 KiB.
 func (k *Kernel) metadataBlocks(p *pool) uint64 {
 	sectors, ok := k.sectors(p.metadataNumber)
 	if !ok {

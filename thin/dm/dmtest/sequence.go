@@ -12,31 +12,32 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
-// Sequence is a list of commands, each a line that begins with "> ", with what
-// comes of it below: what the kernel of the tests' guest answered. Run runs it.
+// Sequence is a list of commands for [Host.Run]. A command is a line that begins with "> ";
+// below it stands what the kernel of the tests' guest answered.
 //
 //go:embed sequence.txt
 var Sequence string
 
-// Host is what a sequence is run on.
+// Host runs a sequence on a device-mapper.
 type Host struct {
 	Client *dm.Client
-	// Disks are block devices outside device-mapper that a pool can lie on: their
-	// numbers, as unix.Mkdev makes them, by the names that the sequence gives them.
-	// M and M2 have 8192 sectors of zeros, D has 131072.
+	// Disks are the numbers, as unix.Mkdev makes them, of block devices for a pool, by
+	// their names in the sequence. M and M2 have 8192 sectors of zeros, D has 131072.
 	Disks map[string]uint64
-	// Write writes to blocks of 128 sectors of a device.
+	// Write writes to a range of a device's blocks of 128 sectors.
 	Write func(name string, first, blocks uint64) error
 	// Open opens a device until close is called.
 	Open func(name string) (close func() error, err error)
-	// Settle waits for removals that go on after a deferred one or a close is done.
+	// Settle waits until a removal in the background is done, after a deferred removal or a
+	// close.
 	Settle func()
 }
 
-// Run runs the commands of a sequence and gives it with what came of them.
+// Run runs the commands of a sequence, and returns the sequence with the answers.
 func (h Host) Run(ctx context.Context, sequence string) string {
 	var out strings.Builder
 	opened := map[string]func() error{}
@@ -60,7 +61,7 @@ func (h Host) Run(ctx context.Context, sequence string) string {
 	return out.String()
 }
 
-// what is an error in the sequence: the errno.
+// what is an error as the sequence shows it: the errno.
 func what(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
@@ -101,7 +102,7 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 		_, answer, err = c.Message(ctx, name, 0, strings.Join(args, " "))
 	case "open":
 		if opened[name], err = h.Open(name); err != nil {
-			return "failed", nil // the node is not there, or the device
+			return "failed", nil // whether the node or the device is missing
 		}
 	case "close":
 		err = opened[name]()
@@ -112,7 +113,7 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 			at[i], _ = strconv.ParseUint(args[i], 10, 64)
 		}
 		if err = h.Write(name, at[0], at[1]); err != nil {
-			return "failed", nil // one errno or another, as the page cache has it
+			return "failed", nil // the errno depends on the page cache
 		}
 	default:
 		answer, err = h.ask(ctx, words[0], name)
@@ -120,8 +121,8 @@ func (h Host) step(ctx context.Context, words []string, opened map[string]func()
 	return answer, err
 }
 
-// load loads a table: perhaps the word ro, and targets between semicolons, with
-// disks by name, and others as dm:MINOR.
+// load loads a table. words are optionally "ro", and targets separated by semicolons. Disks
+// are written by name, device-mapper devices as dm:MINOR.
 func (h Host) load(ctx context.Context, name string, words []string) error {
 	readOnly := len(words) > 0 && words[0] == "ro"
 	if readOnly {
@@ -145,10 +146,11 @@ func (h Host) load(ctx context.Context, name string, words []string) error {
 	return h.Client.Load(ctx, name, table, readOnly)
 }
 
-// number gives the device number of what is a device in the sequence.
+// number replaces a device's name in the sequence by its number; it returns other words as
+// they are.
 func (h Host) number(word string) string {
 	if number, ok := h.Disks[word]; ok {
-		return deviceText(number)
+		return blockdev.Text(number)
 	}
 	if minor, ok := strings.CutPrefix(word, "dm:"); ok {
 		return strconv.Itoa(Major) + ":" + minor
@@ -156,7 +158,7 @@ func (h Host) number(word string) string {
 	return word
 }
 
-// named is the other way round.
+// named is the name of a device in the sequence.
 func (h Host) named(number uint64) string {
 	for name, n := range h.Disks {
 		if n == number {
@@ -166,7 +168,7 @@ func (h Host) named(number uint64) string {
 	if unix.Major(number) == Major {
 		return fmt.Sprintf("dm:%d", unix.Minor(number))
 	}
-	return deviceText(number)
+	return blockdev.Text(number)
 }
 
 func (h Host) ask(ctx context.Context, command, name string) (string, error) {
@@ -217,8 +219,8 @@ func (h Host) infoText(i dm.Info) string {
 
 var (
 	numberWord = regexp.MustCompile(`\b\d+:\d+\b`)
-	// poolUse is what a pool's status tells of the metadata in use, and where in it
-	// a metadata snapshot lies: both are the kernel's own affair.
+	// poolUse matches the number of used metadata blocks, and the block of the metadata
+	// snapshot, in a pool's status. Both may differ from the kernel's.
 	poolUse = regexp.MustCompile(`(thin-pool \d+ )\d+(/\d+ \d+/\d+ )(\d+|-)`)
 )
 

@@ -26,14 +26,14 @@ func TestSequenceIsAsInTheKernel(t *testing.T) {
 	k.SetDisk(h.Disks["M2"], 8192)
 	k.SetDisk(h.Disks["D"], 131072)
 	if diff := cmp.Diff(Sequence, h.Run(t.Context(), Sequence)); diff != "" {
-		t.Errorf("the kernel (-) and this one (+):\n%s", diff)
+		t.Errorf("the kernel (-) and the fake (+):\n%s", diff)
 	}
 	if v := k.Violations(); v != nil {
 		t.Errorf("violations: %q", v)
 	}
 }
 
-// client is a client that is closed with the test.
+// client returns a client that is closed when the test ends.
 func client(t *testing.T, k *Kernel) *dm.Client {
 	t.Helper()
 	c, err := dm.New(k.Control)

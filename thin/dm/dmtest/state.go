@@ -6,20 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PoolState is what a pool keeps on its metadata device.
+// PoolState is the content of a pool's metadata device.
 type PoolState struct {
-	// IDs are its thin devices, each with how many data blocks it has.
+	// IDs are the numbers of mapped blocks of the pool's thin devices, by device id.
 	IDs           map[uint32]uint64
 	TransactionID uint64
-	Held          bool // a metadata snapshot is
 	NeedsCheck    bool
-	BlockSectors  uint64
-	// DataBlocks is how long the pool is, UsedBlocks how many are in use.
-	DataBlocks, UsedBlocks uint64
+	UsedBlocks    uint64 // data blocks in use
 }
 
-// Pool tells what is on a metadata device, also while no pool is active. ok is
-// false where there is no pool.
+// Pool returns the content of a metadata device, whether or not its pool is active. ok is
+// false if there is no pool on it.
 func (k *Kernel) Pool(metadataNumber uint64) (s PoolState, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -30,10 +27,7 @@ func (k *Kernel) Pool(metadataNumber uint64) (s PoolState, ok bool) {
 	s = PoolState{
 		IDs:           map[uint32]uint64{},
 		TransactionID: m.transactionID,
-		Held:          m.held != nil,
 		NeedsCheck:    m.needsCheck,
-		BlockSectors:  m.blockSectors,
-		DataBlocks:    m.dataBlocks,
 		UsedBlocks:    uint64(len(m.users)),
 	}
 	for id, t := range m.thins {
@@ -42,7 +36,7 @@ func (k *Kernel) Pool(metadataNumber uint64) (s PoolState, ok bool) {
 	return s, true
 }
 
-// SetMode has an active pool change its mode, as it does by itself after a fault.
+// SetMode changes the mode of an active pool, as the kernel does after a fault.
 func (k *Kernel) SetMode(pool string, mode Mode) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -58,9 +52,9 @@ func (k *Kernel) SetMode(pool string, mode Mode) error {
 	return nil
 }
 
-// Write writes to an active thin device, so that it has data blocks from its
-// block first on. Its pool has an event at the low water mark, and where it is
-// full, which is ENOSPC here whether it would wait or not.
+// Write writes to a range of an active thin device's blocks, so that they are mapped. The
+// pool has an event at the low water mark, and another when it is full. A write to a full
+// pool returns ENOSPC, also if the kernel would let it wait for space.
 func (k *Kernel) Write(name string, first, blocks uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -70,7 +64,7 @@ func (k *Kernel) Write(name string, first, blocks uint64) error {
 	}
 	t, ok := d.active.targets[0].target.(*thinTarget)
 	if !ok || (first+blocks-1)*t.pool.metadata.blockSectors >= t.length {
-		return fmt.Errorf("%s: %w: no thin device of so many blocks", name, unix.EINVAL)
+		return fmt.Errorf("%s: %w: not a thin device with these blocks", name, unix.EINVAL)
 	}
 	p := t.pool
 	switch {

@@ -13,21 +13,21 @@ type table struct {
 	device   *device
 	readOnly bool
 	targets  []placed
-	opened   []uint64 // numbers of devices that it has open
+	opened   []uint64 // the numbers of the devices that it has open
 }
 
-// placed is a target with its place.
+// placed is a target with its range.
 type placed struct {
 	start, length uint64
 	kind          string
 	target
 }
 
-// target is what serves a range.
+// target serves a range of a device.
 type target interface {
 	table() string
 	status() string
-	needs() (number, sectors uint64, ok bool) // the range of a device beneath that it needs, counted from its sector 0
+	needs() (number, sectors uint64, ok bool) // how many sectors, from 0 on, the target needs of a device below
 	preresume(k *Kernel) error
 	resume(k *Kernel)
 	suspend(k *Kernel)
@@ -35,7 +35,7 @@ type target interface {
 	close(k *Kernel)
 }
 
-// plain is a target that does nothing special.
+// plain is a target without state.
 type plain struct{}
 
 func (plain) table() string                   { return "" }
@@ -76,7 +76,7 @@ func (t *table) sectors() uint64 {
 	return last.start + last.length
 }
 
-// drop destroys a table, or nil.
+// drop destroys a table. t may be nil.
 func (k *Kernel) drop(t *table) {
 	if t == nil {
 		return
@@ -91,7 +91,8 @@ func (k *Kernel) drop(t *table) {
 	}
 }
 
-// open opens a device for a table: MAJOR:MINOR, or a path to one of ours.
+// open opens a device for a table. text is MAJOR:MINOR, or the path of a device of this
+// Kernel.
 func (k *Kernel) open(t *table, text string) (uint64, error) {
 	number, err := k.resolve(text)
 	if err != nil {
@@ -128,7 +129,7 @@ func (k *Kernel) resolve(text string) (uint64, error) {
 	return 0, unix.ENODEV
 }
 
-// sectors is how long a device is, ok where that is known.
+// sectors is the length of a device; ok says that it is known.
 func (k *Kernel) sectors(number uint64) (sectors uint64, ok bool) {
 	if unix.Major(number) != Major {
 		sectors, ok = k.disks[number]
@@ -140,7 +141,7 @@ func (k *Kernel) sectors(number uint64) (sectors uint64, ok bool) {
 	return 0, false
 }
 
-// fits tells whether the devices beneath are as long as a table needs.
+// fits reports whether the devices below a table are long enough for it.
 func (k *Kernel) fits(t *table) bool {
 	for _, p := range t.targets {
 		number, needed, ok := p.needs()
@@ -171,7 +172,7 @@ func (k *Kernel) load(d *device, p *param) error {
 	return nil
 }
 
-// populate is populate_table, and what table_load checks after it.
+// populate is populate_table of dm-ioctl.c with the later checks of table_load.
 func (k *Kernel) populate(t *table, specs []spec) error {
 	end := uint64(0)
 	for _, s := range specs {
@@ -203,7 +204,7 @@ func (k *Kernel) clear(d *device, p *param) error {
 	return nil
 }
 
-// tableStatus is retrieve_status: what does not fit is left out.
+// tableStatus is retrieve_status of dm-ioctl.c: it leaves out targets that do not fit.
 func (k *Kernel) tableStatus(d *device, p *param) error {
 	d.describe(p)
 	if d.active == nil {
@@ -243,7 +244,7 @@ func (k *Kernel) tableDeps(d *device, p *param) error {
 	}
 	data := native.AppendUint32(nil, uint32(len(d.active.opened)))
 	data = native.AppendUint32(data, 0)
-	for _, number := range slices.Backward(d.active.opened) { // as the kernel's list is
+	for _, number := range slices.Backward(d.active.opened) { // in the order of the kernel's list
 		data = native.AppendUint64(data, encode(number))
 	}
 	p.answer(data)

@@ -7,9 +7,11 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
-// The kinds of targets.
+// The target types.
 const (
 	linearKind   = "linear"
 	errorKind    = "error"
@@ -18,7 +20,7 @@ const (
 	thinKind     = "thin"
 )
 
-// kind is a kind of target.
+// kind is a target type.
 type kind struct {
 	version [3]uint32
 	make    func(k *Kernel, t *table, s spec, words []string) (target, error)
@@ -32,7 +34,7 @@ var kinds = map[string]kind{
 	thinKind:     {[3]uint32{1, 22, 0}, makeThin},
 }
 
-// listVersions is list_versions: it asks for some more room than it fills.
+// listVersions is list_versions of dm-ioctl.c, which needs more room than it fills.
 func (k *Kernel) listVersions(p *param) error {
 	var data []byte
 	last, needed := 0, 0
@@ -50,11 +52,6 @@ func (k *Kernel) listVersions(p *param) error {
 	}
 	p.answer(append(data, make([]byte, needed-len(data))...))
 	return nil
-}
-
-// deviceText is a device number as the kernel prints it.
-func deviceText(number uint64) string {
-	return fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
 }
 
 type linear struct {
@@ -77,13 +74,13 @@ func makeLinear(k *Kernel, t *table, s spec, words []string) (target, error) {
 	return &linear{number: number, start: start, length: s.length}, nil
 }
 
-func (l *linear) table() string                 { return fmt.Sprintf("%s %d", deviceText(l.number), l.start) }
+func (l *linear) table() string                 { return fmt.Sprintf("%s %d", blockdev.Text(l.number), l.start) }
 func (l *linear) needs() (uint64, uint64, bool) { return l.number, l.start + l.length, true }
 
 func makeError(*Kernel, *table, spec, []string) (target, error) { return plain{}, nil }
 
-// snapshot is a snapshot of one device with its changes on another, which are
-// none here.
+// snapshot is a snapshot of one device, with its changes on another. Here it never has
+// changes.
 type snapshot struct {
 	plain
 	origin, changes uint64
@@ -115,7 +112,7 @@ func makeSnapshot(k *Kernel, t *table, _ spec, words []string) (target, error) {
 }
 
 func (s *snapshot) table() string {
-	return fmt.Sprintf("%s %s %s %d", deviceText(s.origin), deviceText(s.changes), s.persistent, s.chunkSectors)
+	return fmt.Sprintf("%s %s %s %d", blockdev.Text(s.origin), blockdev.Text(s.changes), s.persistent, s.chunkSectors)
 }
 
 func (s *snapshot) status() string { return fmt.Sprintf("0/%d 0", s.length) }

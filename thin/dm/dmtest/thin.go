@@ -6,17 +6,19 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/thin/blockdev"
 )
 
-// thinTarget is a thin device in a table.
+// thinTarget is a thin target in a table.
 type thinTarget struct {
 	plain
 	owner  *device
 	pool   *pool
-	number uint64 // of the pool's device
+	number uint64 // the number of the pool's device
 	id     uint32
 	mapped *thinMappings
-	origin uint64 // an external one's number, 0: none
+	origin uint64 // the number of an external origin, 0 for none
 	length uint64 // sectors
 }
 
@@ -72,9 +74,9 @@ func (t *thinTarget) table() string {
 	if t.pool.mode == Failed {
 		return string(Failed)
 	}
-	words := fmt.Sprintf("%s %d", deviceText(t.number), t.id)
+	words := fmt.Sprintf("%s %d", blockdev.Text(t.number), t.id)
 	if t.origin != 0 {
-		words += " " + deviceText(t.origin)
+		words += " " + blockdev.Text(t.origin)
 	}
 	return words
 }
@@ -95,7 +97,7 @@ func (t *thinTarget) status() string {
 	return fmt.Sprintf("%d %s", uint64(len(t.mapped.blocks))*size, highest)
 }
 
-// has tells whether a target is in a table.
+// has reports whether a target is in a table.
 func (t *table) has(a target) bool {
 	return t != nil && slices.ContainsFunc(t.targets, func(p placed) bool { return p.target == a })
 }

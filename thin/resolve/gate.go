@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mount tells a mount from all others.
+// mount identifies a mount.
 type mount struct {
 	device uint64
 	id     uint64
 }
 
-// mountOf is the mount that an open place is in. Kernels since 6.8 give it an id
-// that no other ever gets.
+// mountOf returns the mount that an open place is in. Since Linux 6.8 the id of a mount is
+// never used again.
 func mountOf(fd int, device uint64) mount {
 	const unique = 0x4000 // STATX_MNT_ID_UNIQUE
 	for _, mask := range []int{unique, 0} {
@@ -25,27 +25,27 @@ func mountOf(fd int, device uint64) mount {
 	return mount{device: device}
 }
 
-// guard knows which trees may be entered.
-type guard struct {
+// gate decides which trees this process may enter.
+type gate struct {
 	mu      sync.Mutex
 	sealed  bool           // guarded by mu
-	entered map[mount]bool // trees that paths led through before it was sealed; guarded by mu
+	entered map[mount]bool // trees that paths led through before Seal; guarded by mu
 }
 
-// trees is the guard of this process.
-var trees guard
+// trees is the gate of this process.
+var trees gate
 
-// Seal closes all trees to this process but those that paths led through until
-// now. It is called before a tree is mounted, once all that the tree is made of has
-// been read.
+// Seal forbids this process to enter any tree except those that paths have led through. The
+// process calls it before it mounts a tree, after it has read everything that the tree is
+// made of.
 func Seal() {
 	trees.mu.Lock()
 	defer trees.mu.Unlock()
 	trees.sealed = true
 }
 
-// mayEnter reports whether something may be looked up in a tree.
-func (g *guard) mayEnter(m mount) bool {
+// mayEnter reports whether the process may look up something in a tree.
+func (g *gate) mayEnter(m mount) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.sealed {

@@ -1,0 +1,19 @@
+package record
+
+// The layout of a store, as paths below its folder.
+const (
+	RecordsDir   = "metadata"     // the folder of the records
+	PoolDir      = "devicemapper" // the folder of the pool's files, unless the pool is on devices
+	PoolMetadata = PoolDir + "/metadata"
+	PoolData     = PoolDir + "/data"
+)
+
+// FilesDir is the folder with the files in every volume except the base device.
+const FilesDir = "rootfs"
+
+// The usual places of stores.
+const (
+	OwnStore    = "/var/lib/thintree"
+	DockerRoot  = "/var/lib/docker"
+	DockerStore = "devicemapper" // the store in a Docker root
+)

@@ -1,0 +1,23 @@
+// Package blockdev says how the kernel writes about block devices: in what it counts, how it
+// writes their numbers, and where sysfs describes them.
+//
+// The source is the kernel's Documentation/ABI/stable/sysfs-dev.
+package blockdev
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// SectorBytes is the length of a sector, in which device-mapper, sysfs and st_blocks count.
+const SectorBytes = 512
+
+// Text is a device number, as unix.Mkdev makes it, as MAJOR:MINOR, both decimal.
+func Text(number uint64) string {
+	return strconv.FormatUint(uint64(unix.Major(number)), 10) + ":" + strconv.FormatUint(uint64(unix.Minor(number)), 10)
+}
+
+// Sysfs is the path of the link to the folder of a block device in sysfs. The
+// kernel has it as long as the device exists.
+func Sysfs(number uint64) string { return "/sys/dev/block/" + Text(number) }
