@@ -1,6 +1,6 @@
-// Package lender stands in for thin/lend where there is no device-mapper: what it
-// lends are loop devices over images of the volumes. All else of the kernel engine
-// is as it is over device-mapper.
+// Package lender stands in for thin/lend on machines without device-mapper. It lends loop
+// devices over images of the volumes. The rest of the kernel engine is as it is
+// over device-mapper.
 package lender
 
 import (
@@ -17,13 +17,14 @@ import (
 	"thintree/thin/loop"
 )
 
-// Lender is a kernel in which no pool is active. It gives, by device id, the paths of images, each for a loop device of its
-// own at each lending, or of block devices, which are lent themselves.
+// Lender is a kernel in which no pool is active. It has the path of an image or of a block
+// device for each device id. An image is lent by a new loop device each time, a block device
+// itself.
 type Lender map[uint32]string
 
 var _ tree.Kernel = Lender{}
 
-// Users tells that nobody has the pool active.
+// Users returns ErrNotActive: nobody has the pool active.
 func (Lender) Users(context.Context, string) (map[uint32]lend.User, error) {
 	return nil, thin.ErrNotActive
 }
@@ -85,10 +86,10 @@ func (Lender) Scratch(context.Context, *os.File) (*os.File, func() error, error)
 // Lent lists nothing: loop devices have no names.
 func (Lender) Lent(context.Context, string, uint32) ([]string, error) { return nil, nil }
 
-// Suspended tells that nothing is.
+// Suspended returns "": nothing is suspended.
 func (Lender) Suspended(context.Context, string, uint32) (string, error) { return "", nil }
 
-// Revoke does nothing: nobody ever comes whom it would be for.
+// Revoke does nothing: there are no owners.
 func (Lender) Revoke(context.Context, string) error { return nil }
 
 // Sweep does nothing, as Close.
