@@ -55,7 +55,7 @@ func (t *tour) command(command string) *exec.Cmd {
 	return cmd
 }
 
-// mounted tells whether the tree is still there.
+// mounted reports whether the tree is still there.
 func (t *tour) mounted() bool {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	return err == nil && strings.Contains(string(mounts), " "+t.dir+"/mnt ")

@@ -27,8 +27,8 @@ func asUser(uid, gid uint32, groups []uint32, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// aclVolume is a pool of one volume with a tree of modes and ACLs, and where the
-// kernel has mounted the same volume.
+// aclVolume is a pool of one volume with a tree of modes and ACLs, and the folder at
+// which the kernel has mounted the same volume.
 func aclVolume(t *testing.T) (source []string, kernel string) {
 	t.Helper()
 	needs(t, tool("setfacl"))
@@ -193,7 +193,7 @@ func TestOrdinaryUserMounts(t *testing.T) {
 	if r := user(t, "ls", mnt+"/containers/ran/"); !strings.Contains(r.stdout, "etc") {
 		t.Errorf("ls: %s%s", r.stdout, r.stderr)
 	}
-	// Folders that only root may enter are shown to who may read the pool itself.
+	// Folders that only root may enter are shown to users that may read the pool itself.
 	if r := user(t, "ls", mnt+"/volumes/base/lost+found"); r.status != 0 {
 		t.Errorf("lost+found: %s", r.stderr)
 	}

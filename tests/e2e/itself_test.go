@@ -22,7 +22,7 @@ import (
 // longest is how long anything in these tests may take that asks a tree.
 const longest = 15 * time.Second
 
-// inTime runs a shell command and fails where it takes longer than it may. What it
+// inTime runs a shell command, and fails if it takes longer than it may. What it
 // waits for is then freed when the test ends.
 func inTime(t *testing.T, dir, command string) string {
 	t.Helper()
@@ -42,8 +42,8 @@ func shell(dir, command string) *exec.Cmd {
 	return cmd
 }
 
-// begin begins a command, and gives what waits for its end and tells what it printed
-// and its exit status.
+// begin begins a command. wait waits for its end, and returns what it printed and its
+// exit status.
 func begin(t *testing.T, cmd *exec.Cmd) (wait func() (text string, status int)) {
 	t.Helper()
 	out, err := os.CreateTemp(t.TempDir(), "out")
@@ -75,8 +75,8 @@ func begin(t *testing.T, cmd *exec.Cmd) (wait func() (text string, status int)) 
 	}
 }
 
-// freed has all trees below a folder unmounted with the test, and who waits for one
-// freed, whatever happens.
+// freed unmounts all trees below a folder when the test ends, and frees the processes that
+// wait for one.
 func freed(t *testing.T, dir string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -102,7 +102,7 @@ func freed(t *testing.T, dir string) {
 	})
 }
 
-// abort frees who waits for the FUSE mount of a minor device number.
+// abort frees the processes that wait for the FUSE mount of a minor device number.
 func abort(t *testing.T, minor int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -382,8 +382,8 @@ var wchan = need{"/proc/PID/wchan, as kernels with stack traces have", func() bo
 	return err == nil && strings.Contains(string(text), "nanosleep")
 }}
 
-// A daemon that waits for a disk that does not answer cannot end. Who waits for it
-// must be freed all the same when it is to end.
+// A daemon that waits for a disk that does not answer cannot end. The processes that wait
+// for it must be freed all the same when it is told to end.
 func TestWhoWaitsForAHungTreeIsFreed(t *testing.T) {
 	t.Parallel()
 	needs(t, root, fuseDevice)
@@ -443,7 +443,7 @@ func TestStoppedDaemonIsLeftAlone(t *testing.T) {
 	if got, _ := wait(); !strings.Contains(got, "etc") {
 		t.Errorf("after it went on: %s", got)
 	}
-	// Whoever wants it away gets it away, and who waits is freed.
+	// It can be unmounted, and the process that waits is freed.
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ var notOverTheKernel = map[string]string{
 	"TestMappedFileThatIsPassedThroughKeepsItsDevice":       ofLoop,
 }
 
-// TestOverTheKernelEngine runs all others over the kernel engine too, where there is
+// TestOverTheKernelEngine runs all others over the kernel engine too, in a guest with
 // device-mapper.
 func TestOverTheKernelEngine(t *testing.T) {
 	t.Parallel()

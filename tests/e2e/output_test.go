@@ -53,8 +53,8 @@ func TestOutputThatDoesNotFitIsAFailure(t *testing.T) {
 	}
 }
 
-// late is a file that takes what is written, and tells only when it is closed that
-// this cannot be kept, as one on NFS does.
+// late is a file that takes what is written, and reports only when it is closed that
+// this cannot be kept, as a file on NFS does.
 type late struct{ fs.Inode }
 
 func (*late) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {

@@ -39,7 +39,7 @@ const passedBlock = 64 << 10 // of the pool, in bytes
 // buildServer builds the program that serves these trees, beside the one under test.
 var buildServer = sync.OnceValues(func() (string, error) { return lender.Build(filepath.Dir(program)) })
 
-// mountPassed mounts a pool of these volumes. The test is skipped where the kernel
+// mountPassed mounts a pool of these volumes. The test is skipped if the kernel
 // passes nothing through.
 func mountPassed(t *testing.T, idle time.Duration) passed {
 	t.Helper()
@@ -297,7 +297,8 @@ func TestVolumeOfAFilePassedThroughIsClosedAfterIt(t *testing.T) {
 	p.isFree(t, "ext4")
 }
 
-// unmountBusy tells whether the volume ext4 cannot be unmounted for so many files.
+// unmountBusy reports whether the volume ext4 cannot be unmounted because of a number of
+// files.
 func (p passed) unmountBusy(t *testing.T, files int) bool {
 	t.Helper()
 	r := thintree(t, "umount", "--volume", "ext4", p.mnt)

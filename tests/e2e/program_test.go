@@ -68,8 +68,8 @@ func thintree(t *testing.T, args ...string) result {
 	return runCommand(t, command(args...))
 }
 
-// command is the program with arguments, and with the engine that reads sources
-// where they are of a command that does.
+// command is the program with arguments, and with the tested engine if it is a command that
+// reads sources.
 func command(args ...string) *exec.Cmd {
 	if *engine != "" && slices.Contains([]string{"mount", "ls", "info", "cat", "cp"}, args[0]) {
 		args = slices.Insert(args, 1, "--engine", *engine)
@@ -181,7 +181,7 @@ type need struct {
 	have func() bool
 }
 
-// needs skips the test, saying why, where something is missing.
+// needs skips the test if something is missing, and says what.
 func needs(t *testing.T, all ...need) {
 	t.Helper()
 	for _, n := range all {

@@ -12,7 +12,7 @@ import (
 	"thintree/tests/pools"
 )
 
-// cutMetadata keeps so many blocks of the metadata of a Docker root's pool.
+// cutMetadata keeps the first blocks of the metadata of a Docker root's pool.
 func cutMetadata(t *testing.T, root string, blocks int64) {
 	t.Helper()
 	if err := os.Truncate(filepath.Join(root, "devicemapper/devicemapper/metadata"), blocks*4096); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // A Docker root's folder devicemapper is a store: it has the same volumes, but
-// nobody who tells what they are for.
+// no records of what they are for.
 func TestStoreHasTheVolumesOfItsDockerRoot(t *testing.T) {
 	t.Parallel()
 	docker := pools.Docker(t)

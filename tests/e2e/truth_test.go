@@ -14,7 +14,7 @@ import (
 // is seen through FUSE, against what the kernel's mount showed of it.
 func TestVolumesEqualWhatTheKernelShowed(t *testing.T) {
 	t.Parallel()
-	needs(t, root) // who else cannot read every file and all attributes
+	needs(t, root) // to read every file and all attributes
 	for _, c := range []struct {
 		name   string
 		source func(*testing.T) []string

@@ -125,7 +125,7 @@ func checkEntry(ctx context.Context, fs volfs.FS, e manifest.Entry) error {
 	return errors.Join(err, manifest.CheckKind(ctx, fs, a))
 }
 
-// checkInfo holds what the reader tells of the filesystem against dumpe2fs(8)
+// checkInfo compares what the reader says of the filesystem with dumpe2fs(8)
 // and blkid(8).
 func checkInfo(t *testing.T, image string, info volfs.Info) {
 	t.Helper()

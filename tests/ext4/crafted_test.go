@@ -102,8 +102,8 @@ func sourceFolder(t *testing.T) string {
 	return dir
 }
 
-// Casefolding changes how names are found, not what is there: what the kernel
-// shows of a filesystem is the truth of it after tune2fs has added the feature
+// Casefolding changes how names are found, not what is there. So what the kernel
+// shows of a filesystem is true also after tune2fs has added the feature
 // and debugfs the flag of a folder.
 func TestCraftedCasefold(t *testing.T) {
 	t.Parallel()

@@ -14,9 +14,9 @@ import (
 	"thintree/tests/manifest"
 )
 
-// What the reader tells of a damaged filesystem is what the kernel tells, or an
-// error. Where the kernel fails, the reader may do better, as long as it tells
-// what was there before the damage.
+// The reader shows of a damaged filesystem what the kernel shows, or an error. If the
+// kernel fails, the reader may do better, as long as it shows what was there before
+// the damage.
 func TestOnlyTruthIsToldOfADamagedFilesystem(t *testing.T) {
 	t.Parallel()
 	needKernel(t)
@@ -127,7 +127,7 @@ var damages = []damage{
 	{"parent entry elsewhere", []string{"unlink /folder/..", "link /hashed /folder/.."}},
 }
 
-// fillForDamage makes one of each kind, and tells where the blocks are that
+// fillForDamage makes one of each kind, and returns the places of the blocks that
 // commands name: a block of /fragments' extent tree or its first indirect block,
 // and the block of /xattr's extended attributes.
 func fillForDamage(t *testing.T, image string) *strings.Replacer {
@@ -161,8 +161,8 @@ func fillForDamage(t *testing.T, image string) *strings.Replacer {
 	return strings.NewReplacer("INDEX", index[1], "XATTR", xattr[1])
 }
 
-// mend is what can be told of a damaged tree: what the kernel tells of it, and
-// what it told before of what now fails.
+// mend is what can be shown of a damaged tree: what the kernel shows, and of what
+// fails now what the kernel showed before.
 func mend(damaged, before manifest.Manifest) manifest.Manifest {
 	old := map[string]manifest.Entry{}
 	for _, e := range before {

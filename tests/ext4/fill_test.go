@@ -20,12 +20,12 @@ type filler struct {
 	blockSize int64
 	random    *rand.ChaCha8
 
-	// refused collects what the filesystem cannot do, so that a test can tell
-	// a feature's limits from a tree that was silently poor.
+	// refused collects what the filesystem cannot do, so that a test can distinguish
+	// a feature's limits from a tree that lacks something silently.
 	refused map[string]bool
 }
 
-// fill makes the tree that every feature is tested with, and tells what the
+// fill makes the tree that every feature is tested with, and returns what the
 // filesystem refused, sorted.
 func fill(t *testing.T, k *kernelMount) (refused []string) {
 	t.Helper()

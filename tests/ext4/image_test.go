@@ -14,7 +14,7 @@ const (
 	gib = 1 << 30
 )
 
-// needKernel skips the test where it cannot mount.
+// needKernel skips the test if it cannot mount.
 func needKernel(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -25,7 +25,7 @@ func needKernel(t *testing.T) {
 	}
 }
 
-// run runs a program of e2fsprogs and skips the test where there is none.
+// run runs a program of e2fsprogs, and skips the test if it is missing.
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	return runStatus(t, 0, program, args...)
@@ -48,8 +48,8 @@ func runStatus(t *testing.T, maxStatus int, program string, args ...string) stri
 	return string(out)
 }
 
-// debugfs runs one command of debugfs(8) that writes to an image. It tells of
-// errors by what it prints, beneath a line with its version.
+// debugfs runs one command of debugfs(8) that writes to an image. debugfs prints
+// errors below a line with its version, and exits with 0.
 func debugfs(t *testing.T, image, command string) {
 	t.Helper()
 	if out := run(t, "debugfs", "-w", "-R", command, image); strings.Count(out, "\n") > 1 {

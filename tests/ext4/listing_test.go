@@ -13,14 +13,14 @@ import (
 	"thintree/volfs/ext4"
 )
 
-// listedEntry is an entry of a folder with what a listing tells of its inode.
+// listedEntry is an entry of a folder with what a listing says of its inode.
 type listedEntry struct {
 	volfs.DirEntry
 	volfs.Attr
 }
 
 // listParts lists a folder with attributes, atOnce entries in each call, as a server of
-// requests does. What the listing does not tell is asked for.
+// requests does. What the listing does not say is asked for.
 func listParts(t *testing.T, fs *ext4.FS, dir volfs.Ino, atOnce int) (list []listedEntry, err error) {
 	t.Helper()
 	for cookie, more := uint64(0), true; more && err == nil; {

@@ -43,7 +43,7 @@ func TestVolumesOfAPoolByIDOrDevice(t *testing.T) {
 		refused(t, 1, []string{"no device 10"}, "volume", "suspend", "vault", "10")
 		refused(t, 2, []string{"no id"}, "volume", "suspend", "vault", "@ten")
 
-		// A number is an id, also where a device is called so.
+		// A number is an id, also if it is the name of a device.
 		volume("activate", "9", "7", "--size", "32M", "--read-only")
 		refused(t, 1, []string{"seven", "in use", mnt}, "volume", "deactivate", "vault", "7")
 		refused(t, 1, []string{"active", "thintree volume deactivate vault dm:7"}, "volume", "delete", "vault", "9", "--yes")

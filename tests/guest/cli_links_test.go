@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPoolsHaveLinksByTheirNames looks for what is in /dev/mapper, where the guest
-// has no udev to make it.
+// TestPoolsHaveLinksByTheirNames looks at /dev/mapper. The guest has no udev that makes
+// the links.
 func TestPoolsHaveLinksByTheirNames(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {

@@ -57,7 +57,7 @@ func activeOtherwise(t *testing.T, dir string) {
 func madeOtherwise(t *testing.T, dir string) {
 	store := "store:" + filepath.Join(dir, "store")
 	same := []string{"--opt", "dm.basesize=32M", "--opt", "dm.loopdatasize=64M", "--opt", "dm.loopmetadatasize=2M", "--opt", "dm.fs=ext4", "--opt", "dm.blocksize=64K"}
-	for range 2 { // as who makes it at each start
+	for range 2 { // as a program that makes it at each start
 		tell(t, append([]string{"pool", "create", store}, same...)...)
 	}
 	tell(t, append([]string{"volume", "ls", store}, same...)...)

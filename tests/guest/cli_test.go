@@ -236,7 +236,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// write writes a file, and has all of it on the disk.
+// write writes a file and syncs its filesystem.
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -253,7 +253,7 @@ func filesystemBytes(t *testing.T, dir string) int64 {
 	return int64(st.Blocks) * st.Frsize
 }
 
-// tell runs the program, which must succeed, and gives what it prints.
+// tell runs the program, which must succeed, and returns what it prints.
 func tell(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := thintree(args...)

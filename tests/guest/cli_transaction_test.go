@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTransactionIDIsThePools compares what each command tells of a volume.
+// TestTransactionIDIsThePools compares what each command says of a volume.
 func TestTransactionIDIsThePools(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"thintree/thin/dm"
 )
 
-// dmThere tells what is there of a device: its node, and its link.
+// dmThere reports whether a device has its node, and its link.
 func dmThere(t *testing.T, name string, number uint64) (node, link bool) {
 	t.Helper()
 	is := func(path string) bool {

@@ -82,7 +82,7 @@ func TestDockerRootThatIsActive(t *testing.T) {
 	})
 }
 
-// writable is a folder where the kernel has a volume mounted.
+// writable is a folder at which the kernel has a volume mounted.
 func writable(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mounted-")

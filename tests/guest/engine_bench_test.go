@@ -113,7 +113,7 @@ func accessible(b *testing.B, pool *thin.Pool) (names string) {
 }
 
 // byHand activates a device read-only, mounts it attached nowhere, and lists its
-// root. done lets go of it.
+// root. done unmounts and removes it.
 func byHand(b *testing.B, client *dm.Client, id int) (done func()) {
 	b.Helper()
 	ctx, name := context.Background(), fmt.Sprint("hand-", id)

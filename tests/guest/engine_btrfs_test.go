@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSnapshotsOfOneBtrfs has volumes whose filesystems are one btrfs to the kernel:
-// before Linux 6.7 it mounts only one of them at a time, or takes one for the other.
+// TestSnapshotsOfOneBtrfs reads volumes whose filesystems are one btrfs to the kernel.
+// Before Linux 6.7 it mounts only one of them at a time, or takes one for the other.
 func TestSnapshotsOfOneBtrfs(t *testing.T) {
 	Run(t, func(t *testing.T) {
 		p := newPool(t, t.TempDir())

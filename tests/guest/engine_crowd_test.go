@@ -25,8 +25,8 @@ const (
 	crowdVisits  = 1 // of each volume
 )
 
-// TestCrowdInMoreVolumesThanMayBeActive has many walkers in many volumes, and looks
-// how many of these are active.
+// TestCrowdInMoreVolumesThanMayBeActive walks many volumes at once, and counts how many of
+// them are active.
 func TestCrowdInMoreVolumesThanMayBeActive(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
@@ -97,7 +97,7 @@ func lentNow(t *testing.T) (n int) {
 	return n
 }
 
-// noneLent is an error where there is one.
+// noneLent is an error if a device is active for a tree.
 func noneLent(t *testing.T) error {
 	if n := lentNow(t); n > 0 {
 		return fmt.Errorf("%d devices are active", n)
@@ -105,7 +105,7 @@ func noneLent(t *testing.T) error {
 	return nil
 }
 
-// tally tells how often each number is there.
+// tally counts how often each number is there.
 func tally(counts []int) map[int]int {
 	times := map[int]int{}
 	for _, n := range counts {
@@ -114,7 +114,7 @@ func tally(counts []int) map[int]int {
 	return times
 }
 
-// holds looks whether a volume has what it was given, all of it.
+// holds fails unless a volume has all that it was given.
 func (c *crowd) holds(mnt string, n int) error {
 	name := fmt.Sprintf("v%d", n)
 	dir := filepath.Join(mnt, "volumes", name)
@@ -145,7 +145,7 @@ func (c *crowd) holds(mnt string, n int) error {
 }
 
 // crowd is a pool with many volumes that were made from one, v0 and so on. Each
-// has a file that tells which it is.
+// has a file with its name.
 type crowd struct {
 	*pool
 	source []string
@@ -198,8 +198,8 @@ func newCrowd(t *testing.T, p *pool, volumes int) *crowd {
 	return c
 }
 
-// unchanged fails where something changes the pool: what the kernel tells of it,
-// without having it commit, or any byte of its files.
+// unchanged fails if run changes the pool: what the kernel says of it without a commit, or
+// any byte of its files.
 func (c *crowd) unchanged(t *testing.T, run func()) {
 	t.Helper()
 	state := func() string {

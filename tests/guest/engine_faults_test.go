@@ -204,7 +204,7 @@ func (f *faulty) open(t *testing.T, path string, volume int) *os.File {
 	return must(os.Open(filepath.Join(f.mnt, fmt.Sprintf(path, volume))))
 }
 
-// inTime fails where something takes too long; it gives its error.
+// inTime fails if something takes too long, and returns its error.
 func inTime(t *testing.T, what string, do func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -285,7 +285,7 @@ func (f *faulty) lists(t *testing.T) {
 	}
 }
 
-// isErrno tells whether the kernel has given an error.
+// isErrno reports whether an error is one of the kernel.
 func isErrno(err error) bool {
 	var path *fs.PathError
 	var errno syscall.Errno
@@ -371,9 +371,9 @@ func (f *faulty) full(t *testing.T) {
 	f.recovers(t)
 }
 
-// goes has the other pool, which is active for its tree only, go because its last
-// volume is idle, and somebody walk into a volume just then: each time a bit later
-// where it had not gone yet, and sooner where it had.
+// goes walks into a volume of the other pool just as that pool is deactivated. It is active for
+// its tree only, and is deactivated when its last volume is idle. Each walk begins a bit
+// later than the one before if the pool was still active, and sooner if it was not.
 func (f *faulty) goes(t *testing.T) {
 	const idle, step, rounds = 100 * time.Millisecond, 8 * time.Millisecond, 30
 	mnt := mountTree(t, append([]string{"--engine", "kernel", "--idle", idle.String()}, f.other.source...)...)

@@ -28,7 +28,7 @@ var realPools = []struct {
 		}, "volumes/ctd-pool-snap-"},
 }
 
-// TestEnginesShowRealPoolsAlike has both engines show pools that Docker and
+// TestEnginesShowRealPoolsAlike mounts trees by both engines of pools that Docker and
 // containerd made, half of the volumes as they lie there, half with the pool active
 // in the kernel. (What the direct engine shows of a pool that is not active is the
 // end-to-end tests' matter.)

@@ -94,7 +94,7 @@ func (l *life) start(t *testing.T) (daemon *exec.Cmd) {
 	return daemon
 }
 
-// walked has readers walk the tree, at once and until it is gone.
+// walked starts readers that walk the tree until it is unmounted.
 func (l *life) walked() (readers *sync.WaitGroup) {
 	readers = new(sync.WaitGroup)
 	for range killReaders {
@@ -173,7 +173,7 @@ func swept(t *testing.T, before []string) {
 	})
 }
 
-// killedWithWatchdog kills both, and has the next daemon clear what is left.
+// killedWithWatchdog kills both. The next daemon must clear what is left.
 func (l *life) killedWithWatchdog(t *testing.T, times int) {
 	before := things(t)
 	for range times {

@@ -10,7 +10,7 @@ import (
 	"thintree/tests/manifest"
 )
 
-// TestFilesWithHighInodeNumbers has the tree show an xfs whose inode numbers do not fit
+// TestFilesWithHighInodeNumbers reads an xfs through the tree whose inode numbers do not fit
 // 32 bits.
 func TestFilesWithHighInodeNumbers(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ import (
 	"thintree/thin/dm"
 )
 
-// owner is who has a volume, as a container has: active, mounted, written to.
+// owner has a volume in use, as a container has: active, mounted, written to.
 type owner struct {
 	pool *thin.Pool
 	mnt  string
@@ -98,7 +98,7 @@ func shows(t *testing.T, mnt, file, how string) {
 		}
 		return err
 	})
-	// By a snapshot for a moment, where it was looked at while its mount was under way.
+	// For a moment by a snapshot, if it was looked at while its mount was under way.
 	within(t, seconds, "it is shown by "+how, func() error {
 		f, err := os.Open(filepath.Join(mnt, "volumes/v2", "which")) // what is looked at is looked for anew, and stays open
 		if err != nil {
@@ -159,9 +159,9 @@ func (o *owner) goes(t *testing.T) {
 	})
 }
 
-// isFree has the owner come and go while the volume is walked.
+// isFree activates and frees the volume again and again, as its owner, while it is walked.
 func (o *owner) isFree(t *testing.T, mnt string, rounds int) {
-	// Where it fails halfway.
+	// If it fails halfway.
 	defer exec.Command("bash", "-c", "umount "+o.mnt+"; dmsetup remove --retry owned").Run()
 	stop := make(chan struct{})
 	var walkers sync.WaitGroup
@@ -222,7 +222,7 @@ func (o *owner) isFree(t *testing.T, mnt string, rounds int) {
 	clear(o.longest)
 }
 
-// deletes has the owner delete the volume after somebody has read it.
+// deletes deletes the volume, as its owner, after it was read.
 func (o *owner) deletes(t *testing.T, mnt string) {
 	noError(t, walk(mnt+"/volumes/v2"))
 	o.step(t, "delete", func() error { return o.pool.DeleteDevice(t.Context(), owned) })

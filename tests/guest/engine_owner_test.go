@@ -64,7 +64,7 @@ activate vg-pool-tpool '0 1048576 thin-pool /dev/mapper/vg-pool_tmeta /dev/mappe
 }
 
 // deactivates deactivates them, as LVM does: the pool at once, and what it lies on with some
-// seconds of patience. It tells how long that took.
+// seconds of patience. It returns how long that took.
 func (g *group) deactivates(t *testing.T) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -72,7 +72,7 @@ func (g *group) deactivates(t *testing.T) time.Duration {
 	return time.Since(begin)
 }
 
-// deletes deletes a volume, as an owner does who tries it once.
+// deletes deletes a volume. Like an owner, it tries once.
 func (g *group) deletes(t *testing.T, name string) error {
 	out, err := exec.Command("dmsetup", "message", "vg-pool-tpool", "0", fmt.Sprintf("delete %d", groupIDs[name])).CombinedOutput()
 	if err != nil {

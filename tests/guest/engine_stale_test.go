@@ -29,9 +29,9 @@ const (
 	ownerSteps
 )
 
-// TestNothingOldIsShown has an owner change a volume, and readers look at it between any of
-// his steps. When he is done the tree shows what he has written within a moment, and never
-// again what was there before: neither contents nor that there is no such name.
+// TestNothingOldIsShown changes a volume as its owner does, and looks at it between any of
+// the steps. Soon after the last step the tree must show what was written, and never
+// again what was there before: neither old contents nor that a name is missing.
 func TestNothingOldIsShown(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
@@ -95,7 +95,7 @@ func roundText(round int) string { return fmt.Sprintf("written in round %06d", r
 
 func (v *changed) id() uint32 { return map[string]uint32{"ext4": 1, "xfs": 2}[v.fstype] }
 
-// looks has the tree tell of the volume: a file, a name that is not there yet, the folder.
+// looks looks at the volume in the tree: a file, a name that is not there yet, the folder.
 func (v *changed) looks(t *testing.T) {
 	os.ReadFile(v.dir + "/a")
 	os.Stat(fmt.Sprintf("%s/n%d", v.dir, v.round+1))
@@ -206,7 +206,7 @@ func (v *changed) place(t *testing.T, device *os.File) int64 {
 	return v.offset
 }
 
-// walkers has readers read the volume in loops until the returned function is called.
+// walkers starts readers of the volume, which read in loops until stop.
 func (v *changed) walkers() (stop func()) {
 	ended := make(chan struct{})
 	var walkers sync.WaitGroup

@@ -29,9 +29,8 @@ var tornVolumes = []struct{ name, mkfs string }{
 	{"btrfs", "mkfs.btrfs -q"},
 }
 
-// TestStatesOfVolumes has the kernel engine show volumes that are dirty,
-// partitioned, or written to by somebody, and looks that nothing in the pool is
-// another one then.
+// TestStatesOfVolumes reads volumes by the kernel engine that are dirty,
+// partitioned, or written to by a process, and fails if that changes the pool.
 func TestStatesOfVolumes(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
@@ -135,8 +134,8 @@ make 83968 $((%[1]d-83968)) p2 'mkfs.xfs -q'
 dmsetup remove disk`, engineSectors, id))
 }
 
-// temporarySnapshots has a volume that is in use shown by snapshots, and kills who
-// has them.
+// temporarySnapshots reads a volume that is in use by snapshots, and kills the processes that
+// have made them.
 func temporarySnapshots(t *testing.T, p *pool, id int, source []string) {
 	p.create(t, id)
 	sh(t, fmt.Sprintf(`
@@ -146,7 +145,7 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	devices := func() string { return devicesOf(t, p) }
 	had := devices()
 	source = append([]string{"--live", "snapshot", "--idle", "3s"}, source...)
-	mount := func() (mnt string) { // for who is killed
+	mount := func() (mnt string) { // by a daemon that is killed
 		mnt = t.TempDir()
 		_, err := thintree(append(append([]string{"mount"}, source...), mnt)...)
 		noError(t, err)
@@ -198,7 +197,7 @@ mkfs.ext4 -q /dev/mapper/busy; mkdir -p /mnt/busy; mount /dev/mapper/busy /mnt/b
 	sh(t, "umount /mnt/busy; dmsetup remove busy")
 }
 
-// takenBack has a device lent, and taken back while a file on it is open.
+// takenBack takes a lent device back while a file on it is open.
 func takenBack(t *testing.T, p *pool) {
 	const id = 20
 	p.create(t, id)

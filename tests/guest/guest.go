@@ -24,12 +24,12 @@ const (
 	modules = "/usr/lib/uml/modules/*"
 	memory  = "1G"
 
-	// timeLimit is for a boot and a test, where one does not end.
+	// timeLimit ends a guest whose boot or test hangs.
 	timeLimit = 40 * time.Minute
 )
 
 // Run runs the body of a test in a guest. It is to be all that the test
-// function does. The test is skipped where there is no guest to be had.
+// function does. The test is skipped if a guest cannot be had.
 func Run(t *testing.T, body func(*testing.T)) {
 	t.Helper()
 	if os.Getenv(job.Inside) != "" {
@@ -60,8 +60,8 @@ mount -o loop "$disk" "$TMPDIR"
 chmod 1777 "$TMPDIR"
 exec "$0" "$@"`
 
-// end has a test end as the test of a name, or all of them where it is "", did in
-// the guest.
+// end ends a test as the test of a name did in the guest, or as all of them did if the
+// name is "".
 func end(t *testing.T, name, output string, status int) {
 	t.Helper()
 	all, err := results(output)

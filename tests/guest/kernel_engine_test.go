@@ -70,7 +70,7 @@ func TestKernelEngine(t *testing.T) {
 	})
 }
 
-// fillEngineVolumes makes the volumes, and tells what the kernel's own mount of
+// fillEngineVolumes makes the volumes, and returns what the kernel's own mount of
 // each shows.
 func fillEngineVolumes(t *testing.T, p *pool) map[string]manifest.Manifest {
 	t.Helper()

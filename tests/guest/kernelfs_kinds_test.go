@@ -47,7 +47,7 @@ var kernelKinds = []kernelKind{
 
 type kernelKind struct {
 	fs, make, options string
-	kernel            string // its name of fs, where that is another one
+	kernel            string // its name of fs, if that is another one
 	elsewhere         bool   // other kernels than the guest's have it
 	plain             bool   // no owners, no links, no special files
 	folds             bool   // a name is found in other letters
@@ -129,7 +129,7 @@ func hasModule(name string) bool {
 }
 
 // onlyReplayed fails unless an image whose journal has to be replayed is shown only
-// where that is asked for and can be done.
+// if that is asked for and can be done.
 func (k kernelKind) onlyReplayed(t *testing.T, image string) {
 	t.Helper()
 	sum := hashFile(t, image)

@@ -94,7 +94,7 @@ func sameAsMounted(t *testing.T, fs *kernelfs.FS, mnt string) {
 	}
 }
 
-// ownerLeaves has the owner unmount and remove the device while the volume is read.
+// ownerLeaves unmounts and removes the device, as its owner, while the volume is read.
 func ownerLeaves(t *testing.T, fs *kernelfs.FS, mnt string) {
 	t.Helper()
 	var reading sync.WaitGroup

@@ -13,8 +13,8 @@ import (
 	"thintree/tests/manifest"
 )
 
-// TestVolumesWithoutHandles has trees show volumes whose files the kernel makes no
-// handles of by number.
+// TestVolumesWithoutHandles mounts trees of volumes of whose files the kernel makes no
+// handles by number.
 func TestVolumesWithoutHandles(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
@@ -25,7 +25,7 @@ func TestVolumesWithoutHandles(t *testing.T) {
 	})
 }
 
-// folderOutlives has a process stay in a folder of a volume while that is closed and
+// folderOutlives keeps a process in a folder of a volume while the volume is closed and
 // opened again.
 func folderOutlives(t *testing.T, p *pool, id int) {
 	const sectors = volumeBytes / sectorBytes

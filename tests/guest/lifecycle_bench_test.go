@@ -257,7 +257,7 @@ type controlEvent struct {
 	at   time.Time
 }
 
-// watchControl tells of opens and closes of the control device until the process
+// watchControl sends opens and closes of the control device until the process
 // ends.
 func watchControl(b *testing.B) <-chan controlEvent {
 	b.Helper()

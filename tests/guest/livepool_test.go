@@ -43,7 +43,7 @@ const (
 	first  = 100 // of the snapshots that come and go, rising, at least one and at most two at a time
 
 	maxRounds = 10               // of a snapshot that comes and one that goes
-	maxTime   = 15 * time.Second // for them, where the guest is slow
+	maxTime   = 15 * time.Second // for them, if the guest is slow
 )
 
 // readWhileItMoves reads a pool in this process while snapshots come and go and

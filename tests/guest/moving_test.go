@@ -16,9 +16,9 @@ const (
 	churnRounds = 6
 )
 
-// TestTreeOfAPoolThatMoves has a mounted tree over a pool's files, as Docker keeps
-// them, while the kernel writes, makes snapshots and deletes them; then the pool is
-// deactivated, and active again for a while.
+// TestTreeOfAPoolThatMoves reads a tree of a pool on files, as Docker keeps its pool,
+// while the kernel writes, makes snapshots and deletes them. Then the pool is
+// deactivated, activated again, and deactivated again.
 func TestTreeOfAPoolThatMoves(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {

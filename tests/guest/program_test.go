@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// thintree runs the program and gives what it prints.
+// thintree runs the program and returns what it prints.
 func thintree(args ...string) ([]byte, error) {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = "thintree"
@@ -120,7 +120,7 @@ func listed(mnt string, always []int, above int) error {
 	return nil
 }
 
-// isShown tells whether a tree has a device.
+// isShown reports whether a tree has a device.
 func isShown(mnt string, id int) bool {
 	_, err := os.Stat(fmt.Sprintf("%s/by-id/pool/%d", mnt, id))
 	return err == nil

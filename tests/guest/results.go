@@ -15,13 +15,13 @@ import (
 // result is how a test ended in the guest.
 type result struct {
 	name     string // its own, below its parent's
-	end      string // pass, fail or skip; "" where it did not end
+	end      string // pass, fail or skip; "" if it did not end
 	output   strings.Builder
 	subtests []*result // in the order in which they began
 }
 
-// results are what a test binary tells, with -test.v=test2json, of its tests, by
-// their full names. Those of no other are subtests of "".
+// results are the results of a test binary's tests by their full names, out of what it
+// prints with -test.v=test2json. Tests that are no subtests are subtests of "".
 func results(output string) (map[string]*result, error) {
 	cmd := exec.Command("go", "tool", "test2json")
 	cmd.Stdin = strings.NewReader(output)
@@ -68,7 +68,7 @@ func add(all map[string]*result, test string) *result {
 	return r
 }
 
-// takeOver has a test end as another one did in the guest, subtests and all.
+// takeOver ends a test as another one did in the guest, with its subtests.
 func (r *result) takeOver(t *testing.T) {
 	t.Helper()
 	for _, sub := range r.subtests {

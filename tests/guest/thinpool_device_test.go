@@ -118,7 +118,7 @@ func liveSnapshot(t *testing.T, l *lab, p *thin.Pool) {
 	runs()
 	close(stop)
 	noError(t, <-done)
-	// Who has suspended it finds it so.
+	// The process that has suspended it finds it so.
 	noError(t, l.SuspendDevice(t.Context(), d.Name))
 	noError(t, p.CreateSnapDevice(t.Context(), 5, 1))
 	info, err := l.DM().Info(t.Context(), d.Name)
@@ -206,7 +206,7 @@ func activatedAgain(t *testing.T, l *lab, p *thin.Pool) {
 	if again, err := p.ActivateDevice(t.Context(), a); err != nil || again != d {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	// The table tells: 0 LENGTH thin POOL ID
+	// The table is 0 LENGTH thin POOL ID
 	words := strings.Fields(dmsetup(t, "table", "volume"))
 	if words[1] != fmt.Sprint(volumeBytes/sectorBytes) || words[2] != "thin" || words[4] != "1" {
 		t.Errorf("%q", words)

@@ -60,7 +60,7 @@ func (l *lab) removeDevice(t *testing.T, name string) {
 	}
 }
 
-// fill writes to so many MiB of a device, from one on.
+// fill writes to count MiB of a device, beginning at the MiB from.
 func fill(d thin.Device, from, count int) error {
 	out, err := exec.Command("dd", "status=none", "if=/dev/zero", "oflag=direct", "bs=1M", "of="+d.Path(),
 		fmt.Sprint("seek=", from), fmt.Sprint("count=", count)).CombinedOutput()
@@ -70,7 +70,7 @@ func fill(d thin.Device, from, count int) error {
 	return nil
 }
 
-// events gives what a pool tells of itself until stop.
+// events sends the statuses that a pool reports, until stop.
 func events(t *testing.T, p *thin.Pool) (c <-chan thin.PoolStatus, stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	all, done := make(chan thin.PoolStatus, 100), make(chan error, 1)

@@ -64,7 +64,7 @@ func noError(t *testing.T, err error) {
 	}
 }
 
-// wants fails unless an error is another one, or nil where that is nil.
+// wants fails unless an error is the one that is wanted, which may be nil.
 func wants(t *testing.T, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {

@@ -12,13 +12,13 @@ import (
 
 // dearFault is what the first touch of a page takes, at least, on machines on which
 // guests hinder each other. On bare metal and under most hypervisors it takes less
-// than a microsecond; where a host keeps a machine's page tables by software it takes
-// ten, and two guests at once each take more than twice as long as one after the
-// other: what a guest does most is to change page tables.
+// than a microsecond. If a host keeps a machine's page tables by software it takes
+// ten. There two guests at once each take more than twice as long as one after the
+// other, since a guest mostly changes page tables.
 const dearFault = 3 * time.Microsecond
 
-// turn waits until a guest may boot: at once, or where guests hinder each other when
-// no other is there on this machine. done lets the next one boot.
+// turn waits until a guest may boot: not at all, or until no other guest runs on this
+// machine if guests hinder each other. After done the next one may boot.
 func turn(t testing.TB) (done func()) {
 	t.Helper()
 	path, err := exec.LookPath(kernel)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Diff tells how got differs from want, a line for each property that does, of
-// many the first; it is empty where they are the same. More is compared where both have it.
+// Diff says how got differs from want: a line for each property that does, and the first of
+// them if there are many. It is empty if they are the same. More is compared if both have it.
 func Diff(want, got Manifest) string {
 	var lines []string
 	wanted := byPath(want)
@@ -43,7 +43,7 @@ func joinLines(lines []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// key tells apart the entry of a folder and the failure of its listing.
+// key distinguishes the entry of a folder and the failure of its listing.
 type key struct {
 	path   string
 	failed bool

@@ -18,7 +18,7 @@ import (
 	"thintree/volfs"
 )
 
-// comparedFlags are the statx attributes that lie in an inode. The others tell
+// comparedFlags are the statx attributes that lie in an inode. The others are
 // of the mount (STATX_ATTR_MOUNT_ROOT, …), not of the file.
 const comparedFlags = unix.STATX_ATTR_COMPRESSED | unix.STATX_ATTR_IMMUTABLE | unix.STATX_ATTR_APPEND |
 	unix.STATX_ATTR_NODUMP | unix.STATX_ATTR_ENCRYPTED | unix.STATX_ATTR_VERITY

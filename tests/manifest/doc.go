@@ -11,7 +11,7 @@
 // in hexadecimal; content is half of the SHA-256 of a file's bytes, the quoted
 // target of a symbolic link, or "-"; xattrs are name=value in hexadecimal,
 // sorted, with commas between, or "-". What could not be read is "!" and the
-// error; a line that begins with "!" tells of an entry, or of a listing, that
+// error; a line that begins with "!" is an entry, or a listing, that
 // failed as a whole.
 //
 // [Options].More adds what the lines have no column for: inode numbers, access

@@ -14,8 +14,8 @@ type Options struct {
 	// More fills [Entry].More.
 	More bool
 
-	// SparseAbove, where not 0, is a file size in bytes: of files larger than
-	// it, content covers the data and what lies within 64 KiB of it, not the
+	// SparseAbove, if not 0, is a file size in bytes. The content of larger files
+	// covers the data and what lies within 64 KiB of data, not the other
 	// holes. Such content begins with "sparse:" and compares only with its like.
 	SparseAbove int64
 }
@@ -58,7 +58,7 @@ type More struct {
 	Data string
 
 	// Entries are a folder's entries, "." and ".." among them, sorted: the
-	// quoted name, the inode number and the type that getdents(2) tells.
+	// quoted name, the inode number and the type that getdents(2) returns.
 	Entries []string
 }
 
@@ -95,8 +95,8 @@ func (m *More) columns() []column {
 
 func formatTime(t volfs.Time) string { return fmt.Sprintf("%d.%09d", t.Sec, t.Nsec) }
 
-// failure is the text of an error that does not depend on who met it: that of
-// the errno in it. The kernel tells damage by three numbers, volfs by one.
+// failure is the text of the errno in an error: the same for the kernel and for a reader.
+// The kernel reports damage by three numbers, volfs by one.
 func failure(err error) string {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

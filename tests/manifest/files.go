@@ -15,10 +15,9 @@ import (
 const checkedSize = 4 << 20
 
 // CheckFile holds one regular file of a filesystem to the contract of
-// volfs.File: reads at any place tell what a read of the whole does, those at
-// the end and beyond it io.EOF, and NextData and NextHole asked within an extent
-// or a hole tell what a walk over them does. It returns the first fault. The
-// file must be readable.
+// volfs.File. Reads at any place return what a read of the whole does, and io.EOF at the
+// end and beyond it. NextData and NextHole return within an extent or a hole what a walk
+// over them does. CheckFile returns the first fault. The file must be readable.
 func CheckFile(ctx context.Context, fs volfs.FS, a volfs.Attr) error {
 	f, err := fs.Open(ctx, a.Ino)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // CheckFolder holds one folder of a filesystem to the contract of volfs.FS:
-// each name that ReadDir tells is found by Lookup with the same inode number,
+// each name that ReadDir lists is found by Lookup with the same inode number,
 // each name made from one of them by a small change is ENOENT unless listed,
 // and a listing resumed after an entry gives those that follow it. It returns
 // the first fault.

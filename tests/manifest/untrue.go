@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Untrue tells what in got, taken of a damaged copy of want's tree, is false: a
+// Untrue says what in got, taken of a damaged copy of want's tree, is false: a
 // property that differs and is no error, an entry that never was, or one that
 // is missing from a folder whose listing did not fail. It is empty where got is
 // a part of the truth.

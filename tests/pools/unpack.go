@@ -14,7 +14,7 @@ import (
 )
 
 // Unpack unpacks an archive ("docker-ext4", …) into a folder that exists. Modes
-// and modification times are kept, owners and device nodes where we are root, and
+// and modification times are kept, owners and device nodes if we are root, and
 // runs of zeros become holes. Nothing is written outside the folder, and nothing
 // that is there is replaced.
 func Unpack(dir, name string) error {

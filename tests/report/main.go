@@ -1,8 +1,8 @@
-// Report reads what go test -json prints on standard input and tells it to
-// people: a line a package, what failed with its output, and which tests were
-// left out for what reason. Its last line is "N passed, N failed, N skipped",
-// where a test with subtests counts as these. It fails where a test failed, none
-// passed, or the stream ends early.
+// Report reads the output of go test -json on standard input and prints it for
+// people: a line for each package, what failed with its output, and which tests were
+// skipped, with the reason. Its last line is "N passed, N failed, N skipped". A test with
+// subtests counts as its subtests. The exit status is 1 if a test failed, no test passed, or
+// the stream ends early.
 package main
 
 import (

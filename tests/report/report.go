@@ -110,7 +110,7 @@ func (r *report) add(e event) {
 	}
 }
 
-// end counts and tells of a package that has ended.
+// end counts and reports a package that has ended.
 func (r *report) end(e event, p *pkg) {
 	var c counts
 	names := make([]string, 0, len(p.tests))
@@ -135,7 +135,7 @@ func (r *report) end(e event, p *pkg) {
 					failed[name[:i]] = true
 				}
 			}
-		case hasSubtests:
+		case hasSubtests && t.result != "skip": // these count
 		case t.result == "pass":
 			c.passed++
 		default:
@@ -172,13 +172,13 @@ func remarks(output string) string {
 	return list.String()
 }
 
-// finish tells what was left out and the sums, and whether all is well.
+// finish prints what was left out and the sums, and reports whether all is well.
 func (r *report) finish() bool {
 	for name := range r.packages {
 		r.total.failed++
 		fmt.Fprintf(r.out, "FAIL  %s did not end\n", name)
 	}
-	r.tellSkips()
+	r.printSkips()
 	fmt.Fprintln(r.out, &r.total)
 	return r.total.failed == 0 && r.total.passed > 0
 }

@@ -43,6 +43,8 @@ func TestLastLineCounts(t *testing.T) {
 		"only skips":            {skipped + packagePassed, "0 passed, 0 failed, 1 skipped", false},
 		"nothing":               {"", "0 passed, 0 failed, 0 skipped", false},
 		"subtests, not parents": {passed + subtests + packageFailed, "2 passed, 1 failed, 0 skipped", false},
+		"subtests, and a parent that skips the rest": {
+			strings.ReplaceAll(passed, "TestA", "TestB/one") + skipped + packagePassed, "1 passed, 0 failed, 1 skipped", true},
 		"a package that fails on its own": {
 			passed + packageFailed, "1 passed, 1 failed, 0 skipped", false},
 		"a test that does not end": {

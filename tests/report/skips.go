@@ -30,9 +30,9 @@ func kind(reason string) string {
 	return k
 }
 
-// tellSkips lists the tests that were left out by kind of reason, the most
+// printSkips lists the tests that were left out by kind of reason, the most
 // frequent first.
-func (r *report) tellSkips() {
+func (r *report) printSkips() {
 	if len(r.left) == 0 {
 		return
 	}

@@ -10,8 +10,7 @@ import (
 	"strconv"
 )
 
-// Inside is the environment variable that tells a process that it runs in the
-// guest.
+// Inside is the environment variable that is set for a process in the guest.
 const Inside = "THINTREE_GUEST"
 
 // Job is a command to run in the guest.
@@ -47,7 +46,7 @@ func End(dir string, status int) error {
 	return os.WriteFile(filepath.Join(dir, "status"), []byte(strconv.Itoa(status)), 0o600)
 }
 
-// Result is what a job has written and its exit status, or an error where it has
+// Result is what a job has written and its exit status, or an error if it has
 // not ended.
 func Result(dir string) (output string, status int, err error) {
 	text, outputErr := os.ReadFile(filepath.Join(dir, "output"))

@@ -1,6 +1,6 @@
 // Serve mounts a tree of one pool whose volumes the kernel reads, from loop devices
-// in place of device-mapper's: see package lender. It is a program of its own, since
-// a process that serves a tree and reads in it at once can never end where it fails.
+// in place of device-mapper's: see package lender. It is a program of its own: a process
+// that serves a tree and reads in it may never end if it fails.
 //
 //	serve [-idle TIME] META DATA NAMES MOUNTPOINT ID=PATH…
 //
