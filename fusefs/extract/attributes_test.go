@@ -21,8 +21,8 @@ const acl = "\x02\x00\x00\x00" +
 	"\x10\x00\x05\x00\xff\xff\xff\xff" +
 	"\x20\x00\x00\x00\xff\xff\xff\xff"
 
-// capability is cap_net_raw=ep.
-const capability = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+// netRaw is the capability cap_net_raw=ep, as security.capability has it.
+const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 // everything is files of every kind, with attributes that only root can give.
 func everything() fake {
@@ -38,7 +38,7 @@ func everything() fake {
 		9: file("in"),
 	}
 	s[2].attr.Mode = syscall.S_IFREG | 0o6755
-	s[2].xattrs = map[string]string{"user.a": "1", "user.empty": "", "trusted.b": "2", "security.capability": capability, accessACL: acl}
+	s[2].xattrs = map[string]string{"user.a": "1", "user.empty": "", "trusted.b": "2", "security.capability": netRaw, accessACL: acl}
 	s[8].attr.Mode = syscall.S_IFDIR | 0o3570
 	s[8].xattrs = map[string]string{defaultACL: acl, "user.d": "3"}
 	for _, n := range s {

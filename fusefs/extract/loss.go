@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/capability"
 )
 
 // loss is something that a copy may have to do without.
@@ -37,7 +39,7 @@ const maxLogged = 10
 
 // lose counts a loss, and logs it if it is not for want of permission.
 func (c *copier) lose(l loss, err error) {
-	if isOne(err, syscall.EPERM, syscall.EACCES) && l.by != none && !capable(l.by) {
+	if isOne(err, syscall.EPERM, syscall.EACCES) && l.by != none && !capabilities().Has(l.by) {
 		c.count(l.count(&c.result.NotPermitted))
 		return
 	}
@@ -55,24 +57,11 @@ func (c *copier) permit(l loss, err error) error {
 	return nil
 }
 
-// capabilities are those of this process on this host: none in a user namespace,
-// where they are of that alone.
-var capabilities = sync.OnceValue(func() uint64 {
-	const first = 0xEFFFFFFD // the inode number of the host's user namespace
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/user", &st); err != nil || st.Ino != first {
-		return 0
-	}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
-		return 0
-	}
-	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
+// capabilities are those of this process over the host.
+var capabilities = sync.OnceValue(func() capability.Set {
+	set, _ := capability.Own() // empty after an error
+	return set
 })
-
-// capable reports whether this process has a capability, so that what it may not do
-// all the same is not for want of permission.
-func capable(capability int) bool { return capabilities()>>capability&1 != 0 }
 
 // attribute is the loss of an extended attribute.
 func attribute(where *place, name string, value []byte) loss {

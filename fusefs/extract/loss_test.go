@@ -118,7 +118,7 @@ func TestAttributesWithoutAPlaceAreCountedAndTheFirstAreLogged(t *testing.T) {
 // What root may do and cannot is not for want of permission.
 func TestRefusalToRootIsTheDestinations(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 || !capable(unix.CAP_CHOWN) {
+	if os.Geteuid() != 0 || !capabilities().Has(unix.CAP_CHOWN) {
 		t.Skip("needs root")
 	}
 	var c copier

@@ -19,11 +19,12 @@ var arrows = []struct {
 }{
 	{"", []string{"cli"}},
 	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
-	{"fusefs", []string{"fusefs/tree", "thin/resolve", "volfs"}},
-	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
+	{"fusefs", []string{"fusefs/capability", "fusefs/tree", "thin/resolve", "volfs"}},
+	{"fusefs/extract", []string{"fusefs/capability", "fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
 
 	{"fusefs/bytejson", nil},
+	{"fusefs/capability", nil},
 
 	{"meta", nil},
 	{"meta/record", []string{"thin/resolve"}},
