@@ -18,13 +18,14 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
-	{"fusefs", []string{"fusefs/capability", "fusefs/tree", "thin/resolve", "volfs"}},
+	{"cli", []string{"fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/mounts", "fusefs/tree", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/resolve", "volfs/..."}},
+	{"fusefs", []string{"fusefs/capability", "fusefs/mounts", "fusefs/tree", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/capability", "fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"fusefs/bytejson", "meta/...", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/resolve", "volfs/..."}},
 
 	{"fusefs/bytejson", nil},
 	{"fusefs/capability", nil},
+	{"fusefs/mounts", []string{"thin/resolve"}},
 
 	{"meta", nil},
 	{"meta/record", []string{"thin/resolve"}},
@@ -54,7 +55,7 @@ var arrows = []struct {
 var reserved = map[string][]string{
 	"encoding/json":                  {"fusefs/bytejson", "meta/record", "thin/lend", "tests/..."},
 	"github.com/hanwen/go-fuse":      {"fusefs"},
-	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "thin/resolve", "thin/deviceset", "tests/..."},
+	"github.com/moby/sys/mountinfo":  {"cli", "fusefs/mounts", "thin/resolve", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
 	"github.com/urfave/cli":          {"cli"},
 	"github.com/schollz/progressbar": {"cli"},
