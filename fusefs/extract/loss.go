@@ -10,19 +10,19 @@ import (
 	"thintree/fusefs/capability"
 )
 
-// loss is something that a copy may have to do without.
+// loss is something that a copy may not be able to keep.
 type loss struct {
-	where *place
-	what  string // for the log: "its owner"
-	count func(*Losses) *int
-	// by is the capability by which it is permitted; none where everybody may.
+	where *destPath
+	what  string             // for the log: "symbolic link"
+	count func(*Losses) *int // the number to add one to
+	// by is the capability that permits it; none if every user may.
 	by int
 }
 
-// none is no capability.
+// none stands for no capability.
 const none = -1
 
-// The numbers to count.
+// The kinds of losses.
 var (
 	owners    = func(l *Losses) *int { return &l.Owners }
 	setIDs    = func(l *Losses) *int { return &l.SetIDs }
@@ -34,10 +34,11 @@ var (
 	nodes     = func(l *Losses) *int { return &l.Nodes }
 )
 
-// maxLogged is how many losses of a kind are logged, each with its path.
+// maxLogged is how many losses of a kind are logged.
 const maxLogged = 10
 
-// lose counts a loss, and logs it if it is not for want of permission.
+// lose counts a loss. It is "not permitted" if the user lacks the capability for it,
+// otherwise "not held", which is logged too.
 func (c *copier) lose(l loss, err error) {
 	if isOne(err, syscall.EPERM, syscall.EACCES) && l.by != none && !capabilities().Has(l.by) {
 		c.count(l.count(&c.result.NotPermitted))
@@ -48,7 +49,8 @@ func (c *copier) lose(l loss, err error) {
 	}
 }
 
-// permit takes an error that says that something cannot be kept for a loss.
+// permit counts a loss and returns nil, if an error says that something cannot be kept. It
+// returns any other error.
 func (c *copier) permit(l loss, err error) error {
 	if err == nil || !denied(err) {
 		return err
@@ -63,8 +65,8 @@ var capabilities = sync.OnceValue(func() capability.Set {
 	return set
 })
 
-// attribute is the loss of an extended attribute.
-func attribute(where *place, name string, value []byte) loss {
+// attribute returns the loss of an extended attribute.
+func attribute(where *destPath, name string, value []byte) loss {
 	l := loss{where, fmt.Sprintf("extended attribute %s of %d bytes", name, len(value)), xattrs, unix.CAP_FOWNER}
 	switch {
 	case name == "security.capability":
