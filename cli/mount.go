@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"thintree/fusefs"
+	"thintree/fusefs/mounts"
 	"thintree/fusefs/tree"
 	"thintree/fusefs/volume"
 	"thintree/meta"
@@ -75,7 +76,7 @@ func mount(c *cli.Context) error {
 	case c.Duration("open-timeout") < 0:
 		return wrongUse("--open-timeout: not less than 0")
 	}
-	mountpoint, err = fusefs.Prepare(mountpoint)
+	mountpoint, err = mounts.Prepare(mountpoint)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error 
 	if path := c.String("log-file"); path != "" {
 		places = append(places, path)
 	}
-	return fusefs.CheckApart(mountpoint, places)
+	return mounts.CheckApart(mountpoint, places)
 }
 
 // longestEnd is how long the command waits for what ends a tree. What is not done then, the

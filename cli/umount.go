@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"thintree/fusefs"
+	"thintree/fusefs/mounts"
 )
 
 func umountCommand() *cli.Command {
@@ -11,17 +12,19 @@ func umountCommand() *cli.Command {
 		Name:      "umount",
 		Usage:     "unmount a tree, or one volume of it",
 		ArgsUsage: "MOUNTPOINT",
-		Description: `Takes away a live tree, or what a killed thintree left mounted.
+		Description: `Unmounts a tree, or the dead mount that a killed thintree left.
 
-With --volume the tree stays, and one of its volumes is closed now, not after the
-idle time: its whole name, @ID, container:NAME or image:NAME, or a path in the
-tree, as volumes/NAME. What is open in it fails with ESTALE from then on, and the
-next access opens it anew. Files that the kernel reads by itself (of volumes that
-it has mounted) cannot be cut off: where there are any the volume is busy, and
-nothing is closed; with --lazy all else is closed, and these keep its device until
-they are closed too, or no longer mapped into memory.`,
+With --volume the tree stays, and one of its volumes is closed now instead of after
+the idle time. VOLUME is its whole name, @ID, container:NAME or image:NAME, or a path
+in the tree, such as volumes/NAME. Files that are open in it fail with ESTALE from
+then on. The next access opens the volume again.
+
+Files that are passed through (the kernel reads them by itself, from a volume that it
+has mounted) cannot be closed this way. If any is open or mapped into memory, the
+volume is busy. With --lazy it is closed all the same: these files read errors from
+then on, and the volume's device is free.`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "also where files in it are open"},
+			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "also if files in it are open"},
 			&cli.StringFlag{Name: "volume", Usage: "close only this `VOLUME`"},
 		},
 		Action: func(c *cli.Context) error {
@@ -30,10 +33,10 @@ they are closed too, or no longer mapped into memory.`,
 			}
 			mountpoint, lazy := c.Args().First(), c.Bool("lazy")
 			if !c.IsSet("volume") {
-				return fusefs.Unmount(mountpoint, lazy)
+				return mounts.Unmount(mountpoint, lazy)
 			}
 			if c.String("volume") == "" {
-				return wrongUse("--volume: the name of a volume: ls %s/volumes tells them", mountpoint)
+				return wrongUse("--volume: give the name of a volume: ls %s/volumes lists them", mountpoint)
 			}
 			return fusefs.UnmountVolume(mountpoint, c.String("volume"), lazy)
 		},

@@ -14,29 +14,31 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/fusefs"
+	"thintree/fusefs/mounts"
 	"thintree/thin"
 	"thintree/thin/lend"
 )
 
-// watchdogEnv is set in the process that looks after the daemon: it is the same
-// program, and waits for the end of a socket that the daemon holds. If the daemon is
-// killed its mount stays, dead; the watchdog takes it away, and with it goes all that
-// the kernel still has for it, but what the daemon was about to make: that the
-// watchdog removes too. The value is which process the daemon is, and where it
-// mounts.
+// watchdogEnv is set in the watchdog, a second process of this program that cleans up
+// after the daemon. Its value is the daemon's process and mountpoint.
 //
-// A daemon can fail to end: one of its threads waits in the kernel, for a disk or
-// another filesystem that does not answer. Then nor do those end who wait for the
-// tree, not even by SIGKILL, until the watchdog aborts the tree's connection. It does
-// so only if the daemon is to end: it was killed or ends by itself, of which the
-// watchdog gets a signal, or its tree was unmounted lazily, and a thread of it has not
-// run for some seconds.
+// The watchdog waits for the end of a socket that the daemon has open. If the daemon is
+// killed, its FUSE mount stays, dead, and with it everything in the kernel that the mount
+// uses. The watchdog unmounts it. It also removes the devices that the daemon had made but
+// not yet mounted.
+//
+// A daemon may be unable to end, because one of its threads waits in the kernel for a disk
+// or another filesystem that does not answer. Then processes that wait for the tree cannot
+// end either, not even by SIGKILL, until the watchdog aborts the tree's connection. It
+// does so only if the daemon is to end. That is so if the daemon was killed or is ending
+// by itself, of which the kernel sends the watchdog a signal. It is also so if the tree
+// was unmounted lazily and a thread of the daemon has not run for some seconds.
 const watchdogEnv = "THINTREE_WATCHDOG"
 
-// watchdog is the one of this process.
+// watchdog is the daemon's end of the socket.
 type watchdog struct{ socket *os.File }
 
-// startWatchdog starts it, before anything is mounted.
+// startWatchdog starts the watchdog. It is called before anything is mounted.
 func startWatchdog(mountpoint string) (*watchdog, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -53,31 +55,31 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s", watchdogEnv, owner, mountpoint))
 	cmd.Dir = "/"
 	cmd.Stdin = r
-	// What a terminal sends to the daemon is not for it.
+	// A session of its own, so that a terminal's signals to the daemon do not reach it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	started := make(chan error)
 	go func() {
-		// The signal comes when the thread ends that has started the watchdog. This one
-		// ends with the process, and never waits for a disk.
+		// The kernel sends the signal when the thread that started the watchdog ends. This
+		// thread never waits for a disk, and ends with the process.
 		runtime.LockOSThread()
 		cmd.SysProcAttr.Pdeathsig = daemonEnds
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			// The socket stays open until the process ends; so does the watchdog.
+			// The socket stays open until this process ends, so the watchdog runs until then.
 			cmd.Wait()
 			w.Close()
 		}
 	}()
 	if err := <-started; err != nil {
 		w.Close()
-		return nil, fmt.Errorf("the watchdog: %w", err)
+		return nil, fmt.Errorf("starting the watchdog: %w", err)
 	}
 	return &watchdog{w}, nil
 }
 
-// mounted tells it the mount's device number, by which it knows it from then on, and
-// gives it the mount's connection, if that can be opened.
+// mounted sends the watchdog the mount's device number, and the mount's connection if
+// this user can open it.
 func (w *watchdog) mounted(m *fusefs.Mount) error {
 	var rights []byte
 	if c, err := m.Connection(); err == nil {
@@ -88,7 +90,7 @@ func (w *watchdog) mounted(m *fusefs.Mount) error {
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(int(w.socket.Fd()), fmt.Appendf(nil, "%d:%d\n", major, minor), rights, nil, 0))
 }
 
-// watch is what the watchdog does.
+// watch is the watchdog's main function. about is the value of watchdogEnv.
 func watch(about string) int {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ends := make(chan os.Signal, 1)
@@ -97,25 +99,25 @@ func watch(about string) int {
 	if !ok {
 		return statusUsage
 	}
-	told := await(owner, ends)
-	if err := errors.Join(clear(told, mountpoint), sweep(owner)); err != nil {
-		return statusFailed // nobody is there to be told
+	device := await(owner, ends)
+	if err := errors.Join(removeDeadMount(device, mountpoint), sweep(owner)); err != nil {
+		return statusFailed // there is no log to write the error to
 	}
 	return statusDone
 }
 
-// clear takes the daemon's mount away. Before its number was told it is what is
-// dead at its place.
-func clear(told, mountpoint string) error {
+// removeDeadMount unmounts the daemon's dead mount. The mount is known by its device
+// number, or by the mountpoint if the daemon ended before it sent that number.
+func removeDeadMount(device, mountpoint string) error {
 	var major, minor int
-	if _, err := fmt.Sscanf(told, "%d:%d\n", &major, &minor); err == nil {
-		return fusefs.Clear(major, minor)
+	if _, err := fmt.Sscanf(device, "%d:%d\n", &major, &minor); err == nil {
+		return mounts.RemoveDead(major, minor)
 	}
-	_, err := fusefs.Prepare(mountpoint)
+	_, err := mounts.Prepare(mountpoint)
 	return err
 }
 
-// sweep removes what the daemon was about to leave to the kernel.
+// sweep removes the devices that the daemon had made but not yet mounted.
 func sweep(owner string) error {
 	kernel, err := thin.OpenKernel()
 	if err != nil {

@@ -12,25 +12,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/fusefs"
+	"thintree/fusefs/mounts"
 )
 
-// daemonEnds is the signal that the watchdog gets when the daemon begins to end. It
-// is one that does nothing to a process that does not ask for it.
+// daemonEnds is the signal that the watchdog gets when the daemon begins to end. By
+// default this signal is ignored.
 const daemonEnds = syscall.SIGWINCH
 
 const (
-	// longestEnding is how long the daemon may take to end, once it has begun to.
+	// longestEnding is how long the daemon may take to end after the signal.
 	longestEnding = 2 * time.Second
-	// longestStuck is how long a thread of it may wait without having run, once its
-	// tree is unmounted.
+	// longestStuck is how long a thread of the daemon may wait without running after the
+	// tree was unmounted.
 	longestStuck = 5 * time.Second
-	// longestFreed is how long it may take to end when nobody waits for it any more.
+	// longestFreed is how long the daemon may take to end after its connection was aborted.
 	longestFreed = 5 * time.Second
 )
 
-// await waits until the daemon has ended, or cannot, and frees all who wait for its
-// tree. It gives what the daemon has told: the device number of its mount.
+// await waits until the daemon has ended, or is unable to end, and frees the processes
+// that wait for its tree. It returns the device number that the daemon sent: "" if none.
 func await(owner string, ends <-chan os.Signal) (device string) {
 	mounted, ended := make(chan message, 1), make(chan struct{})
 	go func() {
@@ -46,10 +46,10 @@ func await(owner string, ends <-chan os.Signal) (device string) {
 		case m = <-mounted:
 			var major, minor int
 			if _, err := fmt.Sscanf(m.device, "%d:%d\n", &major, &minor); err != nil {
-				continue // it ends before it has mounted
+				continue // the daemon ends before it has mounted the tree
 			}
 			go func() {
-				if fusefs.AwaitUnmount(major, minor) == nil {
+				if mounts.AwaitUnmount(major, minor) == nil {
 					awaitStuck(owner)
 					stuck <- struct{}{}
 				}
@@ -65,7 +65,7 @@ func await(owner string, ends <-chan os.Signal) (device string) {
 		break
 	}
 	select {
-	case m = <-mounted: // it has ended at once
+	case m = <-mounted: // the daemon ended right after it had sent this
 	default:
 	}
 	if m.tree != nil {
@@ -79,12 +79,13 @@ func await(owner string, ends <-chan os.Signal) (device string) {
 	return m.device
 }
 
-// message is what the daemon tells once it has mounted its tree.
+// message is what the daemon sends after it has mounted its tree.
 type message struct {
-	device string             // its number, "" if it ended before
-	tree   *fusefs.Connection // nil if it cannot be opened
+	device string             // the mount's number, "" if the daemon ended before
+	tree   *mounts.Connection // nil if the daemon could not open it
 }
 
+// receive waits for the message, or the end of the socket.
 func receive() (m message) {
 	text, rights := make([]byte, 64), make([]byte, unix.CmsgSpace(4))
 	n, given, _, _, err := unix.Recvmsg(int(os.Stdin.Fd()), text, rights, unix.MSG_CMSG_CLOEXEC)
@@ -97,13 +98,13 @@ func receive() (m message) {
 		return m
 	}
 	if fds, err := unix.ParseUnixRights(&all[0]); err == nil && len(fds) == 1 {
-		m.tree = fusefs.ConnectionOf(os.NewFile(uintptr(fds[0]), "abort"))
+		m.tree = mounts.ConnectionOf(os.NewFile(uintptr(fds[0]), "abort"))
 	}
 	return m
 }
 
-// awaitStuck waits until a thread of the daemon has been waiting for a disk or a
-// filesystem for longestStuck, and has not run meanwhile.
+// awaitStuck waits until a thread of the daemon has waited for a disk or a filesystem for
+// longestStuck, without running meanwhile.
 func awaitStuck(owner string) {
 	const looks = 5
 	pid, _, _ := strings.Cut(owner, "-")
@@ -117,17 +118,17 @@ func awaitStuck(owner string) {
 	}
 }
 
-// waiting are the threads of a process that wait for a disk or a filesystem, each with
-// how often it has run.
+// waiting returns the threads of a process that wait for a disk or a filesystem, each with
+// a line that says how often it has run.
 func waiting(pid string) map[string]string {
 	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
 	found := map[string]string{}
 	for _, thread := range threads {
 		text, err := os.ReadFile(thread + "/status")
 		if err != nil {
-			continue // it has ended
+			continue // the thread has ended
 		}
-		// Who waits for FUSE can be interrupted as long as no signal is there.
+		// A thread that waits for FUSE is in state S until it gets a signal.
 		at, _ := os.ReadFile(thread + "/wchan")
 		if !strings.Contains(string(text), "\nState:\tD") && string(at) != "request_wait_answer" {
 			continue

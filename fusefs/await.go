@@ -3,7 +3,6 @@ package fusefs
 import (
 	"context"
 	"fmt"
-	"sync"
 	"syscall"
 	"time"
 
@@ -12,99 +11,77 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// errKilled says that a request is answered because its caller is about to end.
+// errKilled is the error of a request whose caller is about to end.
 var errKilled = fmt.Errorf("its caller was killed: %w", syscall.EINTR)
 
-// How often a request that takes long is looked at: whether its caller was killed, and
-// whether its volume's pool is suspended.
+// While a request waits, these are the times between two looks at its caller, and between
+// two looks at its pool.
 const (
-	killLook    = 100 * time.Millisecond
-	suspendLook = time.Second
+	killedInterval    = 100 * time.Millisecond
+	suspendedInterval = time.Second
 )
 
-// await gives what work does for a request. If the kernel may make the work wait, as a
-// suspended pool does, the request does not wait for it longer than its caller lives, and
-// not longer than the tree's OpenTimeout while the pool is suspended. Until the request is
-// answered its caller cannot end, whatever kills it. The work goes on then, so it must touch
-// nothing of the request; what it gives is closed, if it can be.
+// await returns what work returns for a request. A caller cannot end before its request
+// is answered, not even by SIGKILL. So if the work may wait in the kernel, as for a
+// suspended pool, await returns early: if the caller was killed, or if the pool has been
+// suspended for the tree's OpenTimeout. The work goes on then, so it must not use the
+// request's memory. If it returns a file, that is closed.
 func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func(context.Context) (T, error)) (T, error) {
-	node, thread := tree.NodeID(h.NodeId), h.Pid
-	if !s.tree.MayStall(node) {
+	if !s.tree.MayStall(tree.NodeID(h.NodeId)) {
 		return work(request{cancel})
 	}
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
+	var value T
+	var err error
+	done := make(chan struct{})
 	go func() {
-		value, err := work(request{cancel})
-		done <- outcome{value, err}
+		defer close(done)
+		value, err = work(request{cancel})
 	}()
-	abandon := func(err error) (T, error) {
+	if early := s.wait(h, cancel, done); early != nil {
 		go func() {
-			if opened, ok := any((<-done).value).(*tree.File); ok && opened != nil {
+			<-done
+			if opened, ok := any(value).(*tree.File); ok && opened != nil {
 				opened.Close()
 			}
 		}()
-		return *new(T), err
+		return *new(T), early
 	}
-	suspended := time.NewTimer(max(s.tree.OpenTimeout(), suspendLook))
+	return value, err
+}
+
+// wait waits until the work for a request is done. It returns an error if the request has
+// to be answered before that.
+func (s *server) wait(h *fuse.InHeader, cancel, done <-chan struct{}) error {
+	suspended := time.NewTimer(max(s.tree.OpenTimeout(), suspendedInterval))
 	defer suspended.Stop()
-	var killed <-chan time.Time
+	var killed <-chan time.Time // nil until the request is interrupted
 	for {
 		select {
-		case o := <-done:
-			return o.value, o.err
-		case <-cancel: // by a signal, which need not be a deadly one
+		case <-done:
+			return nil
+		case <-cancel: // by a signal, which need not end the caller
 			cancel = nil
-			ticker := time.NewTicker(killLook)
+			ticker := time.NewTicker(killedInterval)
 			defer ticker.Stop()
 			killed = ticker.C
-			if dying(thread) {
-				return abandon(errKilled)
+			if dying(h.Pid) {
+				return errKilled
 			}
 		case <-killed:
-			if dying(thread) {
-				return abandon(errKilled)
+			if dying(h.Pid) {
+				return errKilled
 			}
 		case <-suspended.C:
-			if err := s.tree.Suspended(context.Background(), node); err != nil {
-				return abandon(err)
+			if err := s.tree.Suspended(context.Background(), tree.NodeID(h.NodeId)); err != nil {
+				return err
 			}
-			suspended.Reset(suspendLook)
+			suspended.Reset(suspendedInterval)
 		}
 	}
 }
 
-// awaited is await of work that gives nothing but an error.
+// awaited is await for work that returns only an error.
 func awaited(s *server, h *fuse.InHeader, cancel <-chan struct{}, work func(context.Context) error) error {
 	_, err := await(s, h, cancel, func(ctx context.Context) (struct{}, error) { return struct{}{}, work(ctx) })
 	return err
 }
-
-// buffer is what a read fills, and the kernel is given.
-type buffer struct {
-	bytes []byte
-	whole []byte
-	pool  *sync.Pool
-}
-
-// buffer is one of a length in bytes.
-func (s *server) buffer(length int) *buffer {
-	b, ok := s.buffers.Get().(*buffer)
-	if !ok || cap(b.whole) < length {
-		b = &buffer{whole: make([]byte, length), pool: &s.buffers}
-	}
-	b.bytes = b.whole[:length]
-	return b
-}
-
-// Bytes are what was read.
-func (b *buffer) Bytes([]byte) ([]byte, fuse.Status) { return b.bytes, fuse.OK }
-
-// Size is how many bytes were read.
-func (b *buffer) Size() int { return len(b.bytes) }
-
-// Done is called once the kernel has got them.
-func (b *buffer) Done() { b.pool.Put(b) }

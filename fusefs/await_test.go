@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestThreadThatASignalEndsIsDying(t *testing.T) {
+func TestThreadWithAPendingDeadlySignalIsDying(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		signal syscall.Signal
@@ -20,7 +20,7 @@ func TestThreadThatASignalEndsIsDying(t *testing.T) {
 		"ignores it":      {syscall.SIGUSR1, false},
 		"handles it":      {syscall.SIGUSR2, false},
 	} {
-		// Stopped, so that what is sent to it stays pending.
+		// It is stopped, so that signals stay pending.
 		cmd := exec.Command("sh", "-c", "trap '' USR1; trap : USR2; kill -STOP $$; sleep 100")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -28,28 +28,28 @@ func TestThreadThatASignalEndsIsDying(t *testing.T) {
 		thread := uint32(cmd.Process.Pid)
 		for until := time.Now().Add(5 * time.Second); !stopped(t, thread); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(until) {
-				t.Fatal("it does not stop")
+				t.Fatal("it does not stop within 5 s")
 			}
 		}
 		if dying(thread) {
 			t.Errorf("%s: dying before the signal", name)
 		}
-		if test.signal != syscall.SIGKILL { // that ends it although it is stopped
+		if test.signal != syscall.SIGKILL { // which ends even a stopped process
 			if err := cmd.Process.Signal(test.signal); err != nil {
 				t.Error(err)
 			}
 			if got := dying(thread); got != test.want {
-				t.Errorf("%s: %v", name, got)
+				t.Errorf("%s: dying is %v", name, got)
 			}
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
 		if !dying(thread) {
-			t.Errorf("%s: not dying when it is gone", name)
+			t.Errorf("%s: not dying after its end", name)
 		}
 	}
 	if dying(0) {
-		t.Error("of a thread that is not seen from here nobody knows")
+		t.Error("a thread that is not visible from here is dying")
 	}
 }
 

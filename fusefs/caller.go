@@ -10,26 +10,21 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/capability"
 )
 
-// maySeeTrusted reports whether the kernel's own filesystems would list a thread the
-// attributes trusted.*: it has CAP_SYS_ADMIN in the first user namespace. The answer is
-// no if that cannot be told: a thread of another PID namespace has the id 0 here, and
-// what another user's thread may do can be hidden from this process.
+// maySeeTrusted reports whether the kernel's own filesystems would list the attributes
+// trusted.* to a thread: it has CAP_SYS_ADMIN over the host. The answer is no if this
+// process cannot find out. A thread of a PID namespace that is not visible from here has
+// the id 0.
 func maySeeTrusted(thread uint32) bool {
 	if thread == 0 || !procIsOurs() {
 		return false
 	}
-	namespace, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/user", thread))
-	if namespace != firstUserNamespace && !(errors.Is(err, fs.ErrNotExist) && noUserNamespaces()) {
-		return false
-	}
-	m, err := masksOf(thread)
-	return err == nil && m["CapEff"]&(1<<unix.CAP_SYS_ADMIN) != 0
+	set, err := capability.Of(int(thread))
+	return err == nil && set.Has(unix.CAP_SYS_ADMIN)
 }
-
-// firstUserNamespace has the number PROC_USER_INIT_INO of include/linux/proc_ns.h.
-const firstUserNamespace = "user:[4026531837]"
 
 // procIsOurs reports whether /proc has the ids of this process's PID namespace, as FUSE
 // does.
@@ -38,16 +33,10 @@ var procIsOurs = sync.OnceValue(func() bool {
 	return err == nil && self == strconv.Itoa(os.Getpid())
 })
 
-// noUserNamespaces reports whether the kernel was built without them.
-var noUserNamespaces = sync.OnceValue(func() bool {
-	_, err := os.Lstat("/proc/self/ns/user")
-	return errors.Is(err, fs.ErrNotExist)
-})
-
-// dying reports whether a thread is about to end by a signal, as far as the kernel shows. A
-// thread that is not there any more is.
+// dying reports whether a signal is about to end a thread, as far as the kernel shows
+// that. It is true of a thread that has ended.
 func dying(thread uint32) bool {
-	m, err := masksOf(thread)
+	m, err := signalsOf(thread)
 	if err != nil {
 		return thread != 0 && errors.Is(err, fs.ErrNotExist)
 	}
@@ -55,26 +44,26 @@ func dying(thread uint32) bool {
 	return pending&^handled&^harmless != 0
 }
 
-// harmless are the signals that end no process which does not handle them.
+// harmless are the signals that do not end a process by default: signal(7).
 const harmless = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGCONT-1) | 1<<(unix.SIGURG-1) | 1<<(unix.SIGWINCH-1) |
 	1<<(unix.SIGSTOP-1) | 1<<(unix.SIGTSTP-1) | 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
 
-// masksOf are the sets of signals and capabilities of a thread, by their names in
-// /proc/THREAD/status: proc(5).
-func masksOf(thread uint32) (map[string]uint64, error) {
+// signalsOf returns a thread's sets of signals, by their names in /proc/THREAD/status:
+// proc_pid_status(5). Signal n is bit n-1.
+func signalsOf(thread uint32) (map[string]uint64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
 	if err != nil {
 		return nil, err
 	}
-	masks := make(map[string]uint64)
+	sets := make(map[string]uint64)
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
-		case "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "CapEff":
-			if masks[name], err = strconv.ParseUint(strings.TrimSpace(value), 16, 64); err != nil {
+		case "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt":
+			if sets[name], err = strconv.ParseUint(strings.TrimSpace(value), 16, 64); err != nil {
 				return nil, fmt.Errorf("/proc/%d/status: %w", thread, err)
 			}
 		}
 	}
-	return masks, nil
+	return sets, nil
 }

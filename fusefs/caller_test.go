@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestTrustedIsForThreadsWithTheCapability(t *testing.T) {
+func TestTrustedAttributesAreForThreadsWithTheCapability(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -18,7 +18,7 @@ func TestTrustedIsForThreadsWithTheCapability(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	thread := uint32(unix.Gettid())
 	if !maySeeTrusted(thread) {
-		t.Error("root may not")
+		t.Error("root may not see them")
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var all [2]unix.CapUserData
@@ -35,15 +35,15 @@ func TestTrustedIsForThreadsWithTheCapability(t *testing.T) {
 		t.Fatal(err)
 	}
 	if may {
-		t.Error("a thread of root's without CAP_SYS_ADMIN may")
+		t.Error("a thread of root without CAP_SYS_ADMIN may see them")
 	}
 }
 
-func TestTrustedIsForNobodyUnknown(t *testing.T) {
+func TestTrustedAttributesAreNotForUnknownThreads(t *testing.T) {
 	t.Parallel()
 	for _, thread := range []uint32{0, math.MaxUint32} {
 		if maySeeTrusted(thread) {
-			t.Errorf("thread %d may", thread)
+			t.Errorf("thread %d may see them", thread)
 		}
 	}
 }

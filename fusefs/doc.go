@@ -1,39 +1,50 @@
-// Package fusefs serves a tree (package fusefs/tree) through FUSE: requests come
-// in, answers go out, with word of how long the kernel may keep them.
+// Package fusefs mounts a tree (package fusefs/tree) and answers the kernel's FUSE
+// requests for it.
+//
+// # Files
+//
+//   - mount.go, readahead.go, runtime.go: the mount, its options, and what makes this
+//     process and the kernel fast. What is mounted where is package fusefs/mounts.
+//   - server.go: one method for each kind of request, and how long the kernel may cache
+//     the answer.
+//   - await.go, buffer.go: requests whose work may wait in the kernel.
+//   - caller.go: what is known about the thread that made a request.
+//   - handles.go: open files.
+//   - passthrough.go: files that the kernel reads without asking this process.
+//   - unmount_request.go: the ioctl of `thintree umount --volume`, both ends.
 //
 // # Decisions
 //
-// It is built on go-fuse's raw API. A tree's node ids are computed, so the table
-// that go-fuse's node API keeps (about 0.9 KB for each inode that the kernel
-// knows) is not needed, and FORGET has nothing to do.
+// The package uses go-fuse's raw API. Its node API keeps about 0.9 KB for each inode that
+// the kernel knows. A tree's node ids are computed, so that table is not needed, and
+// FORGET is a no-op.
 //
-// What cannot change is cached by the kernel without limit: names, also those
-// that do not exist, attributes, folders and pages. They stay cached when the
-// volume is closed, since its node ids stay valid. What can change, the views and
-// all of a live volume, is cached for a second. What links say is not cached: the
-// kernel would keep it as long as it keeps the link, whatever it is told.
+// The kernel caches without limit what cannot change: names (also names that do not
+// exist), attributes, folders and pages. They stay cached when the volume is closed, as
+// its node ids stay valid. What can change is cached for a second: the views, and a volume
+// that its owner uses. The targets of links are not cached: the kernel would keep such a
+// target as long as the link's inode, whatever lifetime the answer has.
 //
-// Folders are not opened: the kernel is told so, which spares two requests for
-// each, and it keeps listings as long as a folder's mtime stays. A view's mtime is
-// when it last changed.
+// Folders are not opened. That spares two requests for each folder, and the kernel caches
+// a listing until the folder's mtime changes. The mtime of a view is the time of its last
+// change.
 //
-// Files of volumes that the kernel has mounted for the tree are passed through to
-// it where it can that: it reads them by itself, and there is one page cache, that
-// of its own filesystem. Others are read here, and their pages kept. What that means
-// for who wants a volume closed is told at [tree.Tree.Evict].
+// If the kernel can pass files through, it reads the files of volumes that it has mounted
+// for the tree without asking this process. Then there is one page cache, the mounted
+// filesystem's. Other files are read by this process, and the kernel caches their pages.
+// [tree.Tree.Evict] says what this means for closing a volume.
 //
-// An ioctl of the tree's root folder is how `thintree umount --volume` reaches who
-// serves it: it needs no socket whose place and permissions would have to be right,
-// and tells who asks.
+// `thintree umount --volume` reaches the process that serves the tree by an ioctl of the
+// tree's root folder. The kernel says which user sent it, and there is no socket whose
+// place and permissions would have to be right.
 //
-// READDIRPLUS always gives the attributes of a volume's files along. The kernel
-// could choose, but it chooses before the lister has looked at a file: find, tar and
-// rsync first read all names. With 40,000 files in one folder, find with their sizes
-// takes 1.3 s if the kernel chooses, since it then asks for each file on its own, and
-// 0.25 s otherwise. Names alone take 0.04 s and 0.18 s: the difference is mostly what
-// the kernel needs to make its inodes.
+// READDIRPLUS always returns the attributes of a volume's files. The kernel could choose
+// between READDIR and READDIRPLUS, but it chooses before a program has looked at a file:
+// find, tar and rsync read all names first. For 40,000 files in one folder, find with
+// sizes takes 1.3 s if the kernel chooses, as it then asks for each file separately, and
+// 0.25 s otherwise. Names alone take 0.04 s and 0.18 s: the difference is mostly the time
+// in which the kernel makes its inodes.
 //
-// Listing a folder of the views gives no attributes along (READDIRPLUS with node
-// id 0): those of a volume's root are read when somebody asks for one, not
-// because its name was listed.
+// READDIRPLUS of a view returns no attributes (node id 0). The attributes of a volume's
+// root are read when a program asks for them, not when a program lists its name.
 package fusefs

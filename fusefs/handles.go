@@ -6,7 +6,8 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// handles gives open files by the number that the kernel knows them by.
+// handles are the open files, by the numbers that the kernel has for them. A number is
+// never used again. Its methods may be called concurrently.
 type handles struct {
 	mu   sync.RWMutex
 	open map[uint64]*tree.File // guarded by mu

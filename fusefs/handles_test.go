@@ -31,7 +31,7 @@ func TestHandlesAreNeverUsedTwice(t *testing.T) {
 					t.Errorf("handle %d is another file when it is closed", fh)
 				}
 				if _, ok := h.get(fh); ok {
-					t.Errorf("handle %d is open though it was closed", fh)
+					t.Errorf("handle %d is still open after it was closed", fh)
 				}
 			}
 		})

@@ -1,44 +1,41 @@
 package fusefs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"os"
-	"os/exec"
-	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"thintree/fusefs/mounts"
 	"thintree/fusefs/tree"
 )
 
 // Options say how a tree is mounted.
 type Options struct {
-	// Source is what stands in the first column of df and mount.
+	// Source is shown in the first column of df and mount.
 	Source string
-	// AllowOther lets other users in, held to the modes and ACLs in the volumes.
-	// Without it the user who mounts sees all, and nobody else anything.
+	// AllowOther lets in other users than the one who mounts, as far as the modes and
+	// ACLs in the volumes permit it. Without it the user who mounts sees everything, and
+	// other users nothing.
 	AllowOther bool
-	// CheckPermissions holds the user who mounts to the modes and ACLs too.
+	// CheckPermissions applies the modes and ACLs to the user who mounts too.
 	CheckPermissions bool
-	// NoExec lets no program in a volume be run, NoSymFollow no link be followed.
+	// NoExec forbids to run programs in volumes, NoSymFollow to follow links.
 	NoExec, NoSymFollow bool
-	// MaxRead is how many bytes the kernel asks for at once, at least a page; 0 is as
-	// many as it likes.
+	// MaxRead is how many bytes the kernel may ask for in one request: at least a page,
+	// at most 1 MiB; 0 is 1 MiB.
 	MaxRead int
 	Log     *slog.Logger
 }
 
-// flags are the options of mount(8) for which the kernel has a flag, and these.
+// flags returns the names of mount(8)'s options that the mount gets, and their flags.
 func (o Options) flags() (names []string, flags uintptr) {
 	for _, f := range []struct {
 		is   bool
@@ -58,25 +55,23 @@ func (o Options) flags() (names []string, flags uintptr) {
 	return names, flags
 }
 
-// maxRequest is how many bytes a request moves at most.
+// maxRequest is the most bytes that a request reads.
 const maxRequest = 1 << 20
 
-// Mount is a mounted tree.
+// Mount is a mounted tree. Its methods may be called concurrently.
 type Mount struct {
-	mountpoint   string
-	major, minor int             // its device number, by which it is told from other mounts there
-	on           *mountinfo.Info // nil if it was unmounted at once
-	done         chan struct{}   // closed once the kernel has let go of it
+	entry mounts.Entry  // no mount if it was unmounted at once
+	done  chan struct{} // closed when the kernel has closed the connection
 }
 
-// New mounts a tree at a folder, read only, and serves it. Root mounts by itself,
-// others by fusermount3. It returns once the tree can be used.
-func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
-	where, err := Prepare(mountpoint)
+// New mounts a tree at a folder, read only, and serves it. Root mounts by itself, other
+// users by fusermount3. It returns when the tree can be used.
+func New(t *tree.Tree, folder string, o Options) (*Mount, error) {
+	where, err := mounts.Prepare(folder)
 	if err != nil {
 		return nil, err
 	}
-	if err := permitted(where, o.AllowOther); err != nil {
+	if err := mounts.CheckPermitted(where, o.AllowOther); err != nil {
 		return nil, err
 	}
 	if err := easeRuntime(); err != nil {
@@ -90,8 +85,7 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 		Logger:            log.New(io.Discard, "", 0),
 	}
 	if o.MaxRead > 0 {
-		// The library tells the kernel the same of reads as of writes, of which there
-		// are none.
+		// go-fuse gives the kernel one limit for reads and writes. There are no writes.
 		opts.MaxWrite = min(max(o.MaxRead, os.Getpagesize()), maxRequest)
 	}
 	names, flags := o.flags()
@@ -101,35 +95,34 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 		opts.Options = append(opts.Options, names...)
 	}
 	if o.AllowOther || o.CheckPermissions {
-		// Only the kernel knows who asks, with all groups; it checks the modes,
-		// and the ACLs too, which modes alone would not show.
+		// The kernel checks modes and ACLs: only it knows all groups of a caller.
 		opts.Options = append(opts.Options, "default_permissions")
 		opts.EnableAcl = true
 	}
 	fs, err := fuse.NewServer(s, where, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: mounting: %w", mountpoint, err)
+		return nil, fmt.Errorf("%s: mounting: %w", folder, err)
 	}
 	if err := keepFromChildren(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), fs.Unmount())
+		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", folder, err), fs.Unmount())
 	}
-	m := &Mount{mountpoint: where, done: make(chan struct{})}
+	m := &Mount{entry: mounts.Entry{Path: where}, done: make(chan struct{})}
 	go func() {
 		fs.Serve()
 		close(m.done)
 	}()
 	if err := fs.WaitMount(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", mountpoint, err), m.Unmount())
+		return nil, errors.Join(fmt.Errorf("%s: mounting: %w", folder, err), m.Unmount())
 	}
-	_, on, err := find(where)
+	now, err := mounts.Find(where)
 	if err != nil {
-		return nil, errors.Join(err, detach(where, true))
+		return nil, errors.Join(err, m.entry.Detach(true))
 	}
-	if isTree(on) {
-		m.major, m.minor, m.on = on.Major, on.Minor, on
+	if now.IsTree() {
+		m.entry = now
 		for _, name := range names {
-			if !slices.Contains(strings.Split(on.Options, ","), name) {
-				return nil, errors.Join(fmt.Errorf("%s: mounting: this kernel cannot mount %s", mountpoint, name), m.Unmount())
+			if !now.HasOption(name) {
+				return nil, errors.Join(fmt.Errorf("%s: mounting: this kernel cannot mount %s", folder, name), m.Unmount())
 			}
 		}
 	}
@@ -139,9 +132,9 @@ func New(t *tree.Tree, mountpoint string, o Options) (*Mount, error) {
 	return m, nil
 }
 
-// keepFromChildren closes the connection to the kernel in the programs that this
-// process starts, as the library does not: in one that outlives it, the tree
-// would not be dead, and whoever asks it would wait for ever.
+// keepFromChildren sets close-on-exec on this process's connection to the kernel, which
+// go-fuse does not. If a child process that outlives this one had it, the tree would not
+// be dead, and its callers would wait for ever.
 func keepFromChildren() error {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -161,84 +154,36 @@ func keepFromChildren() error {
 	return nil
 }
 
-// Connection opens the kernel's end of the tree.
-func (m *Mount) Connection() (*Connection, error) {
-	if m.on == nil {
-		return nil, errGone
-	}
-	return openConnection(m.on)
-}
+// Device is the device number of the mount.
+func (m *Mount) Device() (major, minor int) { return m.entry.Device() }
 
-// Done is closed once the tree is unmounted, by whomever.
+// Connection opens the kernel's end of the tree.
+func (m *Mount) Connection() (*mounts.Connection, error) { return m.entry.Connection() }
+
+// Done is closed when the tree has been unmounted, by this process or another one.
 func (m *Mount) Done() <-chan struct{} { return m.done }
 
-// Unmount unmounts the tree. Where files in it are open it goes from the
-// namespace at once, and what holds it gets ENOTCONN when this process ends.
+// Unmount unmounts the tree. If files in it are open, it is removed from the namespace at
+// once, and its users get ENOTCONN when this process ends.
 func (m *Mount) Unmount() error {
 	select {
 	case <-m.done:
 		return nil
 	default:
 	}
-	_, on, err := find(m.mountpoint)
+	now, err := mounts.Find(m.entry.Path)
 	if err != nil {
 		return err
 	}
-	if on == nil {
-		return nil // somebody has taken it away, and files in it are open
+	if !now.IsMount() {
+		return nil // another process has unmounted it lazily
 	}
-	if on.Major != m.major || on.Minor != m.minor {
-		return fmt.Errorf("%s: something else is mounted over the tree: it stays there, dead, until that is unmounted: then thintree umount %s", m.mountpoint, m.mountpoint)
+	if !now.HasDeviceOf(m.entry) {
+		return fmt.Errorf("%[1]s: something else is mounted over the tree, which stays there, dead: unmount that, then thintree umount %[1]s", now.Path)
 	}
-	err = detach(m.mountpoint, false)
+	err = now.Detach(false)
 	if errors.Is(err, syscall.EBUSY) {
-		err = detach(m.mountpoint, true)
+		err = now.Detach(true)
 	}
 	return err
-}
-
-// permitted says in advance, with what to do, why a mount would fail.
-func permitted(mountpoint string, allowOther bool) error {
-	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("FUSE cannot be used: %w: is the module loaded (modprobe fuse), or the device passed into this container?", err)
-	}
-	dev.Close()
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	if _, err := fusermount(); err != nil {
-		return err
-	}
-	if err := syscall.Access(mountpoint, 2); err != nil {
-		return fmt.Errorf("%s: %w: who is not root can mount only on a folder that they may write to", mountpoint, err)
-	}
-	if allowOther && !userAllowOther() {
-		return errors.New("--allow-other: only root may, unless the line user_allow_other stands in /etc/fuse.conf")
-	}
-	return nil
-}
-
-func userAllowOther() bool {
-	f, err := os.Open("/etc/fuse.conf")
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.TrimSpace(lines.Text()) == "user_allow_other" {
-			return true
-		}
-	}
-	return false
-}
-
-// fusermount finds the program that mounts for who is not root.
-func fusermount() (string, error) {
-	for _, name := range []string{"fusermount3", "fusermount"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("fusermount3: not found: install the package fuse3, or run as root")
 }

@@ -5,15 +5,16 @@ import (
 	"os"
 )
 
-// readAheadKiB is how far the kernel reads ahead of who reads a file in
-// sequence: two requests of the largest kind. By default it is 128.
+// readAheadKiB is how far the kernel reads ahead of a sequential reader: two requests of
+// the largest size. The kernel's default is 128.
 const readAheadKiB = 2048
 
-// raiseReadAhead does that for a mount. Only root may; reading works without.
+// raiseReadAhead sets the mount's read-ahead. Only root may; it is a no-op for others.
 func (m *Mount) raiseReadAhead() error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	knob := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", m.major, m.minor)
+	major, minor := m.Device()
+	knob := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", major, minor)
 	return os.WriteFile(knob, fmt.Append(nil, readAheadKiB), 0)
 }

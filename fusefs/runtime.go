@@ -13,22 +13,24 @@ import (
 )
 
 const (
-	// timerSlack is how much later than asked for the kernel may end a sleep of ours.
+	// timerSlack is how much too late the kernel may end a sleep of this process.
 	timerSlack = time.Millisecond
-	// procsPerCPU are how many threads may run Go code at once, for each CPU.
+	// procsPerCPU is how many threads may run Go code at once, for each CPU.
 	procsPerCPU = 2
 )
 
-// easeRuntime keeps Go's runtime out of the way of requests. Most goroutines here wait
-// in system calls. One keeps its right to run Go code in there until the thread that
-// watches over the others sees it, so there have to be more rights than CPUs, or what
-// could run waits for that thread. Which looks every 20 µs, and on a machine with few
-// CPUs interrupts the rest by it: with a coarser timer it seldom does. Only a process
-// with CAP_SYS_NICE may tell the kernel so of its threads; new ones inherit it.
+// easeRuntime keeps Go's scheduler out of the way of requests. Most goroutines of this
+// process wait in system calls. A goroutine in a system call keeps its processor (its
+// right to run Go code) until the scheduler's monitor thread takes that away. So with one
+// processor for each CPU, runnable goroutines would wait for the monitor.
+//
+// The monitor wakes up every 20 µs, which interrupts other threads on a machine with few
+// CPUs. Coarser timers make it wake up less often. Only a process with CAP_SYS_NICE may
+// set them for its other threads. New threads inherit them.
 func easeRuntime() error {
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), procsPerCPU*runtime.NumCPU()))
 	eased := make(map[string]bool)
-	for more := true; more; { // a thread may have begun another one meanwhile
+	for more := true; more; { // until no thread has started another one meanwhile
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
@@ -49,8 +51,8 @@ func easeRuntime() error {
 	return nil
 }
 
-// raiseSlack raises the timer slack of a thread, if it is too low. The kernel gives a
-// thread of real time none.
+// raiseSlack raises the timer slack of a thread to timerSlack. The kernel applies none to
+// real-time threads.
 func raiseSlack(file string) error {
 	now, err := os.ReadFile(file)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestThreadsOfATreeHaveCoarseTimers(t *testing.T) {
+func TestAllThreadsGetCoarseTimers(t *testing.T) {
 	t.Parallel()
 	err := easeRuntime()
 	if errors.Is(err, os.ErrPermission) {

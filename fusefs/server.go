@@ -20,7 +20,7 @@ import (
 	"thintree/volfs"
 )
 
-// How long the kernel may keep an answer.
+// These are how long the kernel may cache an answer.
 const (
 	moment  = time.Second
 	forEver = 10 * 365 * 24 * time.Hour
@@ -36,23 +36,24 @@ func lifetime(kept bool) time.Duration {
 // server answers the kernel's requests.
 type server struct {
 	fuse.RawFileSystem
-	tree     *tree.Tree
-	log      *slog.Logger
-	files    handles
-	backings *backings
-	// buffers are for reads that may go on after their requests were answered.
+	tree  *tree.Tree
+	log   *slog.Logger
+	files handles
+	// passthrough is nil until Init.
+	passthrough *passthrough
+	// buffers are *buffer.
 	buffers sync.Pool
-	// noOpenDir says that the kernel can do without OPENDIR.
+	// noOpenDir is whether the kernel can do without OPENDIR.
 	noOpenDir bool
 }
 
 // Init is called with the first request.
 func (s *server) Init(fs *fuse.Server) {
 	s.noOpenDir = fs.KernelSettings().Flags64()&fuse.CAP_NO_OPENDIR_SUPPORT != 0
-	s.backings = newBackings(fs, s.log)
+	s.passthrough = newPassthrough(fs, s.log)
 }
 
-// String is the name in /proc/filesystems' form: fuse.thintree.
+// String is the type's name: the mount table shows it as fuse.thintree.
 func (s *server) String() string { return "thintree" }
 
 func (s *server) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
@@ -60,7 +61,7 @@ func (s *server) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, 
 	e, err := await(s, in, cancel, func(ctx context.Context) (tree.Entry, error) { return s.tree.Lookup(ctx, node, name) })
 	var missing *tree.MissingError
 	if errors.As(err, &missing) {
-		// A node id of 0 with a lifetime: the kernel keeps that there is none.
+		// A node id of 0 says that the name does not exist. The kernel may cache that.
 		*out = fuse.EntryOut{}
 		out.SetEntryTimeout(lifetime(missing.Kept))
 		return fuse.OK
@@ -87,7 +88,7 @@ func (s *server) stat(h *fuse.InHeader, cancel <-chan struct{}) (tree.Entry, err
 	return await(s, h, cancel, func(ctx context.Context) (tree.Entry, error) { return s.tree.Stat(ctx, node) })
 }
 
-// Statx is asked for what GetAttr does not tell: when a file was created.
+// Statx is GetAttr with the time at which a file was created.
 func (s *server) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	e, err := s.stat(&in.InHeader, cancel)
 	if err != nil {
@@ -133,7 +134,8 @@ func (s *server) ListXAttr(cancel <-chan struct{}, in *fuse.InHeader, dest []byt
 	return fits(list, dest)
 }
 
-// fits copies what was asked for, or says how much room it needs.
+// fits copies a value to its destination. If that is too short, the status is ERANGE. The
+// size is the value's in both cases.
 func fits(value, dest []byte) (uint32, fuse.Status) {
 	if len(value) > len(dest) {
 		return uint32(len(value)), fuse.ERANGE
@@ -155,7 +157,7 @@ func (s *server) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	if f.Made {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 	} else {
-		if out.BackingID, err = s.backings.add(node, f, in.Flags); err != nil {
+		if out.BackingID, err = s.passthrough.open(node, f, in.Flags); err != nil {
 			return s.status("open", errors.Join(err, f.Close()))
 		}
 		switch {
@@ -181,7 +183,7 @@ func (s *server) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 		}
 		return fuse.ReadResultData(buf[:n]), fuse.OK
 	}
-	// The request's own buffer is used again when it is answered.
+	// go-fuse uses buf again when the request is answered.
 	own, off := s.buffer(len(buf)), int64(in.Offset)
 	n, err := await(s, &in.InHeader, cancel, func(ctx context.Context) (int, error) { return f.ReadAt(ctx, own.bytes, off) })
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -221,18 +223,18 @@ func (s *server) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 		return
 	}
 	if !f.Made {
-		// Before the file is closed, which may close its volume: nothing of it is
-		// left in the kernel then.
-		s.backings.remove(tree.NodeID(in.NodeId))
+		// Before the file is closed: that may close its volume, which the kernel must no
+		// longer use then.
+		s.passthrough.release(tree.NodeID(in.NodeId))
 	}
 	if err := f.Close(); err != nil {
 		s.log.Warn("closing", "error", err)
 	}
 }
 
-// OpenDir tells the kernel, with ENOSYS, that folders need not be opened: it
-// never asks again, spares the two requests for each, and keeps all listings for
-// as long as the folder's mtime stays.
+// OpenDir answers ENOSYS, which says that folders need not be opened. Then the kernel
+// sends no OPENDIR and RELEASEDIR any more, and caches each listing until the folder's
+// mtime changes.
 func (s *server) OpenDir(_ <-chan struct{}, _ *fuse.OpenIn, _ *fuse.OpenOut) fuse.Status {
 	if !s.noOpenDir {
 		return fuse.OK
@@ -283,15 +285,15 @@ func (s *server) readDir(cancel <-chan struct{}, in *fuse.ReadIn, plus bool, add
 	mu.Lock()
 	defer mu.Unlock()
 	left = true
-	if err != nil && (!added || errors.Is(err, syscall.ESTALE)) { // then nothing that was added holds
+	if err != nil && (!added || errors.Is(err, syscall.ESTALE)) { // ESTALE: the added entries are void
 		if errors.Is(err, syscall.ENOENT) {
-			// Its owner has removed the folder. Of ENOENT libraries make the end of a listing.
+			// Its owner has removed the folder. Libraries take ENOENT for the end of a listing.
 			err = fmt.Errorf("%w: %v", syscall.ESTALE, err)
 		}
 		return s.status("readdir", err)
 	}
-	// After an error the kernel comes again for what follows the last entry,
-	// and is told then.
+	// If there was an error after some entries, the kernel asks for the entries that follow,
+	// and gets the error as the answer to that.
 	return fuse.OK
 }
 
@@ -308,7 +310,7 @@ func (s *server) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.Sta
 	return fuse.OK
 }
 
-// status is what the kernel is told of an error.
+// status is the answer for an error. It logs the error.
 func (s *server) status(op string, err error) fuse.Status {
 	var errno syscall.Errno
 	switch {
@@ -321,7 +323,7 @@ func (s *server) status(op string, err error) fuse.Status {
 	case syscall.EIO:
 		s.log.Warn("cannot be read", "op", op, "error", err)
 	case syscall.ENODATA:
-		// Most files have no ACL, and lists ask for each.
+		// Most files have no ACL, and ls asks for the ACL of each.
 	default:
 		s.log.Debug("refused", "op", op, "error", err)
 	}
@@ -339,7 +341,7 @@ func fillAttr(a *volfs.Attr, out *fuse.Attr) {
 	*out = fuse.Attr{
 		Ino: uint64(a.Ino), Size: uint64(a.Size), Blocks: a.Blocks, Blksize: a.BlockSize,
 		Mode: a.Mode, Nlink: a.Nlink, Owner: fuse.Owner{Uid: a.UID, Gid: a.GID},
-		// The low half of makedev(3) is how the kernel encodes a device number.
+		// The kernel's encoding of a device number is the low half of makedev(3)'s.
 		Rdev:  uint32(a.Rdev),
 		Atime: uint64(a.Atime.Sec), Atimensec: a.Atime.Nsec,
 		Mtime: uint64(a.Mtime.Sec), Mtimensec: a.Mtime.Nsec,
@@ -366,9 +368,9 @@ func dirEntry(e tree.DirEntry) fuse.DirEntry {
 	return fuse.DirEntry{Name: e.Name, Ino: e.Ino, Mode: e.Type, Off: e.Cookie}
 }
 
-// request is a FUSE request as a context. The kernel interrupts one at any signal
-// that its caller catches, and no filesystem on a disk fails for that; so all that
-// an interrupt ends is waiting for a volume's turn.
+// request is the context of a FUSE request. The kernel interrupts a request at any signal
+// that its caller catches. Calls of a filesystem on a disk do not fail for that. So an
+// interrupt is not the end of the context: it only ends waiting for a volume's turn.
 type request struct{ interrupted <-chan struct{} }
 
 func (request) Deadline() (time.Time, bool) { return time.Time{}, false }

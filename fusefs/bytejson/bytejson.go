@@ -1,14 +1,13 @@
 // Package bytejson writes JSON in which no byte of a name is lost.
 //
-// Names on Linux are bytes, and JSON's strings are text. A member whose string is
-// not UTF-8 is written so that people can read it, and beside it stands another
-// member, called after it with _base64 at the end, that has its bytes:
+// Names on Linux are bytes, and JSON's strings are text. If a member's string is not UTF-8,
+// the bytes that are not are written as \xHH. A second member, with _base64 at the end of
+// its name, has the exact bytes:
 //
 //	"name": "caf\\xe9", "name_base64": "Y2Fm6Q=="
 //
-// Of a list of strings it is a list of all of them. A string that is UTF-8 stands
-// alone, so that what is ordinary looks as it always does, and what stands alone is
-// exact.
+// If one string of a list is not UTF-8, the second member is a list of all of them. A
+// member without a second one is exact.
 package bytejson
 
 import (
@@ -19,15 +18,15 @@ import (
 	"unicode/utf8"
 )
 
-// Marshal writes a value as [json.MarshalIndent] does, with its strings' bytes, and
-// ends the last line. It looks into structs, slices and pointers; strings in maps,
-// and in what has a MarshalJSON of its own, are written as that package does.
+// Marshal returns a value as [json.MarshalIndent] does, with the members that keep bytes,
+// and a newline at the end. It looks into structs, slices and pointers. Strings in maps, and
+// in types with a MarshalJSON of their own, are written as by encoding/json.
 func Marshal(v any) ([]byte, error) {
 	text, err := json.MarshalIndent(exact(reflect.ValueOf(v)), "", "  ")
 	return append(text, '\n'), err
 }
 
-// exact is a value with objects in place of its structs.
+// exact returns a value with objects in place of its structs.
 func exact(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
@@ -55,7 +54,7 @@ func exact(v reflect.Value) any {
 	return v.Interface()
 }
 
-// object is a JSON object whose members stay in order.
+// object is a JSON object with ordered members.
 type object []member
 
 type member struct {
@@ -83,8 +82,8 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(text, '}'), nil
 }
 
-// membersOf are the fields of a struct by their tags, those of embedded structs
-// among them.
+// membersOf returns the members of a struct by its fields' tags, with those of embedded
+// structs.
 func membersOf(v reflect.Value) object {
 	o := object{}
 	for i := range v.NumField() {
@@ -109,7 +108,7 @@ func membersOf(v reflect.Value) object {
 	return o
 }
 
-// isEmpty reports whether omitempty leaves a value out.
+// isEmpty reports whether omitempty omits a value.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -120,7 +119,8 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-// bytesOf are the bytes of a string, or of each of a list, nil if all are UTF-8.
+// bytesOf returns the bytes of a string, or of each string of a list. It returns nil if
+// they are UTF-8, or v is of another type.
 func bytesOf(v reflect.Value) any {
 	switch {
 	case v.Kind() == reflect.String:
@@ -140,7 +140,7 @@ func bytesOf(v reflect.Value) any {
 	return nil
 }
 
-// readable is a string with each byte that is not UTF-8 as \xHH.
+// readable returns a string with each byte that is not UTF-8 as \xHH.
 func readable(s string) string {
 	if utf8.ValidString(s) {
 		return s

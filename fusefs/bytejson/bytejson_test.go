@@ -10,7 +10,7 @@ type inner struct {
 	Label string `json:"label,omitempty"`
 }
 
-// More is embedded.
+// More is embedded in outer.
 type More struct {
 	Where string   `json:"where"`
 	List  []string `json:"list,omitempty"`
@@ -27,7 +27,7 @@ type outer struct {
 	*More
 }
 
-func TestWhatIsUTF8IsWrittenAsEver(t *testing.T) {
+func TestUTF8IsWrittenAsByEncodingJSON(t *testing.T) {
 	t.Parallel()
 	n := 7
 	for _, v := range []outer{
@@ -45,7 +45,7 @@ func TestWhatIsUTF8IsWrittenAsEver(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotUTF8HasItsBytesBesideIt(t *testing.T) {
+func TestStringThatIsNotUTF8HasAMemberWithItsBytes(t *testing.T) {
 	t.Parallel()
 	got, err := Marshal([]outer{{
 		Name: "caf\xe9", In: &inner{"\xfe\xff"}, Of: []inner{{`\xfe`}, {"\xed\xa0\x80"}},

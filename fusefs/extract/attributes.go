@@ -14,16 +14,16 @@ import (
 	"thintree/volfs"
 )
 
-// The ACLs' extended attributes.
+// The extended attributes that are ACLs.
 const (
 	accessACL  = "system.posix_acl_access"
 	defaultACL = "system.posix_acl_default"
 )
 
-// attributes gives a copy its attributes, in the order that the package's comment
-// gives reasons for. inherits says that the copy may have ACLs of its own already.
-// What cannot be kept is counted, and so are extended attributes that cannot be read.
-func (c *copier) attributes(n node, where *place, e tree.Entry, inherits bool) error {
+// attributes sets a copy's attributes, in the order that the package's comment explains.
+// inherits is whether the copy may have inherited ACLs. Attributes that cannot be set are
+// counted, and so are extended attributes that cannot be read.
+func (c *copier) attributes(n node, where *destPath, e tree.Entry, inherits bool) error {
 	mode, err := c.owner(n, where, e)
 	if err != nil {
 		return err
@@ -58,9 +58,9 @@ func (c *copier) attributes(n node, where *place, e tree.Entry, inherits bool) e
 	return c.times(n, where, e)
 }
 
-// times gives a copy its times. A filesystem that cannot hold one takes the nearest
-// that it can, without an error.
-func (c *copier) times(n node, where *place, e tree.Entry) error {
+// times sets a copy's times. A filesystem that cannot hold a time stores the nearest one
+// that it can, without an error, so the stored time is read again.
+func (c *copier) times(n node, where *destPath, e tree.Entry) error {
 	l := loss{where, fmt.Sprintf("time of modification %s", moment(e.Attr.Mtime)), times, unix.CAP_FOWNER}
 	err := n.setTimes(e.Attr.Atime, e.Attr.Mtime)
 	if err != nil || heldByAll(e.Attr.Mtime) {
@@ -77,8 +77,8 @@ func (c *copier) times(n node, where *place, e tree.Entry) error {
 	return nil
 }
 
-// heldByAll reports whether every filesystem can hold a time: it is between 1980,
-// with which FAT begins, and 2038, with which ext3 ends.
+// heldByAll reports whether every filesystem can hold a time: FAT begins in 1980, and
+// ext3 ends in 2038.
 func heldByAll(t volfs.Time) bool {
 	const begin, end = 315532800, 1<<31 - 1
 	return t.Sec > begin && t.Sec < end
@@ -86,9 +86,9 @@ func heldByAll(t volfs.Time) bool {
 
 func moment(t volfs.Time) string { return time.Unix(t.Sec, 0).UTC().Format(time.RFC3339) }
 
-// owner gives a copy its owner and tells which mode it may have then: never that
-// of another owner's set-user-ID or set-group-ID file.
-func (c *copier) owner(n node, where *place, e tree.Entry) (mode uint32, err error) {
+// owner sets a copy's owner, and returns the mode that the copy may have then. If the
+// owner or group could not be set, that is without the set-user-ID or set-group-ID bit.
+func (c *copier) owner(n node, where *destPath, e tree.Entry) (mode uint32, err error) {
 	mode = e.Attr.Mode & 0o7777
 	uid, gid := int(e.Attr.UID), int(e.Attr.GID)
 	err = n.chown(uid, gid)
@@ -128,8 +128,8 @@ func (c *copier) xattrs(e tree.Entry) (map[string][]byte, error) {
 	return all, errors.Join(errs...)
 }
 
-// removeACL takes away an ACL that was inherited from the folder that the copy is
-// made in. That there is none, or can be none, is fine.
+// removeACL removes an ACL that the copy may have inherited from its folder. Errors are
+// ignored: mostly there is no ACL, or the filesystem has none.
 func removeACL(n node, name string) { _ = n.removexattr(name) }
 
 func hasPrefix(name string, prefixes ...string) bool {

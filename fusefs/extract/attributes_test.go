@@ -12,7 +12,7 @@ import (
 	"thintree/volfs"
 )
 
-// An ACL as getxattr(2) gives it: rwx for the owner, r-x for user 1234, r-- for
+// acl is an ACL in the form of getxattr(2): rwx for the owner, r-x for user 1234, r-- for
 // the group, r-x as mask, --- for others.
 const acl = "\x02\x00\x00\x00" +
 	"\x01\x00\x07\x00\xff\xff\xff\xff" +
@@ -21,10 +21,10 @@ const acl = "\x02\x00\x00\x00" +
 	"\x10\x00\x05\x00\xff\xff\xff\xff" +
 	"\x20\x00\x00\x00\xff\xff\xff\xff"
 
-// capability is cap_net_raw=ep.
-const capability = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+// netRaw is the capability cap_net_raw=ep, as security.capability has it.
+const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// everything is files of every kind, with attributes that only root can give.
+// everything returns files of every kind, with attributes that only root can set.
 func everything() fake {
 	s := fake{
 		1: folderOf(fakeEntry{"file", 2}, fakeEntry{"link", 3}, fakeEntry{"fifo", 4}, fakeEntry{"socket", 5}, fakeEntry{"char", 6}, fakeEntry{"block", 7}, fakeEntry{"dir", 8}),
@@ -38,7 +38,7 @@ func everything() fake {
 		9: file("in"),
 	}
 	s[2].attr.Mode = syscall.S_IFREG | 0o6755
-	s[2].xattrs = map[string]string{"user.a": "1", "user.empty": "", "trusted.b": "2", "security.capability": capability, accessACL: acl}
+	s[2].xattrs = map[string]string{"user.a": "1", "user.empty": "", "trusted.b": "2", "security.capability": netRaw, accessACL: acl}
 	s[8].attr.Mode = syscall.S_IFDIR | 0o3570
 	s[8].xattrs = map[string]string{defaultACL: acl, "user.d": "3"}
 	for _, n := range s {
@@ -58,7 +58,7 @@ func wantAttrs(t *testing.T, path string, a volfs.Attr) {
 		t.Errorf("%s: modified at %v", path, m)
 	}
 	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return // reading a link or folder here may change it
+		return // this test itself may have changed the access time of a link or folder
 	}
 	if m := st.Atim; m.Sec != a.Atime.Sec || m.Nsec != int64(a.Atime.Nsec) {
 		t.Errorf("%s: accessed at %v", path, m)
@@ -90,7 +90,7 @@ func TestAttributesAreKept(t *testing.T) {
 	for _, e := range append(s[1].entries, fakeEntry{"dir/in", 9}) {
 		n := s[e.id]
 		if e.name == "file" {
-			// chmod and the ACL are two ways to say it: others lose theirs.
+			// The ACL is part of the mode: it takes away the permissions of others.
 			n.attr.Mode = syscall.S_IFREG | 0o6750
 		}
 		wantAttrs(t, dir+"/copy/"+e.name, n.attr)
@@ -136,8 +136,8 @@ func TestACLsOfDestAreNotInherited(t *testing.T) {
 	}
 }
 
-// asOrdinaryUser runs the calling test again as who is not root, where that is
-// root, and tells whether it did.
+// asOrdinaryUser runs the calling test again as an ordinary user, if this process is
+// root's. It reports whether it did.
 func asOrdinaryUser(t *testing.T) bool {
 	if os.Geteuid() != 0 {
 		return false
@@ -162,7 +162,7 @@ func asOrdinaryUser(t *testing.T) bool {
 	return true
 }
 
-func TestOrdinaryUserKeepsWhatIsPermitted(t *testing.T) {
+func TestOrdinaryUserKeepsPermittedAttributes(t *testing.T) {
 	t.Parallel()
 	if asOrdinaryUser(t) {
 		return
@@ -176,7 +176,7 @@ func TestOrdinaryUserKeepsWhatIsPermitted(t *testing.T) {
 		t.Errorf("%+v instead of %+v", r, want)
 	}
 	if got, want := r.NotPermitted.String(), "7 owners, 2 set-user-ID or set-group-ID bits, 2 extended attributes, 2 devices, fifos and sockets"; got != want {
-		t.Errorf("it says %q", got)
+		t.Errorf("the text is %q", got)
 	}
 	for name, mode := range map[string]uint32{"file": syscall.S_IFREG | 0o750, "dir": syscall.S_IFDIR | 0o1570, "dir/in": syscall.S_IFREG | 0o644} {
 		a := s[1].attr
@@ -191,7 +191,7 @@ func TestOrdinaryUserKeepsWhatIsPermitted(t *testing.T) {
 	}
 }
 
-func TestOrdinaryUserCopiesWhatHeMayNotWriteTo(t *testing.T) {
+func TestOrdinaryUserCopiesFilesWithoutWritePermission(t *testing.T) {
 	t.Parallel()
 	if asOrdinaryUser(t) {
 		return
@@ -218,7 +218,7 @@ func TestOrdinaryUserCopiesWhatHeMayNotWriteTo(t *testing.T) {
 	}
 }
 
-func TestOrdinaryUserGetsNoSetUserIDOfAnother(t *testing.T) {
+func TestOrdinaryUserGetsNoSetUserIDFileOfRoot(t *testing.T) {
 	t.Parallel()
 	if asOrdinaryUser(t) {
 		return
@@ -229,7 +229,7 @@ func TestOrdinaryUserGetsNoSetUserIDOfAnother(t *testing.T) {
 	if r := extractAll(t, fake{1: f}, dest); r != (Result{NotPermitted: Losses{Owners: 1, SetIDs: 1}}) {
 		t.Errorf("%+v", r)
 	}
-	// The group is his own, so its bit stays.
+	// The group is the user's own, so its bit stays.
 	if m := lstat(t, dest).Mode; m != syscall.S_IFREG|0o2755 {
 		t.Errorf("mode %#o", m)
 	}

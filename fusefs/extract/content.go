@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// chunk is how many bytes are read at once.
+// chunk is how many bytes are read in one call.
 const chunk = 1 << 20
 
-// content copies the bytes of a regular file to a new one. Holes stay holes. It
-// tells how many bytes it has told the progress of.
+// content copies the bytes of a regular file to a new one. Holes stay holes. It returns
+// how many bytes it has reported as progress.
 func (c *copier) content(to *openNode, e entry) (done int64, err error) {
 	size := e.Attr.Size
 	if size < 0 {
-		return 0, unreadable(fmt.Errorf("%d bytes are no file's length: %w", size, syscall.EIO))
+		return 0, unreadable(fmt.Errorf("a file cannot be %d bytes long: %w", size, syscall.EIO))
 	}
 	from, err := c.from.open(c.ctx, e.ID)
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *copier) content(to *openNode, e entry) (done int64, err error) {
 	return done, nil
 }
 
-// nextExtent finds the next data at or after an offset: from data to hole, both
-// size where there is none.
+// nextExtent finds the next data at or after an offset: the bytes from data up to hole.
+// Both are size if there is none.
 func nextExtent(ctx context.Context, f interface {
 	NextData(context.Context, int64) (int64, error)
 	NextHole(context.Context, int64) (int64, error)
@@ -69,12 +69,12 @@ func nextExtent(ctx context.Context, f interface {
 		hole, err = f.NextHole(ctx, data)
 	}
 	if err == nil && (data < off || hole <= data) {
-		err = fmt.Errorf("data from byte %d to %d are none after byte %d: %w", data, hole, off, syscall.EIO)
+		err = fmt.Errorf("the data after byte %[3]d cannot begin at byte %[1]d and end at byte %[2]d: %[4]w", data, hole, off, syscall.EIO)
 	}
 	return data, min(hole, size), err
 }
 
-// shortRead is the error of a read that gave too little.
+// shortRead is the error of a read that returned too few bytes.
 func shortRead(err error, at int64) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return fmt.Errorf("the file ends at byte %d, before its length: %w", at, syscall.EIO)

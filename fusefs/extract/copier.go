@@ -15,12 +15,12 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// workers is how many files are copied at once: some wait for the source's disk
-// while others are made.
+// workers is how many files are copied at the same time: some wait for the source's disk
+// while others are written.
 const workers = 4
 
-// copier makes one copy. One goroutine, the walker, goes from folder to folder;
-// the workers make what is in them.
+// copier makes one copy. One goroutine, the walker, goes from folder to folder. Workers
+// copy the files in them.
 type copier struct {
 	from     source
 	log      *slog.Logger
@@ -28,11 +28,11 @@ type copier struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	slots  chan struct{} // one is taken for each busy worker
+	slots  chan struct{} // has an element for each busy worker
 	buffer sync.Pool     // of *[chunk]byte
 
-	// The walker's.
-	stack []*folder // from the one that DEST is in to the one that is being copied
+	// Only the walker uses these.
+	stack []*folder // from DEST's parent to the folder that is being copied
 	seen  map[tree.NodeID]struct{}
 	links map[tree.NodeID]*link
 
@@ -54,7 +54,7 @@ func newCopier(ctx context.Context, from source, o Options) *copier {
 	return c
 }
 
-// run copies e into the folder at the path dir. It is called once.
+// run copies e into the folder at the path dir. It is called once for each copier.
 func (c *copier) run(dir string, e entry) error {
 	defer c.cancel(nil)
 	top, err := openTop(dir)
@@ -76,20 +76,20 @@ func (c *copier) run(dir string, e entry) error {
 	return context.Cause(c.ctx)
 }
 
-// first copies or begins what was asked for. Where that is a folder that cannot be
-// read at all, there is no copy to go on with.
+// first copies e, or begins it if it is a folder. A folder that cannot be read at all is an
+// error of the whole copy.
 func (c *copier) first(top *folder, e entry) {
 	if !isFolder(e.Attr) {
 		c.entry(top, e)
 		return
 	}
-	where := &place{top.where, e.name}
+	where := &destPath{top.where, e.name}
 	if err := c.enter(top, where, e); err != nil {
 		c.cancel(fmt.Errorf("%s: %w", where, err))
 	}
 }
 
-// step copies the next entries of a folder, or ends it.
+// step copies the next batch of a folder's entries, or leaves the folder after the last.
 func (c *copier) step(f *folder) {
 	if !f.more {
 		c.done(f.where, c.leave(f))
@@ -99,16 +99,16 @@ func (c *copier) step(f *folder) {
 	f.more = more
 	if err != nil {
 		f.broken = true
-		c.done(f.where, unreadable(fmt.Errorf("the folder's entries cannot be read from here on: %w", err)))
+		c.done(f.where, unreadable(fmt.Errorf("the rest of the folder cannot be listed: %w", err)))
 	}
 	for _, e := range entries {
 		c.entry(f, e)
 	}
 }
 
-// entry copies one entry of a folder; where it is a folder itself, this begins it.
+// entry copies one entry of a folder, or begins it if it is a folder.
 func (c *copier) entry(f *folder, e entry) {
-	where := &place{up: f.where, name: e.name}
+	where := &destPath{up: f.where, name: e.name}
 	switch {
 	case !validName(e.name):
 		c.done(where, unreadable(fmt.Errorf("%q cannot be a file's name", e.name)))
@@ -132,9 +132,9 @@ func (c *copier) entry(f *folder, e entry) {
 	}
 }
 
-// done takes what came of an entry. What is only the entry's fault is counted;
-// anything else ends the copy.
-func (c *copier) done(where *place, err error) {
+// done takes the outcome of an entry. An error of the entry alone is counted and logged;
+// any other error ends the copy.
+func (c *copier) done(where *destPath, err error) {
 	switch {
 	case err == nil || c.ctx.Err() != nil:
 	case leavesOut(err):
@@ -145,7 +145,7 @@ func (c *copier) done(where *place, err error) {
 	}
 }
 
-// count adds one to a number of the result, and tells it.
+// count adds one to a number of the result, and returns the sum.
 func (c *copier) count(n *int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +153,7 @@ func (c *copier) count(n *int) int {
 	return *n
 }
 
-// advance tells of bytes that are done.
+// advance reports bytes as progress.
 func (c *copier) advance(bytes int64) {
 	if c.progress == nil || bytes == 0 {
 		return
@@ -163,9 +163,9 @@ func (c *copier) advance(bytes int64) {
 	c.progress(bytes)
 }
 
-// file copies what is no folder into f. The copy has its name when it is whole; it
-// is the zero inode where it may not be made.
-func (c *copier) file(f *folder, where *place, e entry) (id inode, err error) {
+// file copies e, which is not a folder, into f. It returns the copy's inode, which is zero
+// if the copy could not be made and was counted as a loss.
+func (c *copier) file(f *folder, where *destPath, e entry) (id inode, err error) {
 	todo := fileBytes(e.Entry)
 	defer func() { c.advance(todo) }()
 	if err := f.mayBecome(e.name); err != nil {
@@ -194,9 +194,9 @@ func (c *copier) file(f *folder, where *place, e entry) (id inode, err error) {
 	return f.commit(tmp, e.name)
 }
 
-// create makes what is no folder, empty and under a temporary name. It gives nil
-// if that cannot be.
-func (c *copier) create(f *folder, where *place, tmp string, e entry) (n node, err error) {
+// create makes the empty copy of e, which is not a folder, under a temporary name. It
+// returns nil if that is not possible, and counts the loss.
+func (c *copier) create(f *folder, where *destPath, tmp string, e entry) (n node, err error) {
 	var l loss
 	switch e.Attr.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG:
@@ -204,7 +204,7 @@ func (c *copier) create(f *folder, where *place, tmp string, e entry) (n node, e
 	case syscall.S_IFLNK:
 		target, err := c.from.Readlink(c.ctx, e.ID)
 		if err == nil && (target == "" || strings.ContainsRune(target, 0)) {
-			err = fmt.Errorf("%q is no target of a link: %w", target, syscall.EIO)
+			err = fmt.Errorf("%q cannot be a link's target: %w", target, syscall.EIO)
 		}
 		if err != nil {
 			return nil, unreadable(err)
@@ -224,7 +224,7 @@ func (c *copier) create(f *folder, where *place, tmp string, e entry) (n node, e
 			return n, err
 		}
 	default:
-		return nil, unreadable(fmt.Errorf("mode %#o is of no kind of file: %w", e.Attr.Mode, syscall.EIO))
+		return nil, unreadable(fmt.Errorf("mode %#o: unknown file type: %w", e.Attr.Mode, syscall.EIO))
 	}
 	c.lose(l, err)
 	return nil, nil

@@ -32,7 +32,7 @@ func TestUnreadableFileIsLeftOut(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/good")
 	for _, name := range []string{"bad", "lost", "neg", "odd", "nolink"} {
 		if !strings.Contains(log.String(), dir+"/copy/"+name+" ") {
-			t.Errorf("the log does not tell of %s:\n%s", name, log.String())
+			t.Errorf("the log does not name %s:\n%s", name, log.String())
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestUnreadableFileReplacesNothing(t *testing.T) {
 	wantNames(t, dir, "copy")
 }
 
-func TestUnreadableFolder(t *testing.T) {
+func TestUnreadableFolderIsCopiedAsFarAsItCanBeListed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	empty, half := folderOf(), folderOf(fakeEntry{"f", 3})
@@ -66,7 +66,7 @@ func TestUnreadableFolder(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/half", "copy/half/f", "copy/f")
 }
 
-func TestWhatCannotBeOpened(t *testing.T) {
+func TestFileThatCannotBeOpenedIsLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	closed, locked := folderOf(fakeEntry{"f", 4}), file("x")

@@ -18,30 +18,28 @@ import (
 
 // Options say how to copy.
 type Options struct {
-	// Name is what the copy is called in DEST where DEST is a folder: one name,
-	// without a slash.
+	// Name is the name of the copy in DEST, if DEST is a folder. It has no slash.
 	Name string
-	// Progress is told of every so many bytes that are done, holes and files
-	// that are left out among them, so that all of them together are what [Size]
-	// tells. May be nil. Calls do not overlap.
+	// Progress is called with the number of bytes that are done since the last call.
+	// Holes and files that are left out count too, so the sum is what [Size] returns. It
+	// may be nil. Calls do not overlap.
 	Progress func(bytes int64)
-	// Log is where it is said what could not be copied; slog.Default() where nil.
+	// Log gets what could not be copied; slog.Default() if nil.
 	Log *slog.Logger
 }
 
-// Copy copies the node id of a tree, with all that is in it, to dest, a path. If
-// dest is a folder, or a link to one, the copy is made in it as o.Name; otherwise
-// dest is the copy's own path.
+// Copy copies the node id of a tree, with everything below it, to the path dest. If dest
+// is a folder, or a link to one, the copy is made in it as o.Name. Otherwise dest is the
+// path of the copy.
 //
-// An existing folder is merged with a copied one and gets its attributes. Anything
-// else that exists is replaced at once, by a rename, when its successor is whole;
-// a link is replaced, not followed. A folder takes no other's place, nor another
-// a folder's: EISDIR, ENOTDIR.
+// If a folder exists already, the copied folder is merged into it and its attributes are
+// set. Any other existing file is replaced by a rename when the new one is complete. A link
+// is replaced, not followed. A file does not replace a folder (EISDIR), nor a folder a file
+// (ENOTDIR).
 //
-// What of the tree cannot be read is left out and counted in the Result, which is
-// valid with an error too. An error is what ended the copy before its end: dest
-// cannot be written to, the folder that was to be copied cannot be read at all, or
-// ctx ended. Several copies may be made at once.
+// Entries that cannot be read are left out and counted in the Result. An error says what
+// ended the copy early: dest cannot be written to, the folder id cannot be read at all, or
+// ctx has ended. The Result is valid after an error too. Copy may be called concurrently.
 func Copy(ctx context.Context, t *tree.Tree, id tree.NodeID, dest string, o Options) (Result, error) {
 	return copyFrom(ctx, treeSource{t}, id, dest, o)
 }
@@ -60,7 +58,7 @@ func copyFrom(ctx context.Context, from source, id tree.NodeID, dest string, o O
 	return c.result, err
 }
 
-// target tells in which folder the copy is made, and under which name.
+// target returns the folder in which the copy is made, and the copy's name.
 func target(dest, name string, folder bool) (dir, base string, err error) {
 	st, err := os.Stat(dest)
 	switch {
@@ -72,7 +70,7 @@ func target(dest, name string, folder bool) (dir, base string, err error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ELOOP):
 		return "", "", err
 	}
-	// Not cleaned: that would take a link before a ".." for a folder.
+	// Without filepath.Clean, which is wrong for a ".." after a link.
 	dir, base = filepath.Split(strings.TrimRight(dest, "/"))
 	if !validName(base) || !folder && strings.HasSuffix(dest, "/") {
 		return "", "", fmt.Errorf("%q: no such folder: %w", dest, syscall.ENOENT)
@@ -80,8 +78,7 @@ func target(dest, name string, folder bool) (dir, base string, err error) {
 	return cmp.Or(dir, "."), base, nil
 }
 
-// validName tells whether a name is that of an entry of a folder, and of that
-// folder.
+// validName reports whether a name can be that of a file in a folder.
 func validName(name string) bool {
 	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
 }

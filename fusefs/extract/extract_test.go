@@ -37,7 +37,7 @@ func TestDestIsFolderOrNewName(t *testing.T) {
 	wantErr(t, err, syscall.EINVAL)
 }
 
-func TestExistingFileIsReplacedNotWrittenTo(t *testing.T) {
+func TestExistingFileIsReplacedAndNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(old, dest string) error{
 		"file":          os.Link,
@@ -89,7 +89,7 @@ func TestFolderAndFileDoNotReplaceEachOther(t *testing.T) {
 		_, err := copyFrom(t.Context(), s, 1, dir, Options{Name: "copy"})
 		wantErr(t, err, want)
 		if err != nil && !strings.Contains(err.Error(), dir+"/copy/"+name) {
-			t.Errorf("%v does not tell where", err)
+			t.Errorf("%v does not name the path", err)
 		}
 	}
 	wantNames(t, dir, "copy", "copy/d", "copy/f", "copy/l")
@@ -112,10 +112,10 @@ func TestHolesAreKept(t *testing.T) {
 		copy(want[x.off:], x.bytes)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("the bytes are others")
+		t.Error("the bytes differ")
 	}
 	if b := lstat(t, dest).Blocks * 512; b > 4<<20 {
-		t.Errorf("it takes %d bytes", b)
+		t.Errorf("the copy takes %d bytes of disk", b)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestHardLinksAreKept(t *testing.T) {
 		1: folderOf(fakeEntry{"a", 2}, fakeEntry{"l1", 3}, fakeEntry{"d", 4}, fakeEntry{"l2", 3}, fakeEntry{"b", 2}),
 		2: f, 3: l, 4: folderOf(fakeEntry{"e", 5}), 5: folderOf(fakeEntry{"c", 2}),
 	}
-	for range 2 { // the second time onto the first
+	for range 2 { // the second copy replaces the first
 		extractAll(t, s, dir)
 		a := lstat(t, dir+"/copy/a")
 		if a.Nlink != 3 || a.Ino != lstat(t, dir+"/copy/b").Ino || a.Ino != lstat(t, dir+"/copy/d/e/c").Ino {
@@ -140,12 +140,12 @@ func TestHardLinksAreKept(t *testing.T) {
 	}
 }
 
-func TestDeepFolders(t *testing.T) {
+func TestDeepFoldersAreCopied(t *testing.T) {
 	t.Parallel()
 	const depth = 2*maxOpen + 10
 	s := fake{}
 	for i := tree.NodeID(1); i <= depth; i++ {
-		// Entries after the folder, so that its parent is needed again.
+		// There are entries after the folder, so its parent is needed again.
 		s[i] = folderOf(fakeEntry{"a", 1000}, fakeEntry{"d", i + 1}, fakeEntry{"e", i + 2000}, fakeEntry{"z", 1000})
 		s[i+2000] = folderOf(fakeEntry{"f", 1000})
 	}
@@ -168,7 +168,7 @@ func TestDeepFolders(t *testing.T) {
 	}
 }
 
-func TestManyFiles(t *testing.T) {
+func TestManyFilesAreCopied(t *testing.T) {
 	t.Parallel()
 	s := fake{1: folderOf()}
 	for i := range tree.NodeID(400) {

@@ -26,11 +26,11 @@ type fakeNode struct {
 	xattrs  map[string]string
 	entries []fakeEntry
 	openErr error
-	// endErr is what a listing ends with.
+	// endErr is the error at the end of a listing.
 	endErr error
 
 	data []extent
-	// failAt is the byte that cannot be read, if > 0.
+	// failAt is the offset of a byte that cannot be read, if above 0.
 	failAt int64
 	onRead func()
 }
@@ -186,12 +186,12 @@ func (f fakeFile) NextHole(_ context.Context, off int64) (int64, error) {
 
 func (fakeFile) Close() error { return nil }
 
-// logged is a log that remembers.
+// logged is a log in memory.
 type logged struct{ strings.Builder }
 
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// extractAll copies node 1 of s to dest and fails where that fails.
+// extractAll copies node 1 of s to dest, without an error.
 func extractAll(t *testing.T, s fake, dest string) Result {
 	t.Helper()
 	r, err := copyFrom(t.Context(), s, 1, dest, Options{Name: "copy", Log: slog.New(slog.DiscardHandler)})
@@ -216,7 +216,7 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// wantNames fails where the paths below dir are others than these.
+// wantNames checks the paths of all files below dir.
 func wantNames(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string

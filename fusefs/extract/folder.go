@@ -12,52 +12,52 @@ import (
 
 // folder is an open folder of the copy.
 type folder struct {
-	where *place
-	list  list // of the folder that this is a copy of
+	where *destPath
+	list  listing // of the tree's folder
 	from  entry
 	more  bool // list has more entries
 	// broken says that not all entries could be read.
 	broken bool
 
-	fd   int // -1 while it is closed for want of descriptors
+	fd   int // -1 while it is closed to save descriptors
 	self inode
-	// inherits says that what is made here may get ACLs from the folder.
+	// inherits is whether new files in the folder may inherit ACLs from it.
 	inherits bool
-	busy     sync.WaitGroup // the workers that make something here
+	busy     sync.WaitGroup // the workers that copy a file into the folder
 
-	mu sync.Mutex // held while something gets its name
-	// made is what the copy made in a folder that was there before; nil for a
-	// folder that the copy made itself, where everything is.
+	mu sync.Mutex // held while a file gets its name
+	// made are the files that the copy has made here, if the folder existed before the
+	// copy. It is nil if the copy made the folder, and so everything in it.
 	made map[inode]struct{}
 }
 
-// inode tells a file of the host from all others.
+// inode identifies a file of this host.
 type inode struct{ dev, ino uint64 }
 
 func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} }
 
 const openFolder = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
 
-// openTop opens the folder that the whole copy is made in, by its path.
+// openTop opens the folder in which the whole copy is made, by its path.
 func openTop(path string) (*folder, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f := &folder{where: &place{name: path}, fd: fd}
+	f := &folder{where: &destPath{name: path}, fd: fd}
 	f.existing()
 	return f, nil
 }
 
-// existing notes that the folder was there before the copy.
+// existing notes that the folder existed before the copy.
 func (f *folder) existing() {
 	f.made = make(map[inode]struct{})
 	_, err := unix.Fgetxattr(f.fd, defaultACL, nil)
 	f.inherits = err == nil
 }
 
-// makeFolder makes a folder in f, or opens the one that was there before.
-func (f *folder) makeFolder(where *place, e entry) (*folder, error) {
+// makeFolder makes a folder in f, or opens the one that existed before the copy.
+func (f *folder) makeFolder(where *destPath, e entry) (*folder, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	err := unix.Mkdirat(f.fd, e.name, 0o700)
@@ -90,8 +90,8 @@ func (f *folder) makeFolder(where *place, e entry) (*folder, error) {
 	return child, nil
 }
 
-// mayBecome tells whether what is no folder can get a name, as far as can be told
-// before it is made.
+// mayBecome returns an error if a file that is not a folder cannot get a name. It spares
+// the work of making a file in vain; commit decides.
 func (f *folder) mayBecome(name string) error {
 	if f.made == nil {
 		return nil
@@ -101,8 +101,8 @@ func (f *folder) mayBecome(name string) error {
 	return f.mayReplace(name, 0)
 }
 
-// mayReplace tells whether what has a name in f, if anything, may be replaced
-// (fileType 0) or is a folder to be merged with (S_IFDIR). The caller holds mu.
+// mayReplace returns an error if the file that has a name in f cannot be replaced (fileType
+// 0), or is not a folder to merge with (S_IFDIR). Called with mu held.
 func (f *folder) mayReplace(name string, fileType uint32) error {
 	st, err := f.stat(name)
 	if errors.Is(err, syscall.ENOENT) {
@@ -119,13 +119,13 @@ func (f *folder) mayReplace(name string, fileType uint32) error {
 		return fmt.Errorf("a folder is there already: %w", syscall.EISDIR)
 	}
 	if !isFolder && fileType != 0 {
-		return fmt.Errorf("what is there already is no folder: %w", syscall.ENOTDIR)
+		return fmt.Errorf("a file that is not a folder is there already: %w", syscall.ENOTDIR)
 	}
 	return nil
 }
 
-// commit gives what was made under a temporary name its own. It replaces what was
-// there before the copy, but no folder.
+// commit renames a file from its temporary name to its own. It replaces a file that existed
+// before the copy, but no folder.
 func (f *folder) commit(tmp, name string) (inode, error) {
 	st, err := f.stat(tmp)
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *folder) commit(tmp, name string) (inode, error) {
 		if errors.Is(err, syscall.EEXIST) {
 			return inode{}, errTwice
 		}
-		// Not every kernel and filesystem knows the flag.
+		// Not every kernel and filesystem has RENAME_NOREPLACE.
 		if !isOne(err, syscall.EINVAL, syscall.ENOSYS) {
 			return id, err
 		}
@@ -154,14 +154,14 @@ func (f *folder) commit(tmp, name string) (inode, error) {
 	return id, nil
 }
 
-// note remembers what the copy made here. The caller holds mu.
+// note remembers a file that the copy has made here. Called with mu held.
 func (f *folder) note(id inode) {
 	if f.made != nil {
 		f.made[id] = struct{}{}
 	}
 }
 
-// stat tells what has a name here. It follows no link.
+// stat is fstatat(2) of a name in the folder. It follows no link.
 func (f *folder) stat(name string) (*unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(f.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
@@ -174,10 +174,10 @@ func (f *folder) identify() (inode, error) {
 	return inodeOf(&st), err
 }
 
-// remove takes away what is not whole, or an empty folder (flags AT_REMOVEDIR).
+// remove removes an incomplete file, or an empty folder (flags AT_REMOVEDIR).
 func (f *folder) remove(name string, flags int) error { return unix.Unlinkat(f.fd, name, flags) }
 
-// close lets go of the descriptor.
+// close closes the descriptor, if it is open.
 func (f *folder) close() {
 	if f.fd >= 0 {
 		unix.Close(f.fd)
@@ -185,7 +185,7 @@ func (f *folder) close() {
 	}
 }
 
-// reopen opens the folder again, as the one above an open folder in it.
+// reopen opens the folder again, by ".." of an open folder in it.
 func (f *folder) reopen(child *folder) error {
 	fd, err := openat(child.fd, "..", openFolder, 0)
 	if err != nil {
@@ -199,5 +199,5 @@ func (f *folder) reopen(child *folder) error {
 	return nil
 }
 
-// temporaryName is a name that nobody can foretell.
+// temporaryName returns a name that cannot be guessed.
 func temporaryName() string { return fmt.Sprintf(".thintree-%016x", rand.Uint64()) }

@@ -10,7 +10,7 @@ import (
 	"thintree/fusefs/tree"
 )
 
-func TestNamesThatAreNoneAreLeftOut(t *testing.T) {
+func TestEntriesWithInvalidNamesAreLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fake{1: folderOf(fakeEntry{"good", 2}), 2: file("x"), 3: folderOf(fakeEntry{"f", 2})}
@@ -24,7 +24,7 @@ func TestNamesThatAreNoneAreLeftOut(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/good")
 }
 
-func TestLinkThatWasCopiedLeadsNowhere(t *testing.T) {
+func TestCopiedLinkIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, merged := range []bool{false, true} {
 		dir := t.TempDir()
@@ -43,7 +43,7 @@ func TestLinkThatWasCopiedLeadsNowhere(t *testing.T) {
 			2: symlink(dir + "/outside"), 3: folderOf(fakeEntry{"f", 4}), 4: file("x"), 5: symlink(dir + "/outside/g"),
 		}
 		r := extractAll(t, s, dir+"/in")
-		// Which of the two came first is not told, where they are no folders.
+		// One of two entries with the same name is left out; which one is not specified.
 		if r.Unreadable == 0 {
 			t.Errorf("merged %v: %+v", merged, r)
 		}
@@ -51,7 +51,7 @@ func TestLinkThatWasCopiedLeadsNowhere(t *testing.T) {
 	}
 }
 
-func TestFolderInItselfEnds(t *testing.T) {
+func TestFolderInItselfIsCopiedOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := fake{1: folderOf(fakeEntry{"d", 2}, fakeEntry{"self", 1}), 2: folderOf(fakeEntry{"up", 1}, fakeEntry{"self", 2})}
@@ -61,14 +61,14 @@ func TestFolderInItselfEnds(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/d")
 }
 
-func TestHardLinkIsNotOfAnotherFileOfItsName(t *testing.T) {
+func TestHardLinkIsNotMadeToAnotherFileWithTheName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a, other := file("a"), file("other")
 	a.attr.Nlink = 2
 	s := fake{1: folderOf(fakeEntry{"d", 2}, fakeEntry{"b", 4}), 2: folderOf(fakeEntry{"a", 4}, fakeEntry{"last", 5}), 4: a, 5: other}
 	other.onRead = func() {
-		// As if something else had taken the place.
+		// Another process replaces the copy.
 		if err := os.WriteFile(dir+"/new", []byte("wrong"), 0o600); err != nil {
 			t.Error(err)
 		}
@@ -85,7 +85,7 @@ func TestHardLinkIsNotOfAnotherFileOfItsName(t *testing.T) {
 	wantNames(t, dir, "copy", "copy/d", "copy/d/a", "copy/d/last", "copy/b")
 }
 
-// TestAnyTreeStaysInDest copies trees that no filesystem would make, twice.
+// TestAnyTreeStaysInDest copies trees that no filesystem has, each twice.
 func TestAnyTreeStaysInDest(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
@@ -122,7 +122,7 @@ func TestAnyTreeStaysInDest(t *testing.T) {
 			}
 		}
 		for range 2 {
-			// That a file and a folder are in each other's way is an error.
+			// Copy may fail: a file does not replace a folder, nor a folder a file.
 			_, _ = copyFrom(t.Context(), s, 1, dir+"/in/copy", Options{Log: slog.New(slog.DiscardHandler)})
 		}
 		for d, want := range map[string]string{"/outside": "", "/in": "copy"} {
@@ -135,7 +135,7 @@ func TestAnyTreeStaysInDest(t *testing.T) {
 				got += e.Name()
 			}
 			if got != want {
-				rt.Fatalf("there is %q in %s", got, d)
+				rt.Fatalf("%[2]s has %[1]q", got, d)
 			}
 		}
 	})

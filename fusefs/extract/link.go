@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is a file that has other names in the tree, which may come yet.
+// link is the copy of a file that has more names in the tree.
 type link struct {
-	where *place
+	where *destPath
 	id    inode
-	left  uint32 // names that did not come yet
+	left  uint32 // number of names that are not copied yet
 }
 
-// linked copies one name of a file that has several. It is a new name of the copy
-// that was made for an earlier one, if that can be.
-func (c *copier) linked(f *folder, where *place, e entry) error {
+// linked copies one name of a file that has several. The first name is copied as a file.
+// Each later one becomes a hard link to it, or a file of its own if that is not possible.
+func (c *copier) linked(f *folder, where *destPath, e entry) error {
 	l := c.links[e.ID]
 	if l == nil {
 		id, err := c.file(f, where, e)
@@ -47,8 +47,8 @@ func (c *copier) linked(f *folder, where *place, e entry) error {
 	return err
 }
 
-// linkAgain makes a temporary name of a copy that was made before, and makes sure
-// that it is of that and not of what has its name by now.
+// linkAgain makes a hard link, with a temporary name, to a file that was copied before. It
+// is an error if another file has the copy's name now.
 func (c *copier) linkAgain(l *link, f *folder, tmp string) error {
 	dir, err := c.find(l.where.up)
 	if err != nil {
@@ -68,9 +68,8 @@ func (c *copier) linkAgain(l *link, f *folder, tmp string) error {
 	return err
 }
 
-// find opens a folder of the copy from the one that all of it is in, through no
-// link.
-func (c *copier) find(where *place) (int, error) {
+// find opens a folder of the copy, from the top one on, through no link.
+func (c *copier) find(where *destPath) (int, error) {
 	var names []string
 	for ; where.up != nil; where = where.up {
 		names = append(names, where.name)

@@ -6,21 +6,23 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"thintree/fusefs/capability"
 )
 
-// loss is something that a copy may have to do without.
+// loss is something that a copy may not be able to keep.
 type loss struct {
-	where *place
-	what  string // for the log: "its owner"
-	count func(*Losses) *int
-	// by is the capability by which it is permitted; none where everybody may.
+	where *destPath
+	what  string             // for the log: "symbolic link"
+	count func(*Losses) *int // the number to add one to
+	// by is the capability that permits it; none if every user may.
 	by int
 }
 
-// none is no capability.
+// none stands for no capability.
 const none = -1
 
-// The numbers to count.
+// The kinds of losses.
 var (
 	owners    = func(l *Losses) *int { return &l.Owners }
 	setIDs    = func(l *Losses) *int { return &l.SetIDs }
@@ -32,12 +34,13 @@ var (
 	nodes     = func(l *Losses) *int { return &l.Nodes }
 )
 
-// maxLogged is how many losses of a kind are logged, each with its path.
+// maxLogged is how many losses of a kind are logged.
 const maxLogged = 10
 
-// lose counts a loss, and logs it if it is not for want of permission.
+// lose counts a loss. It is "not permitted" if the user lacks the capability for it,
+// otherwise "not held", which is logged too.
 func (c *copier) lose(l loss, err error) {
-	if isOne(err, syscall.EPERM, syscall.EACCES) && l.by != none && !capable(l.by) {
+	if isOne(err, syscall.EPERM, syscall.EACCES) && l.by != none && !capabilities().Has(l.by) {
 		c.count(l.count(&c.result.NotPermitted))
 		return
 	}
@@ -46,7 +49,8 @@ func (c *copier) lose(l loss, err error) {
 	}
 }
 
-// permit takes an error that says that something cannot be kept for a loss.
+// permit counts a loss and returns nil, if an error says that something cannot be kept. It
+// returns any other error.
 func (c *copier) permit(l loss, err error) error {
 	if err == nil || !denied(err) {
 		return err
@@ -55,27 +59,14 @@ func (c *copier) permit(l loss, err error) error {
 	return nil
 }
 
-// capabilities are those of this process on this host: none in a user namespace,
-// where they are of that alone.
-var capabilities = sync.OnceValue(func() uint64 {
-	const first = 0xEFFFFFFD // the inode number of the host's user namespace
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/user", &st); err != nil || st.Ino != first {
-		return 0
-	}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]); err != nil {
-		return 0
-	}
-	return uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
+// capabilities are those of this process over the host.
+var capabilities = sync.OnceValue(func() capability.Set {
+	set, _ := capability.Own() // empty after an error
+	return set
 })
 
-// capable reports whether this process has a capability, so that what it may not do
-// all the same is not for want of permission.
-func capable(capability int) bool { return capabilities()>>capability&1 != 0 }
-
-// attribute is the loss of an extended attribute.
-func attribute(where *place, name string, value []byte) loss {
+// attribute returns the loss of an extended attribute.
+func attribute(where *destPath, name string, value []byte) loss {
 	l := loss{where, fmt.Sprintf("extended attribute %s of %d bytes", name, len(value)), xattrs, unix.CAP_FOWNER}
 	switch {
 	case name == "security.capability":

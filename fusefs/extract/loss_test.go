@@ -67,7 +67,7 @@ func copyLogged(t *testing.T, s fake, dest string) (Result, string) {
 	return r, log.String()
 }
 
-func TestWhatTheDestinationCannotHoldIsTold(t *testing.T) {
+func TestLossesOfTheDestinationAreLogged(t *testing.T) {
 	t.Parallel()
 	old := oldExt4(t)
 	big := file("x")
@@ -96,7 +96,7 @@ func TestWhatTheDestinationCannotHoldIsTold(t *testing.T) {
 	}
 }
 
-func TestAttributesWithoutAPlaceAreCountedAndTheFirstAreLogged(t *testing.T) {
+func TestAllLossesAreCountedAndTheFirstAreLogged(t *testing.T) {
 	t.Parallel()
 	dest := bare(t)
 	s := fake{1: folderOf()}
@@ -115,19 +115,19 @@ func TestAttributesWithoutAPlaceAreCountedAndTheFirstAreLogged(t *testing.T) {
 		t.Errorf("%d of them are logged", got)
 	}
 	if got := r.NotHeld.String(); got != "300 extended attributes" {
-		t.Errorf("it says %q", got)
+		t.Errorf("the text is %q", got)
 	}
 }
 
-// What root may do and cannot is not for want of permission.
-func TestRefusalToRootIsTheDestinations(t *testing.T) {
+// Root has the permission, so the destination is the reason.
+func TestRefusalToRootCountsAsNotHeld(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 || !capable(unix.CAP_CHOWN) {
+	if os.Geteuid() != 0 || !capabilities().Has(unix.CAP_CHOWN) {
 		t.Skip("needs root")
 	}
 	var c copier
 	c.log = (&logged{}).logger()
-	for _, l := range []loss{{count: owners, by: unix.CAP_CHOWN, where: &place{}}, {count: symlinks, by: none, where: &place{}}} {
+	for _, l := range []loss{{count: owners, by: unix.CAP_CHOWN, where: &destPath{}}, {count: symlinks, by: none, where: &destPath{}}} {
 		c.lose(l, syscall.EPERM)
 	}
 	if want := (Result{NotHeld: Losses{Owners: 1, Symlinks: 1}}); c.result != want {

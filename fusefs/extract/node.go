@@ -11,7 +11,7 @@ import (
 	"thintree/volfs"
 )
 
-// node is what was made and gets its attributes now.
+// node is a new file or folder of the copy, which gets its attributes.
 type node interface {
 	chown(uid, gid int) error
 	chmod(mode uint32) error
@@ -25,7 +25,7 @@ type node interface {
 // openNode is an open file or folder.
 type openNode struct{ fd int }
 
-// createRegular makes an empty file that only its owner may use.
+// createRegular makes an empty file that only its owner may read and write.
 func createRegular(dir int, name string) (node, error) {
 	fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -46,7 +46,7 @@ func (n *openNode) removexattr(name string) error { return unix.Fremovexattr(n.f
 
 func (n *openNode) setTimes(atime, mtime volfs.Time) error {
 	ts := [2]unix.Timespec{timespec(atime), timespec(mtime)}
-	// Without a path: the file may lie in a folder that cannot be searched.
+	// By the descriptor: the user may not be permitted to search the file's folder.
 	_, _, errno := unix.Syscall6(unix.SYS_UTIMENSAT, uintptr(n.fd), 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 	if errno != 0 {
 		return errno
@@ -60,8 +60,8 @@ func (n *openNode) modified() (int64, error) {
 	return int64(st.Mtim.Sec), err
 }
 
-// namedNode is what cannot be opened: a link, a device, a fifo, a socket. It is
-// called by a temporary name, so it is what was made under that.
+// namedNode is a file that cannot be opened: a link, device, fifo or socket. Its name is a
+// temporary one, which cannot be guessed, so no other file has it.
 type namedNode struct {
 	dir    int
 	name   string
@@ -78,7 +78,7 @@ func createSymlink(target string, dir int, name string) (node, error) {
 // createNode makes a device, fifo or socket.
 func createNode(dir int, name string, a volfs.Attr) (node, error) {
 	if a.Rdev > math.MaxUint32 {
-		return nil, unreadable(fmt.Errorf("%#x is no device number: %w", a.Rdev, syscall.EIO))
+		return nil, unreadable(fmt.Errorf("device number %#x is too large: %w", a.Rdev, syscall.EIO))
 	}
 	if err := unix.Mknodat(dir, name, a.Mode&syscall.S_IFMT|0o600, int(a.Rdev)); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (n *namedNode) setxattr(name string, value []byte) error {
 
 func (n *namedNode) removexattr(name string) error { return unix.Lremovexattr(n.path(), name) }
 
-// path is for the system calls that have no form with a folder.
+// path is for the system calls that take no folder descriptor.
 func (n *namedNode) path() string { return fmt.Sprintf("/proc/self/fd/%d/%s", n.dir, n.name) }
 
 func (n *namedNode) setTimes(atime, mtime volfs.Time) error {
@@ -126,10 +126,11 @@ func timespec(t volfs.Time) unix.Timespec {
 	return ts
 }
 
-// setInt converts to the machine's width of a Timespec.
+// setInt sets a field of a Timespec, whose width depends on the machine.
 func setInt[T int32 | int64](to *T, v int64) { *to = T(v) }
 
-// openat is openat(2), which a signal can interrupt on network filesystems.
+// openat is openat(2). It tries again after a signal, which can interrupt it on network
+// filesystems.
 func openat(dir int, name string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)

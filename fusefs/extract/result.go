@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// Result is what a copy came to.
+// Result says what a copy could not keep.
 type Result struct {
-	// Unreadable is how often something was left out that cannot be read in the
-	// tree, or that no file at DEST can be: a file, a folder or the rest of one,
-	// a file's extended attributes. Each was logged with its path.
+	// Unreadable is how many entries were left out because they cannot be read in the tree
+	// or cannot exist at DEST: files, folders or the rest of them, extended attributes. Each
+	// was logged with its path.
 	Unreadable int
-	// NotPermitted is what was not kept because it is not permitted to this user.
+	// NotPermitted is what was not kept because this user may not set it.
 	NotPermitted Losses
-	// NotHeld is what was not kept because DEST's filesystem cannot hold it. The first
-	// of each kind were logged, with their paths.
+	// NotHeld is what was not kept because DEST's filesystem cannot hold it. The first ten
+	// of each kind were logged with their paths.
 	NotHeld Losses
 }
 
-// Losses are how often something was not kept.
+// Losses counts what was not kept, by kind.
 type Losses struct {
 	Owners    int // of files that belong to another user or group than in the tree
 	SetIDs    int // of these, those that lost their set-user-ID or set-group-ID bit
@@ -30,8 +30,7 @@ type Losses struct {
 	Nodes     int // devices, fifos and sockets that were left out
 }
 
-// String says for people what was not kept: "12 owners, 3 devices"; "" if everything
-// was.
+// String lists the losses for people: "12 owners, 1 hard link". It is "" if there are none.
 func (l Losses) String() string {
 	var parts []string
 	for _, p := range []struct {

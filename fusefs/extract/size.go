@@ -8,9 +8,9 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// Size is how many bytes the files at a node have together, holes included: what
-// a [Copy] of it tells its Progress. What cannot be read is not counted; an error
-// is that of the node itself, or of ctx.
+// Size returns how many bytes the files at and below a node have, with holes: the sum that
+// [Copy] reports to Progress. Entries that cannot be read are not counted. An error is that
+// of the node itself, or of ctx. Size may be called concurrently.
 func Size(ctx context.Context, t *tree.Tree, id tree.NodeID) (int64, error) {
 	return sizeOf(ctx, treeSource{t}, id)
 }
@@ -26,7 +26,7 @@ func sizeOf(ctx context.Context, from source, id tree.NodeID) (int64, error) {
 	var total int64
 	seen := map[tree.NodeID]struct{}{id: {}}
 	for todo := []tree.NodeID{id}; len(todo) > 0; {
-		l := list{from: from, id: todo[len(todo)-1]}
+		l := listing{from: from, id: todo[len(todo)-1]}
 		todo = todo[:len(todo)-1]
 		if l.dir, err = from.openDir(ctx, l.id); err != nil {
 			continue
@@ -50,7 +50,7 @@ func sizeOf(ctx context.Context, from source, id tree.NodeID) (int64, error) {
 	return total, ctx.Err()
 }
 
-// fileBytes is how long a regular file is in bytes, 0 for anything else.
+// fileBytes is the length of a regular file in bytes, 0 for any other kind.
 func fileBytes(e tree.Entry) int64 {
 	if e.Attr.Mode&syscall.S_IFMT != syscall.S_IFREG {
 		return 0

@@ -7,7 +7,7 @@ import (
 	"thintree/volfs"
 )
 
-// source is what is copied from. Its methods are called concurrently.
+// source is a tree that is copied from. Its methods are called concurrently.
 type source interface {
 	Stat(ctx context.Context, id tree.NodeID) (tree.Entry, error)
 	Lookup(ctx context.Context, dir tree.NodeID, name string) (tree.Entry, error)
@@ -24,7 +24,7 @@ type dir interface {
 	Close() error
 }
 
-// treeSource is a tree as a source.
+// treeSource makes a source of a [tree.Tree].
 type treeSource struct{ *tree.Tree }
 
 func (s treeSource) open(ctx context.Context, id tree.NodeID) (volfs.File, error) {
@@ -43,29 +43,29 @@ func (s treeSource) openDir(ctx context.Context, id tree.NodeID) (dir, error) {
 	return d, nil
 }
 
-// entry is a node and its name in the folder that it is copied from.
+// entry is a node, and the name of its copy.
 type entry struct {
 	name string
 	tree.Entry
-	err error // why there is no Entry
+	err error // not nil if there is no Entry
 }
 
-// list is the place in the listing of a folder.
-type list struct {
+// listing is a folder of a source that is being listed.
+type listing struct {
 	from   source
 	id     tree.NodeID
 	dir    dir
-	cookie uint64
+	cookie uint64 // of the last entry that was returned
 }
 
-// batch is how many entries are taken from a folder before they are copied.
+// batch is how many entries of a folder are read before they are copied.
 const batch = 128
 
-// next gives the next entries, without "." and "..". Only the last of them can be
-// a folder: what comes after it is not held while it is copied. more is false at
-// the end of the folder, and with an error.
-func (l *list) next(ctx context.Context) (entries []entry, more bool, err error) {
-	unknown := false // what the last one is
+// next returns the next entries, without "." and "..". Only the last of them can be a
+// folder, so no entries are in memory while that is copied. more is false at the end of the
+// folder, and with an error.
+func (l *listing) next(ctx context.Context) (entries []entry, more bool, err error) {
+	unknown := false // whether the last entry came without attributes
 	err = l.dir.ReadDir(ctx, l.cookie, true, func(d tree.DirEntry) bool {
 		l.cookie = d.Cookie
 		if d.Name == "." || d.Name == ".." {

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxOpen is how many folders are open at once. Those far above the one that is
-// being copied are closed, and found again through "..".
+// maxOpen is how many folders are open at the same time. Folders far above the one that is
+// being copied are closed, and opened again by "..".
 const maxOpen = 64
 
-// enter begins a folder.
-func (c *copier) enter(f *folder, where *place, e entry) error {
+// enter begins to copy a folder.
+func (c *copier) enter(f *folder, where *destPath, e entry) error {
 	if _, again := c.seen[e.ID]; again {
-		return unreadable(fmt.Errorf("this folder is in another place of the tree too: %w", syscall.ELOOP))
+		return unreadable(fmt.Errorf("the tree has this folder in another place too: %w", syscall.ELOOP))
 	}
 	c.seen[e.ID] = struct{}{}
 	dir, err := c.from.openDir(c.ctx, e.ID)
@@ -26,7 +26,7 @@ func (c *copier) enter(f *folder, where *place, e entry) error {
 		dir.Close()
 		return err
 	}
-	child.list = list{from: c.from, id: e.ID, dir: dir}
+	child.list = listing{from: c.from, id: e.ID, dir: dir}
 	c.stack = append(c.stack, child)
 	if i := len(c.stack) - maxOpen; i > 0 {
 		c.stack[i].busy.Wait()
@@ -35,8 +35,8 @@ func (c *copier) enter(f *folder, where *place, e entry) error {
 	return nil
 }
 
-// leave ends a folder, the last one of the stack: it gets its attributes, now that
-// nothing in it changes any more.
+// leave ends a folder, the last one of the stack. It gets its attributes, as nothing in it
+// changes any more.
 func (c *copier) leave(f *folder) error {
 	f.busy.Wait()
 	if err := c.ctx.Err(); err != nil {
@@ -53,7 +53,7 @@ func (c *copier) leave(f *folder) error {
 	}
 	existed := f.made != nil
 	if f.broken && !existed && up.remove(f.from.name, unix.AT_REMOVEDIR) == nil {
-		return nil // it was empty, which the one in the tree may not be
+		return nil // an empty copy would say that the tree's folder is empty
 	}
 	return c.attributes(&openNode{f.fd}, f.where, f.from.Entry, existed)
 }

@@ -18,15 +18,17 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"thin/blockdev", "fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
-	{"fusefs", []string{"fusefs/tree", "thin/resolve", "thin/wait", "volfs"}},
-	{"fusefs/extract", []string{"fusefs/tree", "volfs"}},
+	{"cli", []string{"thin/blockdev", "fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/mounts", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
+	{"fusefs", []string{"fusefs/capability", "fusefs/mounts", "fusefs/tree", "thin/wait", "volfs"}},
+	{"fusefs/extract", []string{"fusefs/capability", "fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"fusefs/bytejson", "fusefs/layout", "fusefs/lease", "fusefs/volume", "meta", "volfs", "volfs/probe"}},
 	{"fusefs/volume", []string{"fusefs/layout", "meta", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
 	{"fusefs/lease", []string{"thin/wait"}},
 	{"fusefs/layout", []string{"meta", "volfs"}},
 
 	{"fusefs/bytejson", nil},
+	{"fusefs/capability", nil},
+	{"fusefs/mounts", []string{"thin/resolve"}},
 
 	{"meta", []string{"thin/block"}},
 	{"meta/record", []string{"thin/blockdev", "thin/resolve"}},
@@ -63,7 +65,7 @@ var arrows = []struct {
 var reserved = map[string][]string{
 	"encoding/json":                  {"fusefs/bytejson", "meta/record", "thin/lend", "tests/..."},
 	"github.com/hanwen/go-fuse":      {"fusefs"},
-	"github.com/moby/sys/mountinfo":  {"cli", "fusefs", "thin/resolve", "thin/deviceset", "tests/..."},
+	"github.com/moby/sys/mountinfo":  {"cli", "fusefs/mounts", "thin/resolve", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
 	"github.com/urfave/cli":          {"cli"},
 	"github.com/schollz/progressbar": {"cli"},

@@ -1,12 +1,9 @@
 package resolve
 
 import (
-	"io"
-	"os"
 	"path/filepath"
 	"sync"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,10 +19,11 @@ const (
 	proc
 )
 
-// mountTable caches the mount table; it reads it again only after a change.
+// mountTable is what this package needs of the mount table, read again only after a
+// change.
 type mountTable struct {
 	mu    sync.Mutex
-	file  *os.File          // guarded by mu; polling it reports a change
+	table *MountTable       // nil until it is needed; guarded by mu
 	kinds map[uint64]kind   // by device; guarded by mu
 	at    map[string]uint64 // the device by mount point; guarded by mu
 }
@@ -68,45 +66,26 @@ func InOtherTree(path string, device uint64) bool {
 
 // current brings kinds and at up to date. Called with mu held.
 func (t *mountTable) current() error {
-	if t.file == nil {
-		if err := t.open(); err != nil {
+	if t.table == nil {
+		table, err := OpenMountTable()
+		if err != nil {
 			return err
 		}
-	} else if !t.changed() {
+		t.table = table
+	} else if changed, err := t.table.changed(); err == nil && !changed {
 		return nil
 	}
 	err := t.read()
 	if err != nil {
-		t.file.Close()
-		t.file = nil
+		t.table.Close()
+		t.table = nil
 	}
 	return err
 }
 
-// open opens the table. Called with mu held.
-func (t *mountTable) open() error {
-	const path = "/proc/self/mountinfo"
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	t.file = os.NewFile(uintptr(fd), path)
-	return nil
-}
-
-// changed reports whether the table has changed since the last call. Called with mu held.
-func (t *mountTable) changed() bool {
-	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}}
-	n, err := unix.Poll(poll, 0)
-	return n != 0 || err != nil
-}
-
 // read reads the table. Called with mu held.
 func (t *mountTable) read() error {
-	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	all, err := mountinfo.GetMountsFromReader(t.file, nil)
+	all, err := t.table.Read(nil)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package fusefs
+package mounts
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func TestPrepareResolvesLinks(t *testing.T) {
 	}
 }
 
-func TestPrepareRefusesWhatIsNoFolder(t *testing.T) {
+func TestPrepareRefusesAnythingButAFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -44,12 +44,12 @@ func TestPrepareRefusesWhatIsNoFolder(t *testing.T) {
 	}
 	for _, name := range []string{"missing", "missing/below", "dangling"} {
 		if _, err := Prepare(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %v, want that it does not exist", name, err)
+			t.Errorf("%s: %v, want ErrNotExist", name, err)
 		}
 	}
 }
 
-func TestUnmountIsForOurTreesOnly(t *testing.T) {
+func TestUnmountRefusesAnythingButATree(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{t.TempDir(), "/proc", "/"} {
 		for _, lazy := range []bool{false, true} {

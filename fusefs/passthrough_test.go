@@ -11,7 +11,7 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// registry is a kernel that registers files, or does not.
+// registry is a kernel that registers backing files, or fails with an error.
 type registry struct {
 	err syscall.Errno
 
@@ -40,39 +40,39 @@ func (r *registry) UnregisterBackingFd(id int32) syscall.Errno {
 	return 0
 }
 
-func TestKernelThatPassesNothingThroughIsFoundByATrial(t *testing.T) {
+func TestKernelWithoutPassthroughIsFoundByATrial(t *testing.T) {
 	t.Parallel()
 	for _, err := range []syscall.Errno{0, syscall.EPERM, syscall.ENOTTY} {
 		r := &registry{err: err, registered: map[int32]bool{}}
-		b := newBackings(r, slog.New(slog.DiscardHandler))
-		if got := b.kernel != nil; got != (err == 0) {
+		p := newPassthrough(r, slog.New(slog.DiscardHandler))
+		if got := p.kernel != nil; got != (err == 0) {
 			t.Errorf("%v: it passes files through: %v", err, got)
 		}
 		for id, left := range r.registered {
 			if left {
-				t.Errorf("%v: file %d of the trial stays registered", err, id)
+				t.Errorf("%v: backing file %d of the trial stays registered", err, id)
 			}
 		}
 	}
 }
 
-func TestFileWithoutABackingIsLeftToTheCache(t *testing.T) {
+func TestFileWithoutABackingFileIsLeftToTheCache(t *testing.T) {
 	t.Parallel()
-	b := newBackings(&registry{registered: map[int32]bool{}}, slog.New(slog.DiscardHandler))
+	p := newPassthrough(&registry{registered: map[int32]bool{}}, slog.New(slog.DiscardHandler))
 	const node = tree.NodeID(7)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 100 {
-				if id, err := b.add(node, &tree.File{}, 0); id != 0 || err != nil {
+				if id, err := p.open(node, &tree.File{}, 0); id != 0 || err != nil {
 					t.Errorf("id %d, %v", id, err)
 				}
-				b.remove(node)
+				p.release(node)
 			}
 		})
 	}
 	wg.Wait()
-	if len(b.open) != 0 {
-		t.Errorf("%d nodes are left open", len(b.open))
+	if len(p.nodes) != 0 {
+		t.Errorf("%d nodes are left open", len(p.nodes))
 	}
 }

@@ -1,4 +1,4 @@
-package fusefs
+package mounts
 
 import (
 	"errors"
@@ -6,34 +6,36 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
-// Connection is the kernel's end of a mounted tree, by which all who wait for the
-// tree can be freed although the process that serves it does not answer.
+// Connection is the kernel's end of a mounted tree. Aborting it frees all processes that
+// wait for the tree, even if the process that serves it does not answer.
 type Connection struct{ abort *os.File }
 
-// connections is where the kernel's fusectl is usually mounted.
+// connections is the folder at which the kernel's fusectl is usually mounted.
 const connections = "/sys/fs/fuse/connections"
 
-// ConnectionOf takes a connection over by what was [Connection.File] in another
-// process.
+// ConnectionOf makes a connection of a file that was [Connection.File] in another process.
 func ConnectionOf(file *os.File) *Connection { return &Connection{file} }
 
-// openConnection opens the connection of a mounted tree. Once open it is that of this
-// mount for ever: a later mount that gets the same number has another one. Root needs
-// nothing mounted for it; the user who mounted the tree can open it if fusectl is
-// mounted.
-func openConnection(on *mountinfo.Info) (*Connection, error) {
-	c, err := connectionOf(on.Minor)
+var errUnmounted = errors.New("the tree has been unmounted meanwhile")
+
+// Connection opens the connection of a tree. It stays the connection of this mount, even
+// if a later mount gets the same device number. Root needs no mounted fusectl for it; the
+// user who mounted the tree does.
+func (e Entry) Connection() (*Connection, error) {
+	if e.mount == nil {
+		return nil, errUnmounted
+	}
+	c, err := connectionOf(e.mount.Minor)
 	if err != nil {
 		return nil, err
 	}
-	// If the mount is still there the connection is its own.
-	_, now, err := find(on.Mountpoint)
-	if err == nil && (now == nil || now.ID != on.ID || now.Major != on.Major || now.Minor != on.Minor) {
-		err = fmt.Errorf("%s: %w", on.Mountpoint, errGone)
+	// If the mount is still there, the connection is the mount's and not a later one's.
+	now, err := Find(e.Path)
+	if err == nil && !now.same(e) {
+		err = fmt.Errorf("%s: %w", e.Path, errUnmounted)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
@@ -41,7 +43,11 @@ func openConnection(on *mountinfo.Info) (*Connection, error) {
 	return c, nil
 }
 
-var errGone = errors.New("the tree has been unmounted meanwhile")
+// same reports whether two entries are the same mount.
+func (e Entry) same(as Entry) bool {
+	a, b := e.mount, as.mount
+	return a != nil && b != nil && a.ID == b.ID && a.Major == b.Major && a.Minor == b.Minor
+}
 
 // connectionOf opens the connection that has a minor device number now.
 func connectionOf(minor int) (*Connection, error) {
@@ -58,8 +64,8 @@ func connectionOf(minor int) (*Connection, error) {
 	return &Connection{os.NewFile(uintptr(fd), connections+"/"+name)}, nil
 }
 
-// fusectl opens the folder of all connections: of a mount that is attached nowhere,
-// or of the usual one.
+// fusectl opens the root folder of fusectl: of a mount that is attached nowhere, or of
+// the usual one if this process may not mount.
 func fusectl() (fd int, err error) {
 	if fd, err = mountFusectl(); err == nil {
 		return fd, nil
@@ -83,15 +89,15 @@ func mountFusectl() (fd int, err error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
 }
 
-// Abort frees all processes that wait for the tree: they get ECONNABORTED, and later callers
-// ENOTCONN. It does nothing if the connection has ended.
+// Abort ends the connection. Processes that wait for the tree get ECONNABORTED, and later
+// callers ENOTCONN. It is a no-op if the connection has ended.
 func (c *Connection) Abort() error {
 	_, err := c.abort.WriteString("1")
 	return err
 }
 
-// File is the open file that the connection is aborted by.
+// File is the open file by which the connection is aborted.
 func (c *Connection) File() *os.File { return c.abort }
 
-// Close lets go of the connection, which stays as it is.
+// Close closes the file. The connection stays as it is.
 func (c *Connection) Close() error { return c.abort.Close() }
