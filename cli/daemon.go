@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// daemonEnv is set in the process that serves a tree in the background. It is
-// the same program with the same arguments, in a session of its own, and a pipe
-// to say that the tree can be used. Until then its standard error is that of the
-// command, so a failure is seen where it was called, and ends both.
+// daemonEnv is set in the process that serves a tree in the background, the daemon. It
+// is the same program with the same arguments, in a session of its own. It has a pipe
+// on which it reports that the tree can be used. Until then it shares the command's
+// standard error, so the user sees why it failed; a failure ends both processes.
 const daemonEnv = "THINTREE_DAEMON"
 
 // readyFD is the daemon's end of the pipe.
@@ -57,13 +57,13 @@ func startDaemon() error {
 	return fmt.Errorf("the process in the background ended at once: %v", cmd.ProcessState)
 }
 
-// reported is a failure that the daemon has printed.
+// reported is a failure that the daemon has printed already.
 type reported struct{ status int }
 
 func (r reported) Error() string { return fmt.Sprintf("exit status %d", r.status) }
 
-// daemonReady says that the tree can be used, and lets go of all that the
-// command was given: its folder and standard files.
+// daemonReady reports on the pipe that the tree can be used. It also leaves the
+// command's working directory and closes its standard files.
 func daemonReady() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -76,7 +76,7 @@ func daemonReady() error {
 	pipe := os.NewFile(readyFD, "ready")
 	defer pipe.Close()
 	if _, err := pipe.Write([]byte{1}); err != nil {
-		return fmt.Errorf("telling that the tree can be used: %w", err)
+		return fmt.Errorf("reporting that the tree can be used: %w", err)
 	}
 	for fd := range 3 {
 		if err := unix.Dup3(int(null.Fd()), fd, 0); err != nil {
@@ -86,12 +86,12 @@ func daemonReady() error {
 	return nil
 }
 
-// openLog opens the log that --log-file and --log-level ask for. seen reports whether
-// its warnings go to standard error, so that the caller of the command sees them.
+// openLog opens the log of --log-file and --log-level. seen reports whether warnings go
+// to standard error, so that the user sees them.
 func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, false, wrongUse("--log-level: debug, info, warn or error")
+		return nil, false, wrongUse("--log-level %s: debug, info, warn and error are known", c.String("log-level"))
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if path := c.String("log-file"); path != "" {
@@ -106,8 +106,8 @@ func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	}
 	w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, "thintree")
 	if err != nil {
-		// No system log runs here: what concerns the start is seen where the
-		// command was called, the rest is lost without --log-file.
+		// No system log runs here: the user sees what is logged until the tree is
+		// mounted. The rest is lost without --log-file.
 		o.Level = max(level, slog.LevelWarn)
 		return slog.New(slog.NewTextHandler(os.Stderr, o)), level <= slog.LevelWarn, nil
 	}

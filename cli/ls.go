@@ -31,6 +31,10 @@ short id that can be typed as VOLUME, sizes and a state. Otherwise they are full
 one a line, and the volumes themselves are not read.
 
 ` + sourceHelp,
+		CustomHelpTemplate: exits{
+			done:    "everything was listed",
+			partial: "listed, but something in the source could not be read: standard error says what",
+		}.after(commandHelp),
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show more of each volume or file"},
 			jsonFlag(),

@@ -8,8 +8,7 @@ import (
 	"thintree/thin/deviceset"
 )
 
-// poolReport is what is told of an active pool. Its JSON is documented in
-// docs/json.md.
+// poolReport is what thintree shows of an active pool. docs/json.md documents its JSON.
 type poolReport struct {
 	Name                  string        `json:"name"`
 	Store                 string        `json:"store,omitempty"`
@@ -33,7 +32,7 @@ type poolReport struct {
 	*storeReport
 }
 
-// storeReport is what is told besides of a store's pool.
+// storeReport is what thintree shows in addition if the pool is that of a store.
 type storeReport struct {
 	Volumes        int      `json:"volumes"`
 	DeletedVolumes int      `json:"deleted_volumes"`
@@ -95,7 +94,7 @@ func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (p
 func (r poolReport) print() {
 	mode := string(r.Mode)
 	if r.NeedsCheck {
-		mode += ", needs_check is set: thintree pool deactivate, and have thin_check or thin_repair look at the metadata"
+		mode += ", needs_check is set: thintree pool deactivate, then use thin_check or thin_repair on the metadata"
 	}
 	heldRoot := "none"
 	if r.HeldRootBlock != 0 {

@@ -29,32 +29,32 @@ const sourceHelp = `SOURCE is one of
    store:DIR         a store of thintree's own: what a Docker root has in its
                      folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
-   DIR               a folder, recognised by what lies there
-Links in a Docker root or store lead nowhere out of it. If it lies in a var/lib, as
-in /mnt/var/lib/docker, they lead nowhere out of the system there, /mnt. So it can be
-another machine's.
+   DIR               a folder, recognised by its contents
+A Docker root or store can be another machine's: links in it lead nowhere out of it.
+If it is in a var/lib, as /mnt/var/lib/docker is, they lead nowhere out of the system
+at /mnt.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
 container:NAME or image:NAME, which begin at their root folder.`
 
-// sourceFlags are of every command that reads a source.
+// sourceFlags are the flags of every command that reads a source.
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
-		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
+		&cli.StringFlag{Name: "pool", Usage: "read the pool `META,DATA` if the records do not say where it is"},
+		&cli.StringFlag{Name: "names", Usage: "name the volumes of a bare pool by `FILE`, with lines of device_id size_in_sectors name"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
-		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
-		&cli.StringFlag{Name: "live", Value: string(tree.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
-		&cli.StringFlag{Name: "journal", Value: string(tree.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
+		&cli.StringFlag{Name: "engine", Value: string(tree.EngineAuto), Usage: "read filesystems by `ENGINE`: auto, kernel or direct"},
+		&cli.StringFlag{Name: "live", Value: string(tree.LiveAuto), Usage: "show a volume that is in use by `VIEW`: auto, bind (through its mount), snapshot, disk or skip"},
+		&cli.StringFlag{Name: "journal", Value: string(tree.JournalReplay), Usage: "treat a journal by `ACTION` in the kernel engine: replay (in memory) or skip"},
 	}
 }
 
-// looksLikeSource tells whether an argument can be a source, and not a command
-// that was misspelt.
+// looksLikeSource reports whether an argument can be a source. Otherwise it is a
+// misspelt command.
 func looksLikeSource(arg string) bool {
 	return strings.ContainsAny(arg, ":/")
 }
 
-// openSource finds out what an argument means.
+// openSource opens the source that an argument means.
 func openSource(c *cli.Context, arg string) (meta.Source, error) {
 	kind, where, ok := strings.Cut(arg, ":")
 	if !ok || strings.Contains(kind, "/") {
@@ -112,7 +112,7 @@ func openStore(c *cli.Context, dir string) (meta.Source, error) {
 	return store.New(root, o), nil
 }
 
-// openRecords is where records of devices are, and their pool.
+// openRecords returns the folder with the records of devices, and their pool.
 func openRecords(c *cli.Context, dir string) (root string, o store.Options, err error) {
 	if root, err = filepath.Abs(dir); err != nil {
 		return "", o, err
@@ -125,7 +125,7 @@ func openRecords(c *cli.Context, dir string) (root string, o store.Options, err 
 	return root, o, nil
 }
 
-// splitPool splits META,DATA into two paths that hold wherever the program goes.
+// splitPool splits META,DATA into two absolute paths.
 func splitPool(arg string) (metadata, data string, err error) {
 	if metadata, data, err = pool.Split(arg); err != nil {
 		return "", "", err
@@ -137,7 +137,7 @@ func splitPool(arg string) (metadata, data string, err error) {
 	return metadata, data, err
 }
 
-// recognise tells what lies at a path.
+// recognise opens the source that is at a path.
 func recognise(c *cli.Context, path string) (meta.Source, error) {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +153,7 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 		if store.Recognise(path) {
 			return openStore(c, path)
 		}
-		return nil, fmt.Errorf("%s: nothing in this folder is known: a Docker root has devicemapper/metadata in it, a store metadata/base", path)
+		return nil, fmt.Errorf("%s: this folder is no known source: a Docker root has devicemapper/metadata in it, a store metadata/base", path)
 	}
 	f, err := block.Open(path, block.Options{})
 	if err != nil {
@@ -163,11 +163,11 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	if err := block.CheckRaw(path, f); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)
+	return nil, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data: pool:META,DATA", path)
 }
 
-// openTimeout is how long a volume waits for its turn, or for a pool that is suspended, if
-// nothing else was asked for.
+// openTimeout is how long a volume waits by default for its turn, or for a suspended
+// pool.
 const openTimeout = time.Minute
 
 // openTree opens the sources of a command that reads one and ends.
@@ -179,7 +179,7 @@ func openTree(c *cli.Context, args ...string) (*tree.Tree, error) {
 	return openTreeWith(c, tree.Options{MaxActive: 16, OpenTimeout: openTimeout, Log: commandLog()}, sources)
 }
 
-// commandLog tells of errors only, as a command does: without the time.
+// commandLog is the log of a command that ends: only errors, and without the time.
 func commandLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
 		Level: slog.LevelError,
@@ -192,7 +192,7 @@ func commandLog() *slog.Logger {
 	}))
 }
 
-// openSources finds out what arguments mean.
+// openSources opens the sources that arguments mean.
 func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
 	for _, arg := range args {
 		s, err := openSource(c, arg)
@@ -212,8 +212,8 @@ func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*tree.
 	return tree.New(c.Context, sources, o)
 }
 
-// chooseEngine reads --engine, --live and --journal, and opens the kernel's
-// device-mapper where it may be needed and can be used.
+// chooseEngine reads --engine, --live and --journal. It also opens the kernel's
+// device-mapper, if that may be needed and can be used.
 func chooseEngine(c *cli.Context, o *tree.Options) error {
 	o.Engine, o.Live, o.Journal = tree.Engine(c.String("engine")), tree.Live(c.String("live")), tree.Journal(c.String("journal"))
 	switch {
@@ -224,9 +224,9 @@ func chooseEngine(c *cli.Context, o *tree.Options) error {
 	case o.Journal != tree.JournalReplay && o.Journal != tree.JournalSkip:
 		return wrongUse("--journal %s: replay and skip are known", o.Journal)
 	case o.Engine == tree.EngineDirect && (o.Live == tree.LiveBind || o.Live == tree.LiveSnapshot):
-		return wrongUse("--live %s: only the kernel engine can", o.Live)
+		return wrongUse("--live %s: only the kernel engine can do that", o.Live)
 	case o.Engine == tree.EngineKernel && o.HeldRoot:
-		return wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
+		return wrongUse("--held-root: the kernel shows a pool as it is now: use --engine direct")
 	}
 	needed := o.Engine == tree.EngineKernel || o.Live != tree.LiveAuto && o.Live != tree.LiveDisk
 	if o.Engine == tree.EngineDirect && !needed {
@@ -240,11 +240,11 @@ func chooseEngine(c *cli.Context, o *tree.Options) error {
 	if needed {
 		return err
 	}
-	return nil // the direct engine does without
+	return nil // the direct engine does not need it
 }
 
-// warn prints what of the sources cannot be shown, but for what was told already, and
-// reports whether there is anything.
+// warn prints what in the sources cannot be shown, without what was told already. It
+// reports whether there was anything, told or not.
 func warn(t *tree.Tree, told ...string) bool {
 	list := t.Warnings()
 	slices.Sort(told)
@@ -265,11 +265,11 @@ func splitPath(arg string) (volume, path string) {
 	return arg, "/"
 }
 
-// find finds what an argument VOLUME[:/PATH] means.
+// find finds the file or folder that an argument VOLUME[:/PATH] means.
 func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
 	volume, path := splitPath(arg)
 	if volume == "" {
-		return tree.Entry{}, wrongUse("%q names no volume: VOLUME or VOLUME:/PATH", arg)
+		return tree.Entry{}, wrongUse("%q names no volume: it is not VOLUME or VOLUME:/PATH", arg)
 	}
 	start, err := t.Find(ctx, volume)
 	if err != nil {

@@ -18,22 +18,21 @@ import (
 	"thintree/thin/lend"
 )
 
-// watchdogEnv is set in the process that looks after the daemon: it is the same
-// program, and waits for the end of a socket that the daemon holds. If the daemon is
-// killed its mount stays, dead; the watchdog takes it away, and with it goes all that
-// the kernel still has for it, but what the daemon was about to make: that the
-// watchdog removes too. The value is which process the daemon is, and where it
-// mounts.
+// watchdogEnv is set in the process that cleans up after the daemon, the watchdog. It is
+// the same program, and waits until a socket that the daemon holds is closed. A killed
+// daemon leaves a dead mount; the watchdog unmounts it, and the kernel then frees all
+// that it kept for it. The watchdog also removes what the daemon was about to make. The
+// value is the daemon's process and its mountpoint.
 //
-// A daemon can fail to end: one of its threads waits in the kernel, for a disk or
-// another filesystem that does not answer. Then nor do those end who wait for the
-// tree, not even by SIGKILL, until the watchdog aborts the tree's connection. It does
-// so only if the daemon is to end: it was killed or ends by itself, of which the
-// watchdog gets a signal, or its tree was unmounted lazily, and a thread of it has not
-// run for some seconds.
+// A daemon cannot end while one of its threads waits in the kernel for a disk or another
+// filesystem that does not answer. Processes that wait for the tree cannot end either,
+// not even by SIGKILL, until the watchdog aborts the tree's connection. It does so only
+// if the daemon should end: it was killed or ends by itself (the watchdog gets a signal
+// then), or its tree was unmounted lazily and one of its threads has not run for some
+// seconds.
 const watchdogEnv = "THINTREE_WATCHDOG"
 
-// watchdog is the one of this process.
+// watchdog is the daemon's end of the connection to its watchdog.
 type watchdog struct{ socket *os.File }
 
 // startWatchdog starts it, before anything is mounted.
@@ -53,12 +52,12 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s", watchdogEnv, owner, mountpoint))
 	cmd.Dir = "/"
 	cmd.Stdin = r
-	// What a terminal sends to the daemon is not for it.
+	// A terminal's signals to the daemon must not reach the watchdog.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	started := make(chan error)
 	go func() {
-		// The signal comes when the thread ends that has started the watchdog. This one
-		// ends with the process, and never waits for a disk.
+		// The kernel sends the signal when the thread that started the watchdog ends. This
+		// thread ends with the process, and never waits for a disk.
 		runtime.LockOSThread()
 		cmd.SysProcAttr.Pdeathsig = daemonEnds
 		err := cmd.Start()
@@ -76,8 +75,8 @@ func startWatchdog(mountpoint string) (*watchdog, error) {
 	return &watchdog{w}, nil
 }
 
-// mounted tells it the mount's device number, by which it knows it from then on, and
-// gives it the mount's connection, if that can be opened.
+// mounted sends the watchdog the mount's device number, which identifies the mount from
+// then on, and the mount's connection if that can be opened.
 func (w *watchdog) mounted(m *fusefs.Mount) error {
 	var rights []byte
 	if c, err := m.Connection(); err == nil {
@@ -88,7 +87,7 @@ func (w *watchdog) mounted(m *fusefs.Mount) error {
 	return os.NewSyscallError("sendmsg", unix.Sendmsg(int(w.socket.Fd()), fmt.Appendf(nil, "%d:%d\n", major, minor), rights, nil, 0))
 }
 
-// watch is what the watchdog does.
+// watch runs the watchdog, and returns its exit status.
 func watch(about string) int {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ends := make(chan os.Signal, 1)
@@ -99,13 +98,13 @@ func watch(about string) int {
 	}
 	told := await(owner, ends)
 	if err := errors.Join(clear(told, mountpoint), sweep(owner)); err != nil {
-		return statusFailed // nobody is there to be told
+		return statusFailed // no one reads an error of this process
 	}
 	return statusDone
 }
 
-// clear takes the daemon's mount away. Before its number was told it is what is
-// dead at its place.
+// clear unmounts what the daemon left. If the daemon has not sent the number of its
+// mount, that is any dead mount at the mountpoint.
 func clear(told, mountpoint string) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(told, "%d:%d\n", &major, &minor); err == nil {
@@ -115,7 +114,7 @@ func clear(told, mountpoint string) error {
 	return err
 }
 
-// sweep removes what the daemon was about to leave to the kernel.
+// sweep removes the devices that the daemon had made and did not hand over to a mount.
 func sweep(owner string) error {
 	kernel, err := thin.OpenKernel()
 	if err != nil {

@@ -15,22 +15,22 @@ import (
 	"thintree/fusefs"
 )
 
-// daemonEnds is the signal that the watchdog gets when the daemon begins to end. It
-// is one that does nothing to a process that does not ask for it.
+// daemonEnds is the signal that the watchdog gets when the daemon begins to end. By
+// default a process ignores it.
 const daemonEnds = syscall.SIGWINCH
 
 const (
 	// longestEnding is how long the daemon may take to end, once it has begun to.
 	longestEnding = 2 * time.Second
-	// longestStuck is how long a thread of it may wait without having run, once its
+	// longestStuck is how long one of its threads may wait without running, once its
 	// tree is unmounted.
 	longestStuck = 5 * time.Second
-	// longestFreed is how long it may take to end when nobody waits for it any more.
+	// longestFreed is how long it may take to end once its connection is aborted.
 	longestFreed = 5 * time.Second
 )
 
-// await waits until the daemon has ended, or cannot, and frees all who wait for its
-// tree. It gives what the daemon has told: the device number of its mount.
+// await waits until the daemon has ended or cannot end, and aborts the connection of its
+// tree. It returns the device number of the daemon's mount, if the daemon has sent it.
 func await(owner string, ends <-chan os.Signal) (device string) {
 	mounted, ended := make(chan message, 1), make(chan struct{})
 	go func() {
@@ -79,7 +79,7 @@ func await(owner string, ends <-chan os.Signal) (device string) {
 	return m.device
 }
 
-// message is what the daemon tells once it has mounted its tree.
+// message is what the daemon sends once it has mounted its tree.
 type message struct {
 	device string             // its number, "" if it ended before
 	tree   *fusefs.Connection // nil if it cannot be opened
@@ -118,7 +118,7 @@ func awaitStuck(owner string) {
 }
 
 // waiting are the threads of a process that wait for a disk or a filesystem, each with
-// how often it has run.
+// the line of its status that counts how often it has run.
 func waiting(pid string) map[string]string {
 	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
 	found := map[string]string{}
@@ -127,7 +127,7 @@ func waiting(pid string) map[string]string {
 		if err != nil {
 			continue // it has ended
 		}
-		// Who waits for FUSE can be interrupted as long as no signal is there.
+		// A thread that waits for FUSE is in state S until it gets a signal.
 		at, _ := os.ReadFile(thread + "/wchan")
 		if !strings.Contains(string(text), "\nState:\tD") && string(at) != "request_wait_answer" {
 			continue
