@@ -141,15 +141,15 @@ func group(name, usage, description string, commands ...*cli.Command) *cli.Comma
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	where := "thintree"
+	command := "thintree"
 	if c.Command != nil && c.Command.HelpName != "" {
-		where = c.Command.HelpName
+		command = c.Command.HelpName
 	}
 	text := err.Error()
 	if strings.Contains(text, "parse error") && strings.Contains(text, "flag") {
 		text += " (a duration has a unit: 300s, 5m)"
 	}
-	return wrongUse("%s: see %s --help", text, where)
+	return wrongUse("%s: see %s --help", text, command)
 }
 
 // arrange puts a command's flags before its arguments, so that they may stand

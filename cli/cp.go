@@ -43,8 +43,8 @@ func cp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	volume, where := splitPath(arg)
-	name := path.Base(where)
+	volume, inVolume := splitPath(arg)
+	name := path.Base(inVolume)
 	if name == "/" {
 		name = path.Base(volume)
 	}

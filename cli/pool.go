@@ -71,18 +71,18 @@ func onPool(c *cli.Context, arg string,
 	inStore func(k *thin.Kernel, s *deviceset.DeviceSet) error,
 	inPool func(k *thin.Kernel, p *thin.Pool) error,
 ) error {
-	where, err := parsePool(arg)
+	target, err := parsePool(arg)
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return withStore(c, where.store, nil, inStore)
+	if target.store != "" {
+		return withStore(c, target.store, nil, inStore)
 	}
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return err
 	}
 	return withKernel(func(k *thin.Kernel) error {
-		p, err := k.OpenPool(c.Context, where.name)
+		p, err := k.OpenPool(c.Context, target.name)
 		switch {
 		case errors.Is(err, dm.ErrNotFound), errors.Is(err, thin.ErrNoPool):
 			return adviceError{err, "thintree pool status lists the active pools, thintree pool activate activates one"}

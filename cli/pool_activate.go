@@ -32,19 +32,19 @@ it stays active until pool deactivate. Commands on it are faster then.`,
 }
 
 func poolActivate(c *cli.Context) error {
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	switch {
 	case err != nil:
 		return err
-	case where.store != "":
-		return storeActivate(c, where.store)
+	case target.store != "":
+		return storeActivate(c, target.store)
 	case c.NArg() != 3:
 		return wrongUse("pool activate takes NAME METADATA DATA, or store:DIR: thintree pool activate vault /dev/sdb1 /dev/sdb2")
 	}
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return err
 	}
-	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
+	config := thin.PoolConfig{Name: target.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
 	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("low-water") {
 		r, err := thin.OpenPoolReader(c.Context, config.Metadata, config.Data, thin.ReaderOptions{})
@@ -112,12 +112,12 @@ func poolDeactivate(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return wrongUse("pool deactivate takes one POOL")
 	}
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return storeDeactivate(c, where.store)
+	if target.store != "" {
+		return storeDeactivate(c, target.store)
 	}
 	return onPool(c, c.Args().First(), nil, func(k *thin.Kernel, p *thin.Pool) error {
 		ctx, cancel := context.WithTimeout(c.Context, patience)

@@ -71,14 +71,14 @@ func features(c *cli.Context, blockBytes int64) (thin.Features, error) {
 }
 
 func poolCreate(c *cli.Context) error {
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return storeCreate(c, where.store)
+	if target.store != "" {
+		return storeCreate(c, target.store)
 	}
-	n, err := newPool(c, where.name)
+	n, err := newPool(c, target.name)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func metadataOf(c *cli.Context, arg string) (string, error) {
 	if !strings.HasPrefix(arg, "store:") {
 		return arg, onlyFor(c, storePool, "opt")
 	}
-	where, err := parsePool(arg)
+	target, err := parsePool(arg)
 	if err != nil {
 		return "", err
 	}
@@ -119,5 +119,5 @@ func metadataOf(c *cli.Context, arg string) (string, error) {
 	case o.Metadata != "":
 		return o.Metadata, nil
 	}
-	return filepath.Join(where.store, store.PoolDir, "metadata"), nil
+	return filepath.Join(target.store, store.PoolDir, "metadata"), nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/deviceset"
+	"thintree/thin/pdata"
 )
 
 // poolReport is what thintree shows of an active pool. docs/json.md documents its JSON.
@@ -62,7 +63,7 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		TransactionID: st.TransactionID, HeldRootBlock: st.HeldRoot,
 		Metadata:          l.Metadata,
 		MetadataUsedBytes: st.MetadataUsedBytes(), MetadataTotalBytes: st.MetadataTotalBytes(),
-		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * metadataBlockBytes,
+		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * pdata.BlockBytes,
 		Data:                  l.Data,
 		DataUsedBytes:         int64(st.DataUsedBlocks) * block, DataTotalBytes: int64(st.DataTotalBlocks) * block,
 		DataLowWaterBytes: int64(l.LowWaterBlocks) * block, DataBlockBytes: block,
@@ -70,8 +71,6 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		ActiveDevices: len(active),
 	}, nil
 }
-
-const metadataBlockBytes = 4096
 
 func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (poolReport, error) {
 	r, err := reportPool(ctx, s.Pool())
@@ -125,9 +124,9 @@ func (r poolReport) print() {
 	table(lines...)
 }
 
-func used(where string, part, whole int64) string {
+func used(path string, part, whole int64) string {
 	if whole == 0 {
-		return where
+		return path
 	}
-	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", where, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
+	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", path, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
 }

@@ -122,16 +122,16 @@ func volumeDeactivate(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, patience)
 	defer cancel()
 	name := c.Args().Get(1)
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
+	if target.store != "" {
 		var options []string
 		if c.Bool("deferred") {
 			options = []string{"dm.use_deferred_removal=true"}
 		}
-		return withStore(c, where.store, options, func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
+		return withStore(c, target.store, options, func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 			return s.DeactivateDevice(ctx, hashOf(name))
 		})
 	}

@@ -96,18 +96,18 @@ func watch(about string) int {
 	if !ok {
 		return statusUsage
 	}
-	told := await(owner, ends)
-	if err := errors.Join(clear(told, mountpoint), sweep(owner)); err != nil {
+	device := await(owner, ends)
+	if err := errors.Join(unmountDead(device, mountpoint), sweep(owner)); err != nil {
 		return statusFailed // no one reads an error of this process
 	}
 	return statusDone
 }
 
-// clear unmounts what the daemon left. If the daemon has not sent the number of its
-// mount, that is any dead mount at the mountpoint.
-func clear(told, mountpoint string) error {
+// unmountDead unmounts the dead mount that the daemon left, by its device number. If the
+// daemon has not sent one, it unmounts any dead mount at the mountpoint.
+func unmountDead(device, mountpoint string) error {
 	var major, minor int
-	if _, err := fmt.Sscanf(told, "%d:%d\n", &major, &minor); err == nil {
+	if _, err := fmt.Sscanf(device, "%d:%d\n", &major, &minor); err == nil {
 		return fusefs.Clear(major, minor)
 	}
 	_, err := fusefs.Prepare(mountpoint)
