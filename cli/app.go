@@ -13,31 +13,23 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// The exit statuses.
-const (
-	statusDone    = 0
-	statusFailed  = 1
-	statusUsage   = 2
-	statusPartial = 3
-)
-
-// usageError is a wrong use of the command line: exit status 2.
+// usageError is a wrong use of the command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
 func wrongUse(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// errPartial ends a command that did what it could, and has already told what it
-// could not read: exit status 3.
+// errPartial ends a command that did what it could, and has already printed what it
+// could not read.
 var errPartial = errors.New("something could not be read")
 
-// Main runs a command line, os.Args' form, and gives the exit status.
+// Main runs a command line in the form of os.Args, and returns the exit status.
 func Main(args []string) int {
 	if about := os.Getenv(watchdogEnv); about != "" {
 		return watch(about)
 	}
-	// By default the library prints help on a wrong use and exits by itself.
+	// By default the library prints help after a wrong use, and ends the process.
 	cli.OsExiter = func(int) {}
 	cli.ErrWriter = io.Discard
 	app := newApp()
@@ -49,7 +41,7 @@ func Main(args []string) int {
 	return status
 }
 
-// report prints an error and gives the exit status that it stands for.
+// report prints an error and returns the exit status that it stands for.
 func report(err error) int {
 	if err == nil {
 		return statusDone
@@ -63,18 +55,19 @@ func report(err error) int {
 	}
 	fmt.Fprintln(os.Stderr, "thintree:", oneLine(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) {
+	var noTopic cli.ExitCoder // of the library: help for a command that does not exist
+	if errors.As(err, &usage) || errors.As(err, &noTopic) {
 		return statusUsage
 	}
 	return statusFailed
 }
 
-// oneLine makes one line of a text in which names can hold anything.
+// oneLine returns a text as one line. Names in it can hold any bytes.
 func oneLine(text string) string {
 	return plain(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 }
 
-// plain replaces what would move a terminal's cursor, or the text beside it.
+// plain replaces characters that would move a terminal's cursor, or the text beside them.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {
 		if strconv.IsPrint(r) {
@@ -90,14 +83,18 @@ func newApp() *cli.App {
 		Usage:                "browse every volume of a thin pool in one tree",
 		UsageText:            "thintree COMMAND [flags] SOURCE …",
 		Description:          sourceHelp,
-		HideVersion:          true,
+		Version:              version(),
 		EnableBashCompletion: true,
-		// A value may have commas in it.
+		// A value may contain commas.
 		DisableSliceFlagSeparator: true,
 		Writer:                    stdout,
 		ErrWriter:                 io.Discard,
 		ExitErrHandler:            func(*cli.Context, error) {},
 		OnUsageError:              onUsageError,
+		CustomAppHelpTemplate: exits{
+			done:    "done",
+			partial: "done in part: standard error says what is missing",
+		}.after(cli.AppHelpTemplate),
 		Commands: []*cli.Command{
 			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(),
 			poolCommand(), volumeCommand(), completionCommand(),
@@ -118,8 +115,8 @@ func newApp() *cli.App {
 	return app
 }
 
-// group is a command that is there for those below it. None of these is called
-// help, so that an argument of theirs may be.
+// group is a command that only holds subcommands. The library gives none of these a
+// subcommand help, so that "help" can be an argument of theirs.
 func group(name, usage, description string, commands ...*cli.Command) *cli.Command {
 	for _, c := range commands {
 		c.HideHelpCommand = true
@@ -130,6 +127,10 @@ func group(name, usage, description string, commands ...*cli.Command) *cli.Comma
 		ArgsUsage:   "COMMAND",
 		Description: description,
 		Subcommands: commands,
+		CustomHelpTemplate: exits{
+			done:   "this help was printed",
+			failed: "this help could not be printed",
+		}.after(groupHelp),
 		Action: func(c *cli.Context) error {
 			if c.NArg() == 0 {
 				return cli.ShowSubcommandHelp(c)
@@ -140,20 +141,20 @@ func group(name, usage, description string, commands ...*cli.Command) *cli.Comma
 }
 
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	where := "thintree"
+	command := "thintree"
 	if c.Command != nil && c.Command.HelpName != "" {
-		where = c.Command.HelpName
+		command = c.Command.HelpName
 	}
 	text := err.Error()
 	if strings.Contains(text, "parse error") && strings.Contains(text, "flag") {
-		text += " (a time has a unit: 300s, 5m)"
+		text += " (a duration has a unit: 300s, 5m)"
 	}
-	return wrongUse("%s: see %s --help", text, where)
+	return wrongUse("%s: see %s --help", text, command)
 }
 
 // arrange puts a command's flags before its arguments, so that they may stand
-// anywhere, as people write them; and takes what mount.fuse(8) calls, a source
-// and a mountpoint without a command, for a mount.
+// anywhere. A source and a mountpoint without a command are a mount: so mount.fuse(8)
+// calls the program.
 func arrange(app *cli.App, args []string) []string {
 	if len(args) < 2 || args[len(args)-1] == "--generate-bash-completion" {
 		return args
@@ -195,7 +196,7 @@ func arrange(app *cli.App, args []string) []string {
 	return slices.Concat(before, flags, []string{"--"}, rest)
 }
 
-// argument is the i-th of some arguments, "" where there are fewer.
+// argument is the i-th of some arguments, or "" if there are fewer.
 func argument(args []string, i int) string {
 	if i < len(args) {
 		return args[i]

@@ -60,11 +60,10 @@ func TestVolumeAndPathAreSplitAtTheFirstColonAndSlash(t *testing.T) {
 	}
 }
 
-// running is held while a command line runs: the library sets variables of its
-// own then.
+// running is held while a command line runs: the library then sets its global variables.
 var running sync.Mutex
 
-// parseMount parses a mount's command line, and gives what its flags are then.
+// parseMount parses the command line of a mount, and returns the context with its flags.
 func parseMount(t *testing.T, args ...string) (c *cli.Context, err error) {
 	t.Helper()
 	running.Lock()

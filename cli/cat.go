@@ -13,12 +13,13 @@ import (
 
 func catCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "cat",
-		Usage:        "print a file in a volume",
-		ArgsUsage:    "SOURCE VOLUME:/PATH",
-		Description:  "Needs no mount and no root. Links are followed as in a chroot.\n\n" + sourceHelp,
-		Flags:        sourceFlags(),
-		BashComplete: completeVolumes,
+		Name:               "cat",
+		Usage:              "print a file in a volume",
+		ArgsUsage:          "SOURCE VOLUME:/PATH",
+		Description:        "Needs no mount and no root. Links are followed as in a chroot.\n\n" + sourceHelp,
+		CustomHelpTemplate: exits{done: "the whole file was printed"}.after(commandHelp),
+		Flags:              sourceFlags(),
+		BashComplete:       completeVolumes,
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
 				return wrongUse("cat takes a SOURCE and VOLUME:/PATH: thintree cat docker:/var/lib/docker container:web:/etc/hostname")

@@ -12,15 +12,16 @@ import (
 func completionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print what makes a shell complete thintree's commands, flags and volumes",
+		Usage:     "print a script by which a shell completes commands, flags and volumes",
 		ArgsUsage: "bash|zsh|fish",
 		Description: `bash: source <(thintree completion bash)
 zsh:  source <(thintree completion zsh)
 fish: thintree completion fish | source`,
+		CustomHelpTemplate: exits{done: "the script was printed"}.after(commandHelp),
 		Action: func(c *cli.Context) error {
 			script, ok := completions[c.Args().First()]
 			if c.NArg() != 1 || !ok {
-				return wrongUse("completion takes one of bash, zsh and fish")
+				return wrongUse("completion takes one of bash, zsh and fish: thintree completion bash")
 			}
 			_, err := fmt.Fprint(stdout, script)
 			return err
@@ -28,7 +29,8 @@ fish: thintree completion fish | source`,
 	}
 }
 
-// completions ask the program itself. Where it knows nothing, files complete.
+// completions are the scripts by shell. They ask the program itself; if it prints
+// nothing, the shell completes names of files.
 var completions = map[string]string{
 	"bash": `_thintree() {
 	local line=${COMP_LINE:0:COMP_POINT} args found name
@@ -62,8 +64,8 @@ complete -c thintree -a '(__thintree)'
 `,
 }
 
-// completeVolumes completes the second argument of a command that takes a
-// source and a volume.
+// completeVolumes completes the second argument of a command that takes a SOURCE
+// and a volume.
 func completeVolumes(c *cli.Context) {
 	if c.NArg() != 1 {
 		cli.DefaultCompleteWithFlags(c.Command)(c)
@@ -83,7 +85,7 @@ func completeVolumes(c *cli.Context) {
 	}
 }
 
-// completePools completes the argument POOL with the pools that are active.
+// completePools completes the argument POOL by the names of active pools.
 func completePools(c *cli.Context) {
 	if c.NArg() > 0 {
 		cli.DefaultCompleteWithFlags(c.Command)(c)

@@ -17,14 +17,15 @@ func cpCommand() *cli.Command {
 		Name:      "cp",
 		Usage:     "copy a file or folder out of a volume",
 		ArgsUsage: "SOURCE VOLUME:/PATH DEST",
-		Description: `Like cp -a: modes, times, links, extended attributes and holes are kept, owners
-and devices if they are permitted to the user. What the destination cannot hold is
-left out and told; then the exit status is 3. Needs no mount and no root.
+		Description: `Like cp -a: modes, times, links, extended attributes and holes are kept; owners and
+device files too, if the user may set them. Standard error names everything that the
+destination cannot hold: it is left out. Needs no mount and no root.
 
 ` + sourceHelp,
-		Flags:        sourceFlags(),
-		BashComplete: completeVolumes,
-		Action:       cp,
+		Flags:              sourceFlags(),
+		BashComplete:       completeVolumes,
+		CustomHelpTemplate: exits{done: "everything was copied that the user may set", partial: "copied in part: something could not be read, or the destination cannot hold it"}.after(commandHelp),
+		Action:             cp,
 	}
 }
 
@@ -42,8 +43,8 @@ func cp(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	volume, where := splitPath(arg)
-	name := path.Base(where)
+	volume, inVolume := splitPath(arg)
+	name := path.Base(inVolume)
 	if name == "/" {
 		name = path.Base(volume)
 	}

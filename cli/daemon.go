@@ -91,7 +91,7 @@ func daemonReady() error {
 func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, false, wrongUse("--log-level: debug, info, warn or error")
+		return nil, false, wrongUse("--log-level %s: debug, info, warn and error are known", c.String("log-level"))
 	}
 	o := &slog.HandlerOptions{Level: level}
 	if path := c.String("log-file"); path != "" {

@@ -14,13 +14,14 @@ import (
 
 func infoCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "info",
-		Usage:        "tell of a source's pools, or of one volume",
-		ArgsUsage:    "SOURCE [VOLUME]",
-		Description:  sourceHelp,
-		Flags:        append([]cli.Flag{jsonFlag()}, sourceFlags()...),
-		BashComplete: completeVolumes,
-		Action:       info,
+		Name:               "info",
+		Usage:              "show details of a source's pools, or of one volume",
+		ArgsUsage:          "SOURCE [VOLUME]",
+		Description:        sourceHelp,
+		Flags:              append([]cli.Flag{jsonFlag()}, sourceFlags()...),
+		BashComplete:       completeVolumes,
+		CustomHelpTemplate: exits{done: "everything was shown", partial: "shown, but something in the source could not be read: the report or standard error says what"}.after(commandHelp),
+		Action:             info,
 	}
 }
 
@@ -28,7 +29,7 @@ func jsonFlag() cli.Flag { return &cli.BoolFlag{Name: "json", Usage: "print JSON
 
 func info(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
-		return wrongUse("info takes a SOURCE and, if you like, a VOLUME")
+		return wrongUse("info takes a SOURCE and optionally a VOLUME: thintree info docker:/var/lib/docker container:web")
 	}
 	t, err := openTree(c, c.Args().First())
 	if err != nil {
@@ -57,7 +58,7 @@ func info(c *cli.Context) error {
 	return err
 }
 
-// poolsInfo tells of a source's pools, and what else of it cannot be read.
+// poolsInfo prints a source's pools, and warns of what else in it cannot be read.
 func poolsInfo(c *cli.Context, t *tree.Tree) error {
 	pools := t.Pools(c.Context)
 	if c.Bool("json") {
@@ -88,8 +89,7 @@ func printJSON(v any) error {
 	return err
 }
 
-// table prints lines of a name and what it is; those without anything are left
-// out.
+// table prints lines of a name and a value. Lines without a value are left out.
 func table(lines ...[2]string) {
 	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	for _, l := range lines {
@@ -154,7 +154,8 @@ func dirty(v tree.VolumeInfo) string {
 	if v.Filesystem == nil || !v.Filesystem.Dirty {
 		return ""
 	}
-	return "dirty: not cleanly unmounted, and shown as the disk lies, without what the journal holds"
+	return "dirty: not cleanly unmounted; shown as it is on disk, without what the journal holds"
 }
 
+// bytes is a size for people: "1.0 GiB".
 func bytes(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }

@@ -13,11 +13,11 @@ import (
 	"thintree/fusefs/tree"
 )
 
-// reports are all that is printed or shown as JSON.
+// reports are all types that are printed or shown as JSON.
 var reports = []any{file{}, tree.VolumeInfo{}, tree.PoolInfo{}, poolReport{}, volumeReport{}}
 
-// fill gives each field of a value something, and strings a text of their own, and
-// returns these. What it cannot fill fails the test: JSON would not keep it.
+// fill sets each field of a value. Each string gets a text of its own; fill returns
+// these. A field that it cannot fill fails the test: JSON would not keep it.
 func fill(t *testing.T, v reflect.Value, path, text string) (texts []string) {
 	t.Helper()
 	switch v.Kind() {
@@ -55,8 +55,8 @@ func fill(t *testing.T, v reflect.Value, path, text string) (texts []string) {
 	return texts
 }
 
-// embedded gives a pool's report that of its store: reflection cannot set what is
-// not exported.
+// embedded sets the embedded report of a store in the report of a pool: reflection cannot
+// set a field that is not exported.
 func embedded(v reflect.Value, i int) reflect.Value {
 	if r, ok := v.Addr().Interface().(*poolReport); ok {
 		r.storeReport = &storeReport{}
@@ -65,7 +65,7 @@ func embedded(v reflect.Value, i int) reflect.Value {
 	return v.Field(i)
 }
 
-// namesIn are the strings of a JSON value, exact.
+// namesIn are the exact strings of a JSON value.
 func namesIn(t *testing.T, v any) (texts []string) {
 	t.Helper()
 	switch v := v.(type) {

@@ -23,18 +23,26 @@ import (
 
 func lsCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "ls",
-		Usage:       "list a source's volumes, or what is in one",
-		ArgsUsage:   "SOURCE [VOLUME[:/PATH]]",
-		Description: sourceHelp,
+		Name:      "ls",
+		Usage:     "list a source's volumes, or a folder in one",
+		ArgsUsage: "SOURCE [VOLUME[:/PATH]]",
+		Description: `On a terminal, a source's volumes are a table: the names by which people know them, a
+short id that can be typed as VOLUME, sizes and a state. Otherwise they are full names,
+one a line, and the volumes themselves are not read.
+
+` + sourceHelp,
+		CustomHelpTemplate: exits{
+			done:    "everything was listed",
+			partial: "listed, but something in the source could not be read: standard error says what",
+		}.after(commandHelp),
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "tell more of each"},
+			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "show more of each volume or file"},
 			jsonFlag(),
 		}, sourceFlags()...),
 		BashComplete: completeVolumes,
 		Action: func(c *cli.Context) error {
 			if c.NArg() < 1 || c.NArg() > 2 {
-				return wrongUse("ls takes a SOURCE and, if you like, VOLUME or VOLUME:/PATH")
+				return wrongUse("ls takes a SOURCE and optionally VOLUME or VOLUME:/PATH: thintree ls docker:/var/lib/docker container:web:/etc")
 			}
 			t, err := openTree(c, c.Args().First())
 			if err != nil {
@@ -56,23 +64,24 @@ func lsCommand() *cli.Command {
 	}
 }
 
-// listVolumes lists all volumes: their names, without those of deleted ones, or all that
-// is known of each. partial says that one of them has a problem.
+// listVolumes lists all volumes. Deleted ones are listed by --long and --json only.
+// partial reports whether one of them has a problem.
 func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 	refs := t.Volumes(c.Context)
 	if !c.Bool("long") && !c.Bool("json") {
-		var names []string
-		for _, r := range refs {
-			if !r.Deleted {
-				names = append(names, r.Name)
+		refs = slices.DeleteFunc(refs, func(r tree.VolumeRef) bool { return r.Deleted })
+		if !stdout.isTerminal() {
+			names := make([]string, len(refs))
+			for i, r := range refs {
+				names[i] = r.Name
 			}
+			return false, printNames(names)
 		}
-		return false, printNames(names)
 	}
 	list := make([]tree.VolumeInfo, 0, len(refs))
 	for _, r := range refs {
 		v, err := t.Volume(c.Context, r.ID)
-		if errors.Is(err, syscall.ESTALE) { // it has changed hands since its name was listed
+		if errors.Is(err, syscall.ESTALE) { // its name has gone to another volume since it was listed
 			v, err = volumeNow(c.Context, t, r.Name)
 		}
 		if errors.Is(err, syscall.ENOENT) {
@@ -86,10 +95,15 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 			partial = true
 		}
 	}
-	if c.Bool("json") {
+	switch {
+	case c.Bool("json"):
 		return partial, printJSON(list)
+	case c.Bool("long"):
+		err = printVolumeTable(list)
+	default:
+		err = printOverview(list, stdout.columns())
 	}
-	if err := printVolumeTable(list); err != nil {
+	if err != nil {
 		return false, err
 	}
 	for _, v := range list {
@@ -100,7 +114,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 	return partial, nil
 }
 
-// volumeNow tells of the volume that has a name now.
+// volumeNow describes the volume that has a name now.
 func volumeNow(ctx context.Context, t *tree.Tree, name string) (tree.VolumeInfo, error) {
 	e, err := t.Find(ctx, name)
 	if err != nil {
@@ -113,10 +127,7 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
 	for _, v := range list {
-		holds := v.Holds
-		if v.Filesystem != nil {
-			holds = v.Filesystem.Type
-		}
+		holds := holdsOf(v)
 		if v.Damaged {
 			holds += " (problem)"
 		}
@@ -124,32 +135,53 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 		if v.State != "" {
 			role += ", " + string(v.State)
 		}
-		var users []string
-		for _, name := range v.Containers {
-			users = append(users, "container:"+printable(name))
-		}
-		for _, name := range v.Images {
-			users = append(users, "image:"+printable(name))
-		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), v.DeviceID, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(users, " "))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), v.DeviceID, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(usersOf(v), " "))
 	}
 	return w.Flush()
 }
 
-// shorten cuts a hash to the 12 digits that docker shows.
+// usersOf are the containers and images that a volume is of, as they are printed and typed.
+func usersOf(v tree.VolumeInfo) (users []string) {
+	for _, name := range v.Containers {
+		users = append(users, "container:"+printable(name))
+	}
+	for _, name := range v.Images {
+		users = append(users, "image:"+printable(name))
+	}
+	return users
+}
+
+// holdsOf says in a word or a few what is on a volume.
+func holdsOf(v tree.VolumeInfo) string {
+	if v.Filesystem != nil {
+		return v.Filesystem.Type
+	}
+	return v.Holds
+}
+
+// shortDigits is how many digits of a hash docker shows.
+const shortDigits = 12
+
+// shorten cuts a name that begins with a hash to the digits that docker shows, and keeps
+// what follows the hash. Other names stay.
 func shorten(name string) string {
 	hash, suffix, _ := strings.Cut(name, "-")
-	if len(hash) != 64 || strings.Trim(hash, "0123456789abcdef") != "" {
+	if !isHash(hash) {
 		return name
 	}
 	if suffix != "" {
 		suffix = "-" + suffix
 	}
-	return hash[:12] + suffix
+	return hash[:shortDigits] + suffix
 }
 
-// printable is a name as it can be printed: in quotes where it would move a
-// terminal's cursor, or the text beside it.
+// isHash reports whether a name is a SHA-256 in hexadecimal digits.
+func isHash(name string) bool {
+	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
+}
+
+// printable is a name as it is printed: in quotes if it would move a terminal's cursor,
+// or the text beside it.
 func printable(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return r == '\uFFFD' || !strconv.IsPrint(r) }) {
 		return strconv.Quote(name)
@@ -157,7 +189,7 @@ func printable(name string) string {
 	return name
 }
 
-// file is one entry of a folder, as --json prints it.
+// file is an entry of a folder, as --json prints it.
 type file struct {
 	Name        string    `json:"name"`
 	Type        string    `json:"type"`
@@ -303,7 +335,7 @@ var typeNames = map[uint32]string{
 	syscall.S_IFSOCK: "socket", syscall.S_IFCHR: "character device", syscall.S_IFBLK: "block device",
 }
 
-// modeString is a mode as ls -l prints it.
+// modeString is a type and mode as ls -l prints them.
 func modeString(f file) string {
 	var bits uint32
 	fmt.Sscanf(f.Mode, "%o", &bits)

@@ -26,38 +26,40 @@ func mountCommand() *cli.Command {
 		Name:      "mount",
 		Usage:     "show every volume of one or more sources as folders",
 		ArgsUsage: "SOURCE… MOUNTPOINT",
-		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume,
-and after some idle time it is closed. Nothing is ever changed. Unmount with
+		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume; it is
+closed after some idle time. The source is never changed. Unmount the tree with
 thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
-MOUNTPOINT cannot lie in what the tree is made of, or above it.
+MOUNTPOINT must not be inside the source, or above it.
 
-Owners of an active pool can delete volumes and deactivate the pool while it is read.
-Only a file held open in a volume that they have mounted keeps that busy. A volume in
-very many pieces may take them a second.
+The owner of an active pool can delete volumes and deactivate the pool while the tree
+is mounted. Only an open file in a volume that the owner has mounted keeps that volume
+busy. Deleting a volume that is in very many pieces may take a second.
 
 A tree is always ro,nosuid,nodev. Of mount(8)'s options -o also takes noexec,
-nosymfollow, user and users (which mean noexec); of FUSE's default_permissions (the
-user who mounts is held to modes and ACLs too), fsname=NAME (what df shows) and
-max_read=BYTES; those that mean nothing for it are ignored, others are refused.
+nosymfollow, user and users (both imply noexec). Of FUSE's options it takes
+default_permissions (modes and ACLs hold for the user who mounts too), fsname=NAME
+(shown by df) and max_read=BYTES. Options without a meaning for a tree are ignored;
+others are refused.
 
 ` + sourceHelp,
 		Flags: append([]cli.Flag{
-			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume that was not used for so long; 0: never"},
-			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "how many volumes may be open at once"},
-			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "how long a volume waits when that many are open and busy, and a request for a suspended pool"},
-			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in, held to the modes and ACLs in the volumes"},
-			&cli.StringSliceFlag{Name: "o", Usage: "these flags in fstab's form, and options of mount(8): `OPTION[,OPTION…]`"},
+			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume after `DURATION` without use; 0: never"},
+			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "keep at most `COUNT` volumes open"},
+			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "wait at most `DURATION` for another volume to close if that many are open and busy, and for a suspended pool"},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in; modes and ACLs in the volumes hold for them"},
+			&cli.StringSliceFlag{Name: "o", Usage: "take `OPTION[,OPTION…]`: these flags as fstab has them, and options of mount(8)"},
 			&cli.BoolFlag{Name: "f", Aliases: []string{"foreground"}, Usage: "stay in the foreground"},
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "debug, info, warn or error"},
-			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE` and not to the system log (with -f: to standard error)"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log from `LEVEL` up: debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, not to the system log (with -f: not to standard error)"},
 		}, sourceFlags()...),
-		Action: mount,
+		CustomHelpTemplate: exits{done: "the tree can be used; with -f: it was mounted, and is unmounted now"}.after(commandHelp),
+		Action:             mount,
 	}
 }
 
-// memoryLimit is from when on the daemon collects garbage more often, in bytes:
-// what it needs for 10,000 volumes is about half of it.
+// memoryLimit is the size in bytes above which the daemon collects garbage more often.
+// 10,000 volumes need about half of it.
 const memoryLimit = 96 << 20
 
 func mount(c *cli.Context) error {
@@ -72,9 +74,9 @@ func mount(c *cli.Context) error {
 	sources, mountpoint := args[:len(args)-1], args[len(args)-1]
 	switch {
 	case c.Int("max-active") < 1:
-		return wrongUse("--max-active: at least 1")
+		return wrongUse("--max-active: it is at least 1")
 	case c.Duration("open-timeout") < 0:
-		return wrongUse("--open-timeout: not less than 0")
+		return wrongUse("--open-timeout: it is not less than 0")
 	}
 	mountpoint, err = mounts.Prepare(mountpoint)
 	if err != nil {
@@ -146,8 +148,8 @@ func mount(c *cli.Context) error {
 	}
 }
 
-// checkApart refuses a mountpoint at which the tree would hide what it is made of,
-// or its log.
+// checkApart refuses a mountpoint at which the tree would hide its own sources or its
+// log.
 func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error {
 	var places []string
 	for _, s := range sources {
@@ -159,11 +161,11 @@ func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error 
 	return mounts.CheckApart(mountpoint, places)
 }
 
-// longestEnd is how long the command waits for what ends a tree. What is not done then, the
-// watchdog does.
+// longestEnd is how long the process waits until a tree has ended. The watchdog does
+// the rest.
 const longestEnd = 5 * time.Second
 
-// atMost runs something, and waits so long for its end.
+// atMost runs a function, and waits for its end no longer than a duration.
 func atMost(longest time.Duration, run func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- run() }()
@@ -171,6 +173,6 @@ func atMost(longest time.Duration, run func() error) error {
 	case err := <-done:
 		return err
 	case <-time.After(longest):
-		return fmt.Errorf("it has not ended within %v", longest)
+		return fmt.Errorf("not ended within %v", longest)
 	}
 }

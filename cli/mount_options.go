@@ -9,8 +9,8 @@ import (
 	"thintree/fusefs"
 )
 
-// applyOptions sets the flags that -o names, and gives what else it says of the
-// mount. A comma in a value is written with a backslash before it.
+// applyOptions sets the flags that -o names, and returns its other options of the
+// mount. A comma in a value has a backslash before it.
 func applyOptions(c *cli.Context) (o fusefs.Options, err error) {
 	for _, list := range c.StringSlice("o") {
 		for text := range strings.SplitSeq(strings.ReplaceAll(list, `\,`, "\x00"), ",") {
@@ -38,7 +38,7 @@ func applyOption(c *cli.Context, o *fusefs.Options, text string) error {
 	case name == "o" || f == nil:
 		return wrongUse("-o %s: no such option: see thintree mount --help", text)
 	case !hasValue && takesValue(f):
-		return wrongUse("-o %s: it takes a value: %s=…", text, name)
+		return wrongUse("-o %s: it needs a value: %s=…", text, name)
 	case !hasValue:
 		value = "true"
 	}
@@ -54,7 +54,7 @@ func takeOption(o *fusefs.Options, option, value string) (taken bool, err error)
 	switch option {
 	case "exec", "noexec":
 		o.NoExec = option == "noexec"
-	case "user", "users": // they mean noexec, as mount(8) has it
+	case "user", "users": // they imply noexec, says mount(8)
 		o.NoExec = true
 	case "symfollow", "nosymfollow":
 		o.NoSymFollow = option == "nosymfollow"
@@ -62,12 +62,12 @@ func takeOption(o *fusefs.Options, option, value string) (taken bool, err error)
 		o.CheckPermissions = true
 	case "fsname":
 		if o.Source = value; value == "" {
-			return true, wrongUse("-o fsname=: it takes what df is to show: fsname=NAME")
+			return true, wrongUse("-o fsname=: it needs the name that df shows: fsname=NAME")
 		}
 	case "max_read":
 		n, err := strconv.ParseUint(value, 10, 31)
 		if o.MaxRead = int(n); err != nil || n == 0 {
-			return true, wrongUse("-o max_read=%s: it takes a number of bytes: max_read=131072", value)
+			return true, wrongUse("-o max_read=%s: it needs a number of bytes: max_read=131072", value)
 		}
 	default:
 		return false, nil
@@ -75,12 +75,13 @@ func takeOption(o *fusefs.Options, option, value string) (taken bool, err error)
 	return true, nil
 }
 
-// idleOptions are those that mount(8), mount.fuse3(8) and fstab(5) add, and those
-// that hold for every tree or mean nothing for it. A tree is always ro,nosuid,nodev;
-// rw, suid and dev are here because mount(8) and mount.fuse3(8) add them by themselves.
-// Nothing is written, no access time either, so how that is done does not matter. The
-// type is fuse.thintree whatever subtype says, as umount finds trees by it. The
-// watchdog does for every tree what auto_unmount asks for.
+// idleOptions are accepted and change nothing. mount(8), mount.fuse3(8) and fstab(5)
+// add some of them; others hold for every tree, or have no meaning for it. A tree is
+// always ro,nosuid,nodev; rw, suid and dev are here because mount(8) and
+// mount.fuse3(8) add them. Nothing is written, no access time either, so options about
+// writing do not matter. The type is always fuse.thintree, whatever subtype says,
+// because umount finds trees by it. The watchdog does for every tree what auto_unmount
+// asks for.
 var idleOptions = map[string]bool{
 	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true,
 	"auto": true, "noauto": true, "nouser": true, "owner": true, "noowner": true,
@@ -91,13 +92,13 @@ var idleOptions = map[string]bool{
 	"subtype": true, "auto_unmount": true,
 }
 
-// refusedOptions are options that people try, and why they cannot be had.
+// refusedOptions are options that users may expect, and why a tree does not have them.
 var refusedOptions = map[string]string{
-	"remount":    "a tree cannot be mounted anew: thintree umount it first",
-	"allow_root": "what the kernel keeps it shows to others too: take allow_other, which holds them to modes and ACLs",
+	"remount":    "a tree cannot be remounted: thintree umount it first",
+	"allow_root": "the kernel shows what it has cached to other users too: take allow_other, with which modes and ACLs hold for them",
 	"uid":        foreignOwner,
 	"gid":        foreignOwner,
 	"umask":      foreignOwner,
 }
 
-const foreignOwner = "owners and modes are shown as they are in the volumes: without allow_other they do not matter to the user who mounts"
+const foreignOwner = "owners and modes are shown as they are in the volumes: without allow_other they do not restrict the user who mounts"

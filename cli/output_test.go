@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program runs the program with a standard output, and gives its exit status and
-// what it says on standard error.
+// program runs the program with a standard output, and returns its exit status and its
+// standard error.
 func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
@@ -41,9 +41,9 @@ func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 
-// printed are the forms of what each command prints on standard output. Commands
-// on active pools are run where there is device-mapper, in package guest; none of
-// them prints past the one writer, which package layers looks after.
+// printed are the arguments by which each command prints something. Commands on active
+// pools need device-mapper: package guest tests them. Package layers checks that all
+// commands print by the one writer.
 func printed(source string) map[string][][]string {
 	const volume, folder = "base", "container:ran:/etc"
 	var kernel, nothing [][]string

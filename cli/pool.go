@@ -24,16 +24,16 @@ const poolHelp = `POOL is one of
    store:DIR         a store of thintree's own: a pool, and a record of each of
                      its volumes; Docker's is store:/var/lib/docker/devicemapper
    NAME, dm:NAME     a pool that is active, by its device-mapper name
-Sizes are in bytes, or like 512K, 64M, 10G, 2T: powers of 1024.`
+A SIZE is in bytes, or has a unit: 512K, 64M, 10G, 2T (powers of 1024).`
 
 func poolCommand() *cli.Command {
 	return group("pool", "make, activate, watch, grow and check pools",
-		"As root, by the kernel's device-mapper.\n\n"+poolHelp,
+		"Needs root. The kernel's device-mapper does the work.\n\n"+poolHelp,
 		poolCreateCommand(), poolActivateCommand(), poolDeactivateCommand(),
 		poolStatusCommand(), poolGrowCommand(), poolCheckCommand())
 }
 
-// poolArg is what an argument POOL means: a store's folder, or the device-mapper
+// poolArg is what an argument POOL means: the folder of a store, or the device-mapper
 // name of a pool. One of the two is "".
 type poolArg struct{ store, name string }
 
@@ -49,43 +49,43 @@ func parsePool(arg string) (poolArg, error) {
 	kind, dir, _ := strings.Cut(arg, ":")
 	switch {
 	case name == "":
-		return poolArg{}, wrongUse("%q names no pool: store:DIR, or the device-mapper name of one", arg)
+		return poolArg{}, wrongUse("%q names no pool: POOL is store:DIR, or the device-mapper name of a pool", arg)
 	case marked:
 	case kind == "docker":
-		return poolArg{}, wrongUse("%s: the pool of a Docker root is that of store:%s", arg, filepath.Join(dir, "devicemapper"))
+		return poolArg{}, wrongUse("%s: the pool of a Docker root is POOL store:%s", arg, filepath.Join(dir, "devicemapper"))
 	case kind == "pool":
-		return poolArg{}, wrongUse("%s: a pool is changed while it is active: thintree pool activate NAME META DATA", arg)
+		return poolArg{}, wrongUse("%s: only an active pool can be changed: thintree pool activate NAME META DATA", arg)
 	case strings.Contains(name, "/"):
-		return poolArg{}, wrongUse("%s: a path is no pool: store:DIR, or the device-mapper name of one", arg)
+		return poolArg{}, wrongUse("%s: a path is no pool: POOL is store:DIR, or the device-mapper name of a pool", arg)
 	}
 	return poolArg{name: name}, nil
 }
 
 func optFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "opt", Usage: "how a store is made and used, as dockerd --storage-opt: `dm.NAME=VALUE`"}
+	return &cli.StringSliceFlag{Name: "opt", Usage: "make or use a store with option `dm.NAME=VALUE`, as dockerd --storage-opt"}
 }
 
-// onPool runs a command on the pool that an argument POOL means: of a store by
-// inStore, of another by inPool.
+// onPool runs a command on the pool that an argument POOL means: by inStore if it is
+// that of a store, and by inPool if it is another.
 func onPool(c *cli.Context, arg string,
 	inStore func(k *thin.Kernel, s *deviceset.DeviceSet) error,
 	inPool func(k *thin.Kernel, p *thin.Pool) error,
 ) error {
-	where, err := parsePool(arg)
+	target, err := parsePool(arg)
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return withStore(c, where.store, nil, inStore)
+	if target.store != "" {
+		return withStore(c, target.store, nil, inStore)
 	}
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return err
 	}
 	return withKernel(func(k *thin.Kernel) error {
-		p, err := k.OpenPool(c.Context, where.name)
+		p, err := k.OpenPool(c.Context, target.name)
 		switch {
 		case errors.Is(err, dm.ErrNotFound), errors.Is(err, thin.ErrNoPool):
-			return adviceError{err, "thintree pool status shows the pools that are active, thintree pool activate activates one"}
+			return adviceError{err, "thintree pool status lists the active pools, thintree pool activate activates one"}
 		case err != nil:
 			return err
 		}
@@ -93,7 +93,7 @@ func onPool(c *cli.Context, arg string,
 	})
 }
 
-// withKernel runs what needs this host's device-mapper.
+// withKernel runs a function that needs this host's device-mapper.
 func withKernel(run func(k *thin.Kernel) error) error {
 	k, err := thin.OpenKernel()
 	if err != nil {
@@ -102,7 +102,7 @@ func withKernel(run func(k *thin.Kernel) error) error {
 	return errors.Join(run(k), k.Close())
 }
 
-// withStore runs a command in a store that exists, with options more than those
+// withStore runs a command in a store that exists. The options more are added to those
 // of the command line.
 func withStore(c *cli.Context, dir string, more []string, run func(k *thin.Kernel, s *deviceset.DeviceSet) error) error {
 	return withKernel(func(k *thin.Kernel) error {
@@ -113,15 +113,15 @@ func withStore(c *cli.Context, dir string, more []string, run func(k *thin.Kerne
 		err = run(k, s)
 		var missing *deviceset.NoDeviceError
 		if errors.As(err, &missing) {
-			err = adviceError{err, "thintree volume ls store:" + dir + " shows which there are"}
+			err = adviceError{err, "thintree volume ls store:" + dir + " lists its volumes"}
 		}
 		return errors.Join(err, s.Close(context.WithoutCancel(c.Context)))
 	})
 }
 
-// openSet opens a store, and tells what is wrong in it.
+// openSet opens a store, and warns of what is wrong in it.
 func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset.DeviceSet, error) {
-	slog.SetDefault(commandLog()) // to which it tells the same
+	slog.SetDefault(commandLog()) // the store logs its errors there
 	s, err := deviceset.NewDeviceSet(c.Context, dir, doInit, append(c.StringSlice("opt"), more...))
 	if err != nil {
 		return nil, adviseStore(err, dir)
@@ -136,8 +136,8 @@ func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset
 	return s, nil
 }
 
-// until makes a command end in order when it is told to, or when nobody reads what
-// it prints: what has begun is ended or undone. A second signal ends it at once.
+// until makes a command end in order at a signal, or if nothing reads its output any
+// more: what has begun is completed or undone. A second signal ends it at once.
 func until(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -148,7 +148,7 @@ func until(action cli.ActionFunc) cli.ActionFunc {
 	}
 }
 
-// adviseStore says more of why a store cannot be opened.
+// adviseStore adds to an error of opening a store what to do about it.
 func adviseStore(err error, dir string) error {
 	var option *deviceset.OptionError
 	var missing *fs.PathError

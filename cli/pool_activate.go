@@ -21,31 +21,32 @@ func poolActivateCommand() *cli.Command {
 		Name:      "activate",
 		Usage:     "activate a pool that was made before",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
-		Description: `METADATA and DATA are the block devices or files that it was made on. A pool that
-is active already under that name, on these, is left as it is, and must be so as the
-flags say. The pool of a store is active while something in it is; activated by
-itself, it stays so until pool deactivate, which makes the commands on it faster.`,
+		Description: `METADATA and DATA are the block devices or files that it was made on. If a pool of that
+name is active on them already, it is left as it is; it must be active as the flags say.
+The pool of a store is active while one of its volumes is. Activated by this command,
+it stays active until pool deactivate. Commands on it are faster then.`,
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "read-only", Usage: "let nothing in the pool be changed"}, optFlag(),
+			&cli.BoolFlag{Name: "read-only", Usage: "allow no changes in the pool"}, optFlag(),
 		}, featureFlags()...),
-		Action: until(poolActivate),
+		CustomHelpTemplate: exits{done: "the pool is active", partial: "the pool is active, but part of its store could not be read: standard error says which"}.after(commandHelp),
+		Action:             until(poolActivate),
 	}
 }
 
 func poolActivate(c *cli.Context) error {
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	switch {
 	case err != nil:
 		return err
-	case where.store != "":
-		return storeActivate(c, where.store)
+	case target.store != "":
+		return storeActivate(c, target.store)
 	case c.NArg() != 3:
 		return wrongUse("pool activate takes NAME METADATA DATA, or store:DIR: thintree pool activate vault /dev/sdb1 /dev/sdb2")
 	}
 	if err := onlyFor(c, storePool, "opt"); err != nil {
 		return err
 	}
-	config := thin.PoolConfig{Name: where.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
+	config := thin.PoolConfig{Name: target.name, Metadata: c.Args().Get(1), Data: c.Args().Get(2), Udev: dm.Named}
 	blockBytes := int64(defaultBlockBytes)
 	if c.IsSet("low-water") {
 		r, err := reader.Open(c.Context, block.At(config.Metadata), block.At(config.Data), reader.Options{})
@@ -93,31 +94,32 @@ func storeActivate(c *cli.Context, dir string) error {
 func poolDeactivateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "deactivate",
-		Usage:     "deactivate a pool; what is in it stays as it is",
+		Usage:     "deactivate a pool; its contents stay",
 		ArgsUsage: "POOL",
-		Description: `A pool is deactivated when none of its devices is active. Of a store all volumes
-are unmounted and deactivated first: where one is mounted, it asks.
+		Description: `A pool is deactivated if none of its devices is active. The volumes of a store are
+unmounted and deactivated first; if one is mounted, the command asks.
 
 ` + poolHelp,
-		Flags:        []cli.Flag{yesFlag(), optFlag()},
-		BashComplete: completePools,
-		Action:       until(poolDeactivate),
+		Flags:              []cli.Flag{yesFlag(), optFlag()},
+		BashComplete:       completePools,
+		CustomHelpTemplate: exits{done: "the pool is not active any more"}.after(commandHelp),
+		Action:             until(poolDeactivate),
 	}
 }
 
-// patience is how long something may stay in use.
+// patience is how long a command waits for something that is in use.
 const patience = 5 * time.Second
 
 func poolDeactivate(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return wrongUse("pool deactivate takes one POOL")
 	}
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return storeDeactivate(c, where.store)
+	if target.store != "" {
+		return storeDeactivate(c, target.store)
 	}
 	return onPool(c, c.Args().First(), nil, func(k *thin.Kernel, p *thin.Pool) error {
 		ctx, cancel := context.WithTimeout(c.Context, patience)

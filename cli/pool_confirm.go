@@ -12,20 +12,20 @@ import (
 )
 
 func yesFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"}
+	return &cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"}
 }
 
-// errNotConfirmed says that somebody was asked, and did not say yes.
+// errNotConfirmed means that the user was asked, and did not say yes.
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
 
-// confirm asks before something is lost, unless --yes says that it may be. what
-// says what it is.
+// confirm asks the user before something is lost, unless --yes is given. The text what
+// says what would be lost.
 func confirm(c *cli.Context, what string) error {
 	if c.Bool("yes") {
 		return nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return fmt.Errorf("%s: repeat it with --yes if that is meant", what)
+		return fmt.Errorf("%s: to do it, repeat the command with --yes", what)
 	}
 	fmt.Fprintf(os.Stderr, "%s. Type yes to go on: ", plain(what))
 	answer := make(chan string, 1)

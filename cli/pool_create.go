@@ -21,42 +21,43 @@ func poolCreateCommand() *cli.Command {
 		Name:      "create",
 		Usage:     "make an empty pool, or a store with one, and activate it",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
-		Description: `METADATA and DATA are block devices or files. Files that are not there are made,
-sparse, as long as --metadata-size and --data-size say. If one holds something that
-would be lost, it asks first.
+		Description: `METADATA and DATA are block devices or files. Files that do not exist are made,
+sparse, with the lengths --metadata-size and --data-size. If one of the two holds
+something that would be lost, the command asks first.
 
-A store is a folder with a pool in two files and a base device, of which all its
-volumes are snapshots. Of a store that is there already what is missing is made; what
-is there must be as the options say.
-The pool of a store is active while something in it is. --opt takes what dockerd
---storage-opt does: dm.basesize=10G, dm.fs=ext4, dm.mkfsarg=, dm.mountopt=,
+A store is a folder with a pool in two files and a base device. All its volumes are
+snapshots of the base device. If the store exists already, only its missing parts are
+made; the others must be as the options say.
+The pool of a store is active while one of its volumes is. --opt takes the options of
+dockerd --storage-opt: dm.basesize=10G, dm.fs=ext4, dm.mkfsarg=, dm.mountopt=,
 dm.loopdatasize=100G, dm.loopmetadatasize=2G, dm.datadev= and dm.metadatadev=,
 dm.thinpooldev=, dm.blocksize=64K, dm.min_free_space=10%,
 dm.use_deferred_removal=true, dm.use_deferred_deletion=true.
 
 ` + poolHelp,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "data-size", Usage: "how long a new file for the data is made: `SIZE`"},
-			&cli.StringFlag{Name: "metadata-size", Usage: "how long one for the metadata is made, if not as the data need: `SIZE`"},
-			&cli.StringFlag{Name: "block-size", Usage: "how long a data block is, 64K to 1G: `SIZE` (default: 64K)"},
+			&cli.StringFlag{Name: "data-size", Usage: "make a new file for the data with `SIZE`"},
+			&cli.StringFlag{Name: "metadata-size", Usage: "make a new file for the metadata with `SIZE` (default: enough for the data)"},
+			&cli.StringFlag{Name: "block-size", Usage: "use data blocks of `SIZE`, from 64K to 1G (default: 64K)"},
 			optFlag(), yesFlag(),
 		}, featureFlags()...),
-		Action: until(poolCreate),
+		CustomHelpTemplate: exits{done: "the pool exists and is active, or the store exists", partial: "the store exists, but part of it could not be read: standard error says which"}.after(commandHelp),
+		Action:             until(poolCreate),
 	}
 }
 
-// featureFlags are of each command that activates a pool.
+// featureFlags are the flags of each command that activates a pool.
 func featureFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "low-water", Usage: "have the pool tell when less than `SIZE` of its data is free"},
-		&cli.BoolFlag{Name: "skip-block-zeroing", Usage: "do not clear new data blocks: they show what was in them before"},
-		&cli.BoolFlag{Name: "error-if-no-space", Usage: "let writes fail when the pool is full, and not wait"},
-		&cli.BoolFlag{Name: "no-discard-passdown", Usage: "keep discards from what the data lie on"},
+		&cli.StringFlag{Name: "low-water", Usage: "the kernel reports when less than `SIZE` of the data is free"},
+		&cli.BoolFlag{Name: "skip-block-zeroing", Usage: "do not clear new data blocks: a volume shows what was in them before"},
+		&cli.BoolFlag{Name: "error-if-no-space", Usage: "if the pool is full, writes fail and do not wait"},
+		&cli.BoolFlag{Name: "no-discard-passdown", Usage: "do not pass discards on to the device or file of the data"},
 		jsonFlag(),
 	}
 }
 
-// featureNames are those of the flags that say how a pool is activated.
+// featureNames are the names of the flags that say how a pool is activated.
 var featureNames = []string{"low-water", "skip-block-zeroing", "error-if-no-space", "no-discard-passdown"}
 
 func features(c *cli.Context, blockBytes int64) (thin.Features, error) {
@@ -71,14 +72,14 @@ func features(c *cli.Context, blockBytes int64) (thin.Features, error) {
 }
 
 func poolCreate(c *cli.Context) error {
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
-		return storeCreate(c, where.store)
+	if target.store != "" {
+		return storeCreate(c, target.store)
 	}
-	n, err := newPool(c, where.name)
+	n, err := newPool(c, target.name)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func poolCreate(c *cli.Context) error {
 	})
 }
 
-// newPool is what the arguments and flags of pool create say.
+// newPool is the pool that the arguments and flags of pool create ask for.
 func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 	if c.NArg() != 3 {
 		return thin.NewPool{}, wrongUse("pool create takes NAME METADATA DATA, or store:DIR: thintree pool create vault /dev/sdb1 /dev/sdb2")
@@ -136,8 +137,8 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 
 const defaultBlockBytes = 64 << 10
 
-// lost says what a new pool would destroy, in both of its halves. first is the half
-// that is known to hold something; the other may not even be there.
+// lost says what a new pool would destroy in its metadata and data. first is the one
+// that is known to hold something; the other may not exist.
 func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) string {
 	var holds []string
 	for _, path := range []string{p.Metadata, p.Data} {
@@ -153,7 +154,7 @@ func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) str
 	return strings.Join(holds, " and ") + ", which a new pool destroys"
 }
 
-// contents says what a file or block device holds, "" where nobody knows.
+// contents says what a file or block device holds, or "" if that is not known.
 func contents(ctx context.Context, path string) string {
 	f, err := block.Open(path, block.Options{Direct: true})
 	if err != nil {
@@ -190,7 +191,7 @@ func storeCreate(c *cli.Context, dir string) error {
 		"data-size": "dm.loopdatasize=", "metadata-size": "dm.loopmetadatasize=", "block-size": "dm.blocksize=",
 	} {
 		if c.IsSet(flag) {
-			return wrongUse("--%s: of a store it is --opt %s%s", flag, option, c.String(flag))
+			return wrongUse("--%s: for a store use --opt %s%s", flag, option, c.String(flag))
 		}
 	}
 	if err := onlyFor(c, rawPool, append(featureNames, "yes")...); err != nil {

@@ -16,19 +16,20 @@ import (
 func poolGrowCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "grow",
-		Usage:     "make a pool's data or metadata longer, while it is active",
+		Usage:     "make the data or metadata of an active pool longer",
 		ArgsUsage: "POOL",
-		Description: `Files become as long as the flags say, or with a + so much longer. Block devices
-are taken as long as they are now: make them longer first.
+		Description: `Files get the lengths that the flags say, or with a + become longer by that much.
+Block devices are used in their whole length: make them longer first.
 
 ` + poolHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "data-size", Usage: "how long the data become: `[+]SIZE`"},
-			&cli.StringFlag{Name: "metadata-size", Usage: "how long the metadata become: `[+]SIZE`"},
+			&cli.StringFlag{Name: "data-size", Usage: "make the data `[+]SIZE` long"},
+			&cli.StringFlag{Name: "metadata-size", Usage: "make the metadata `[+]SIZE` long"},
 			jsonFlag(), optFlag(),
 		},
-		BashComplete: completePools,
-		Action:       until(poolGrow),
+		BashComplete:       completePools,
+		CustomHelpTemplate: exits{done: "the pool has grown", partial: "the pool has grown, but part of its store could not be read: standard error says which"}.after(commandHelp),
+		Action:             until(poolGrow),
 	}
 }
 
@@ -75,12 +76,13 @@ func poolGrow(c *cli.Context) error {
 func poolCheckCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "check",
-		Usage:     "have thin_check look at the metadata of a pool that is not active",
+		Usage:     "check the metadata of a pool that is not active, by thin_check",
 		ArgsUsage: "METADATA | store:DIR",
-		Description: `METADATA is the file or block device that holds them. Nothing is changed, and root
-is needed only if the file is root's, or its filesystem has no O_DIRECT.`,
-		Flags:  []cli.Flag{optFlag()},
-		Action: until(poolCheck),
+		Description: `METADATA is the file or block device that holds them. Nothing is changed. Root is
+needed only if the file is root's, or if its filesystem has no O_DIRECT.`,
+		Flags:              []cli.Flag{optFlag()},
+		CustomHelpTemplate: exits{done: "thin_check finds no damage", failed: "the metadata are damaged or could not be checked: standard error says which"}.after(commandHelp),
+		Action:             until(poolCheck),
 	}
 }
 
@@ -99,12 +101,12 @@ func poolCheck(c *cli.Context) error {
 	return nil
 }
 
-// metadataOf is where the metadata are that an argument of pool check means.
+// metadataOf is the path of the metadata that an argument of pool check means.
 func metadataOf(c *cli.Context, arg string) (string, error) {
 	if !strings.HasPrefix(arg, "store:") {
 		return arg, onlyFor(c, storePool, "opt")
 	}
-	where, err := parsePool(arg)
+	target, err := parsePool(arg)
 	if err != nil {
 		return "", err
 	}
@@ -113,9 +115,9 @@ func metadataOf(c *cli.Context, arg string) (string, error) {
 	case err != nil:
 		return "", wrongUse("--opt: %v", err)
 	case o.Pool != "":
-		return "", errors.New("the pool is not the store's own: name its metadata")
+		return "", errors.New("the pool is not the store's own: name its metadata: thintree pool check METADATA")
 	case o.Metadata != "":
 		return o.Metadata, nil
 	}
-	return filepath.Join(where.store, record.PoolMetadata), nil
+	return filepath.Join(target.store, record.PoolMetadata), nil
 }

@@ -6,10 +6,10 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/deviceset"
+	"thintree/thin/pdata"
 )
 
-// poolReport is what is told of an active pool. Its JSON is documented in
-// docs/json.md.
+// poolReport is what thintree shows of an active pool. docs/json.md documents its JSON.
 type poolReport struct {
 	Name                  string        `json:"name"`
 	Store                 string        `json:"store,omitempty"`
@@ -33,7 +33,7 @@ type poolReport struct {
 	*storeReport
 }
 
-// storeReport is what is told besides of a store's pool.
+// storeReport is what thintree shows in addition if the pool is that of a store.
 type storeReport struct {
 	Volumes        int      `json:"volumes"`
 	DeletedVolumes int      `json:"deleted_volumes"`
@@ -63,7 +63,7 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		TransactionID: st.TransactionID, HeldRootBlock: st.HeldRoot,
 		Metadata:          l.Metadata,
 		MetadataUsedBytes: st.MetadataUsedBytes(), MetadataTotalBytes: st.MetadataTotalBytes(),
-		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * metadataBlockBytes,
+		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * pdata.BlockBytes,
 		Data:                  l.Data,
 		DataUsedBytes:         int64(st.DataUsedBlocks) * block, DataTotalBytes: int64(st.DataTotalBlocks) * block,
 		DataLowWaterBytes: int64(l.LowWaterBlocks) * block, DataBlockBytes: block,
@@ -71,8 +71,6 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		ActiveDevices: len(active),
 	}, nil
 }
-
-const metadataBlockBytes = 4096
 
 func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (poolReport, error) {
 	r, err := reportPool(ctx, s.Pool())
@@ -95,7 +93,7 @@ func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (p
 func (r poolReport) print() {
 	mode := string(r.Mode)
 	if r.NeedsCheck {
-		mode += ", needs_check is set: thintree pool deactivate, and have thin_check or thin_repair look at the metadata"
+		mode += ", needs_check is set: thintree pool deactivate, then use thin_check or thin_repair on the metadata"
 	}
 	heldRoot := "none"
 	if r.HeldRootBlock != 0 {
@@ -126,9 +124,9 @@ func (r poolReport) print() {
 	table(lines...)
 }
 
-func used(where string, part, whole int64) string {
+func used(path string, part, whole int64) string {
 	if whole == 0 {
-		return where
+		return path
 	}
-	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", where, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
+	return fmt.Sprintf("%s (%s of %s used, %.1f %%)", path, bytes(part), bytes(whole), 100*float64(part)/float64(whole))
 }

@@ -14,10 +14,10 @@ import (
 
 var sizePattern = regexp.MustCompile(`^(?i)([0-9]+)(?:([kmgtpe])(?:i?b)?|b)?$`)
 
-// parseSize reads a length in bytes: a number, or one with a unit K, M, G, T, P
-// or E, powers of 1024.
+// parseSize parses a size in bytes: a number, or a number with a unit K, M, G, T, P or
+// E (powers of 1024). It must be a multiple of the sector's length.
 func parseSize(text string) (int64, error) {
-	bad := fmt.Errorf("%q is no size: it is in bytes, or like 512K, 64M, 10G", text)
+	bad := fmt.Errorf("%q is no size: a size is in bytes, or has a unit: 512K, 64M, 10G", text)
 	words := sizePattern.FindStringSubmatch(text)
 	if words == nil {
 		return 0, bad
@@ -36,7 +36,7 @@ func parseSize(text string) (int64, error) {
 	return n, nil
 }
 
-// sizeOf is the value of a flag that is a size, 0 where it is not given.
+// sizeOf is the value in bytes of a flag that is a size, or 0 if it is not given.
 func sizeOf(c *cli.Context, flag string) (int64, error) {
 	if !c.IsSet(flag) {
 		return 0, nil
@@ -48,8 +48,8 @@ func sizeOf(c *cli.Context, flag string) (int64, error) {
 	return n, nil
 }
 
-// grownSize is the value of a flag that says how long something is to become, or
-// after a + how much longer than it is, 0 where it is not given.
+// grownSize is the size in bytes that a flag asks for: its value or, after a +, now and
+// its value. It is 0 if the flag is not given.
 func grownSize(c *cli.Context, flag string, now int64) (int64, error) {
 	text, added := strings.CutPrefix(c.String(flag), "+")
 	if !c.IsSet(flag) {

@@ -13,15 +13,16 @@ import (
 func poolStatusCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "status",
-		Usage:     "tell how full pools are, and in what mode",
+		Usage:     "show how full pools are, and their modes",
 		ArgsUsage: "[POOL…]",
-		Description: `Without a POOL of all thin pools that are active on this host. A store's pool is
-activated while it is looked at.
+		Description: `Without a POOL it shows all active thin pools of this host. If the pool of a store is
+not active, it is activated meanwhile.
 
 ` + poolHelp,
-		Flags:        []cli.Flag{jsonFlag(), optFlag()},
-		BashComplete: completePools,
-		Action:       until(poolStatus),
+		Flags:              []cli.Flag{jsonFlag(), optFlag()},
+		BashComplete:       completePools,
+		CustomHelpTemplate: exits{done: "all pools were shown", partial: "shown, but part of a store could not be read: standard error says which"}.after(commandHelp),
+		Action:             until(poolStatus),
 	}
 }
 
@@ -78,11 +79,10 @@ func poolReportOf(c *cli.Context, arg string) (r poolReport, err error) {
 	return r, err
 }
 
-// partial tells whether something of a store could not be read, which the report
-// names.
+// partial reports whether something in a store could not be read. Problems says what.
 func (r poolReport) partial() bool { return r.storeReport != nil && len(r.Problems) > 0 }
 
-// show prints the one pool that a command was about.
+// show prints the one pool of a command.
 func (r poolReport) show(c *cli.Context) error {
 	if !c.Bool("json") {
 		r.print()

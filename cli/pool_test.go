@@ -59,8 +59,7 @@ func TestSizesArePowersOf1024AndWholeSectors(t *testing.T) {
 	}
 }
 
-// run runs a command line with a command's action replaced, and gives what that
-// got.
+// run runs a command line with the command's action replaced.
 func run(t *testing.T, action func(c *cli.Context) error, line ...string) error {
 	t.Helper()
 	running.Lock()

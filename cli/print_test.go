@@ -24,7 +24,7 @@ func TestModesAreLettersAsLsPrintsThem(t *testing.T) {
 
 func TestHashesAreCutAndOtherNamesAreNot(t *testing.T) {
 	t.Parallel()
-	const hash = "3d302c1317c9b31fc7fd0ec33e0b0f09a69c842eab1c139ae7a8cf0fc23d5aa9"
+	const hash = someHash
 	for name, want := range map[string]string{
 		hash:            "3d302c1317c9",
 		hash + "-init":  "3d302c1317c9-init",

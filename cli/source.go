@@ -24,10 +24,10 @@ import (
 )
 
 // sourceHelp says in a command's help what its arguments can be.
-var sourceHelp = "SOURCE is one of\n" + systemsHelp() + `   DIR               a folder, recognised by what lies there
-Links in a Docker root or store lead nowhere out of it. If it lies in a var/lib, as
-in /mnt/var/lib/docker, they lead nowhere out of the system there, /mnt. So it can be
-another machine's.
+var sourceHelp = "SOURCE is one of\n" + systemsHelp() + `   DIR               a folder, recognised by its contents
+A Docker root or store can be another machine's: links in it lead nowhere out of it.
+If it is in a var/lib, as /mnt/var/lib/docker is, they lead nowhere out of the system
+at /mnt.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
 container:NAME or image:NAME, which begin at their root folder.`
 
@@ -47,12 +47,12 @@ func systemsHelp() string {
 // sourceFlags returns the flags of every command that reads a source.
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "pool", Usage: "where the pool is, when its records do not tell: `META,DATA`"},
-		&cli.StringFlag{Name: "names", Usage: "names for a bare pool: `FILE` with lines of device_id size_in_sectors name"},
+		&cli.StringFlag{Name: "pool", Usage: "read the pool `META,DATA` if the records do not say where it is"},
+		&cli.StringFlag{Name: "names", Usage: "name the volumes of a bare pool by `FILE`, with lines of device_id size_in_sectors name"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
-		&cli.StringFlag{Name: "engine", Value: string(volume.EngineAuto), Usage: "what reads the filesystems: kernel, direct, or `auto`"},
-		&cli.StringFlag{Name: "live", Value: string(volume.LiveAuto), Usage: "what is shown of a volume that is in use: bind (through its mount), snapshot, disk, skip, or `auto`"},
-		&cli.StringFlag{Name: "journal", Value: string(volfs.JournalReplay), Usage: "what the kernel engine does about a journal: `replay` it in memory, or skip it"},
+		&cli.StringFlag{Name: "engine", Value: string(volume.EngineAuto), Usage: "read filesystems by `ENGINE`: auto, kernel or direct"},
+		&cli.StringFlag{Name: "live", Value: string(volume.LiveAuto), Usage: "show a volume that is in use by `VIEW`: auto, bind (through its mount), snapshot, disk or skip"},
+		&cli.StringFlag{Name: "journal", Value: string(volfs.JournalReplay), Usage: "treat a journal by `ACTION` in the kernel engine: replay (in memory) or skip"},
 	}
 }
 
@@ -133,7 +133,7 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	if refused != nil {
 		return nil, refused
 	}
-	return nil, fmt.Errorf("%s: nothing in this folder is known: %s", path, strings.Join(signs, ", "))
+	return nil, fmt.Errorf("%s: this folder is no known source: %s", path, strings.Join(signs, ", "))
 }
 
 // openTimeout is the default of how long a volume waits for its turn, or for a suspended
@@ -223,9 +223,9 @@ func chooseEngine(c *cli.Context, o *tree.Options) (*lend.Lender, error) {
 	case o.Journal != volfs.JournalReplay && o.Journal != volfs.JournalSkip:
 		return nil, wrongUse("--journal %s: replay and skip are known", o.Journal)
 	case o.Engine == volume.EngineDirect && (o.Live == volume.LiveBind || o.Live == volume.LiveSnapshot):
-		return nil, wrongUse("--live %s: only the kernel engine can", o.Live)
+		return nil, wrongUse("--live %s: only the kernel engine can do that", o.Live)
 	case o.Engine == volume.EngineKernel && o.HeldRoot:
-		return nil, wrongUse("--held-root: the kernel shows a pool as it is now: take --engine direct")
+		return nil, wrongUse("--held-root: the kernel shows a pool as it is now: use --engine direct")
 	}
 	needed := o.Engine == volume.EngineKernel || o.Live != volume.LiveAuto && o.Live != volume.LiveDisk
 	if o.Engine == volume.EngineDirect && !needed {
@@ -238,7 +238,7 @@ func chooseEngine(c *cli.Context, o *tree.Options) (*lend.Lender, error) {
 	if needed {
 		return nil, err
 	}
-	return nil, nil // the direct engine does without
+	return nil, nil // the direct engine does not need it
 }
 
 // warn prints the warnings about the sources, except for those in told, which the command
@@ -267,7 +267,7 @@ func splitPath(arg string) (volume, path string) {
 func find(ctx context.Context, t *tree.Tree, arg string, follow bool) (tree.Entry, error) {
 	volume, path := splitPath(arg)
 	if volume == "" {
-		return tree.Entry{}, wrongUse("%q names no volume: VOLUME or VOLUME:/PATH", arg)
+		return tree.Entry{}, wrongUse("%q names no volume: it is not VOLUME or VOLUME:/PATH", arg)
 	}
 	start, err := t.Find(ctx, volume)
 	if err != nil {

@@ -14,7 +14,7 @@ func TestHelpNamesEachNamingSystem(t *testing.T) {
    store:DIR         a store of thintree's own: what a Docker root has in its
                      folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
-   DIR               a folder, recognised by what lies there
+   DIR               a folder, recognised by its contents
 `
 	if !strings.HasPrefix(sourceHelp, first) {
 		t.Errorf("help begins with\n%s", sourceHelp)

@@ -27,9 +27,10 @@ then on, and the volume's device is free.`,
 			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "also if files in it are open"},
 			&cli.StringFlag{Name: "volume", Usage: "close only this `VOLUME`"},
 		},
+		CustomHelpTemplate: exits{done: "the tree is unmounted, or the volume is closed", failed: "it failed, and the tree is still mounted or the volume still open: standard error says why"}.after(commandHelp),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return wrongUse("umount takes one MOUNTPOINT")
+				return wrongUse("umount takes one MOUNTPOINT: thintree umount /mnt")
 			}
 			mountpoint, lazy := c.Args().First(), c.Bool("lazy")
 			if !c.IsSet("volume") {

@@ -8,22 +8,22 @@ import (
 )
 
 const volumeHelp = poolHelp + `
-A store has volumes by NAME; base is its base device. In another pool a volume is
+A volume of a store is its NAME; base is the base device. A volume of another pool is
 its ID, 7 or @7, or the NAME of its device-mapper device while that is active. A
-number is an ID: dm:7 is the device that is called 7.`
+number is always an ID: dm:7 is the device with the name 7.`
 
 func volumeCommand() *cli.Command {
 	return group("volume", "make, snapshot, activate, mount and delete the volumes of a pool",
-		"As root, by the kernel's device-mapper.\n\n"+volumeHelp,
+		"Needs root. The kernel's device-mapper does the work.\n\n"+volumeHelp,
 		volumeCreateCommand(), volumeSnapshotCommand(), volumeDeleteCommand(),
 		volumeActivateCommand(), volumeDeactivateCommand(), volumeSuspendCommand(), volumeResumeCommand(),
 		volumeMountCommand(), volumeUnmountCommand(), volumeTrimCommand(), volumeListCommand())
 }
 
-// baseName is what the base device of a store is called.
+// baseName is the name of the base device of a store.
 const baseName = "base"
 
-// hashOf is what a store knows a volume by that people call by a name.
+// hashOf is the store's own name of a volume that has this name for people.
 func hashOf(name string) string {
 	if name == baseName {
 		return ""
@@ -31,6 +31,7 @@ func hashOf(name string) string {
 	return name
 }
 
+// volumeName is the opposite of hashOf.
 func volumeName(hash string) string {
 	if hash == "" {
 		return baseName
@@ -38,22 +39,22 @@ func volumeName(hash string) string {
 	return hash
 }
 
-// onlyFor is a wrong use where a flag of the named is given, which is for pools of
-// another kind.
+// onlyFor is a wrong use if one of some flags is given: they are for another kind of
+// pool only.
 func onlyFor(c *cli.Context, kind string, flags ...string) error {
 	for _, flag := range flags {
 		if c.IsSet(flag) {
-			return wrongUse("--%s: it is for %s", flag, kind)
+			return wrongUse("--%s: it is only for %s", flag, kind)
 		}
 	}
 	return nil
 }
 
-// theVolume is what a command takes that is about one volume.
+// theVolume is what a command about one volume takes.
 const theVolume = "a POOL and the NAME or ID of a volume"
 
-// takes is a wrong use unless a command has from least to most arguments, and
-// none is empty.
+// takes is a wrong use unless a command has from least to most arguments and none of
+// them is empty. what says what they are.
 func takes(c *cli.Context, least, most int, what, example string) error {
 	if n := c.NArg(); n < least || n > most || slices.Contains(c.Args().Slice(), "") {
 		name := strings.TrimPrefix(c.Command.HelpName, "thintree ")

@@ -16,21 +16,21 @@ import (
 func volumeActivateCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "activate",
-		Usage:     "make a block device of a volume, and print its path",
+		Usage:     "make a block device for a volume, and print its path",
 		ArgsUsage: "store:DIR NAME | POOL ID DEVICE",
-		Description: `It stays until volume deactivate. Of a pool that is no store's, DEVICE is how the
-device-mapper device is to be called, and --size how long it is: the pool does not
-keep it.
+		Description: `The device stays until volume deactivate. If the pool is no store's, DEVICE is the name
+of the new device-mapper device, and --size its length: the pool does not keep it.
 
 ` + volumeHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "size", Usage: "how long the device is: `SIZE`"},
-			&cli.BoolFlag{Name: "read-only", Usage: "let nobody write to it"},
-			&cli.StringFlag{Name: "origin", Usage: "what it reads where it has no data: `BLOCKDEVICE`, to which nobody may write"},
+			&cli.StringFlag{Name: "size", Usage: "make the device `SIZE` long"},
+			&cli.BoolFlag{Name: "read-only", Usage: "make the device read-only"},
+			&cli.StringFlag{Name: "origin", Usage: "read `BLOCKDEVICE` where the volume has no data; nobody may write to it"},
 			jsonFlag(), optFlag(),
 		},
-		BashComplete: completeStoreVolumes,
-		Action:       until(volumeActivate),
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume has a block device", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		Action:             until(volumeActivate),
 	}
 }
 
@@ -40,7 +40,7 @@ func volumeActivate(c *cli.Context) error {
 	}
 	return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 		if c.NArg() != 2 {
-			return wrongUse("volume activate takes store:DIR and a NAME: the store knows how to call the device")
+			return wrongUse("volume activate takes store:DIR and a NAME: the store names the device itself")
 		}
 		if err := onlyFor(c, rawPool, "size", "read-only", "origin"); err != nil {
 			return err
@@ -69,7 +69,7 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 		return err
 	}
 	if size == 0 {
-		return wrongUse("--size: how long is the volume? The pool does not keep it")
+		return wrongUse("--size: give the length of the volume: the pool does not keep it")
 	}
 	id, err := idOf(c.Context, p, c.Args().Get(1))
 	if err != nil {
@@ -93,7 +93,7 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 	return v.showPath(c, p, dm.LinkPath(d.Name))
 }
 
-// showPath prints where the block device of a pool's volume is.
+// showPath prints the path of the block device of a pool's volume.
 func (v volumeReport) showPath(c *cli.Context, p *thin.Pool, path string) error {
 	if c.Bool("json") {
 		return v.showJSON(c.Context, p)
@@ -104,13 +104,14 @@ func (v volumeReport) showPath(c *cli.Context, p *thin.Pool, path string) error 
 
 func volumeDeactivateCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "deactivate",
-		Usage:        "take a volume's block device away; what it holds stays",
-		ArgsUsage:    "POOL NAME|ID",
-		Description:  volumeHelp,
-		Flags:        []cli.Flag{&cli.BoolFlag{Name: "deferred", Usage: "where it is in use, when its last user lets go of it"}, optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(volumeDeactivate),
+		Name:               "deactivate",
+		Usage:              "remove a volume's block device; its contents stay",
+		ArgsUsage:          "POOL NAME|ID",
+		Description:        volumeHelp,
+		Flags:              []cli.Flag{&cli.BoolFlag{Name: "deferred", Usage: "if it is in use, remove it when its last user closes it"}, optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the block device is removed, or with --deferred will be"}.after(commandHelp),
+		Action:             until(volumeDeactivate),
 	}
 }
 
@@ -121,16 +122,16 @@ func volumeDeactivate(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, patience)
 	defer cancel()
 	name := c.Args().Get(1)
-	where, err := parsePool(c.Args().First())
+	target, err := parsePool(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if where.store != "" {
+	if target.store != "" {
 		var options []string
 		if c.Bool("deferred") {
 			options = []string{"dm.use_deferred_removal=true"}
 		}
-		return withStore(c, where.store, options, func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
+		return withStore(c, target.store, options, func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 			return s.DeactivateDevice(ctx, hashOf(name))
 		})
 	}
@@ -150,31 +151,33 @@ func volumeDeactivate(c *cli.Context) error {
 func volumeSuspendCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "suspend",
-		Usage:     "freeze an active volume: who reads or writes it waits",
+		Usage:     "suspend an active volume: its readers and writers wait",
 		ArgsUsage: "POOL NAME|ID",
-		Description: `All that was written is on it then, as after an unmount. It goes on with volume
-resume.
+		Description: `All that was written is on the volume then, as after an unmount. Readers and writers
+go on after volume resume.
 
 ` + volumeHelp,
-		Flags:        []cli.Flag{optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(onActive((*deviceset.DeviceSet).SuspendDevice, (*thin.Kernel).SuspendDevice)),
+		Flags:              []cli.Flag{optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume is suspended"}.after(commandHelp),
+		Action:             until(onActive((*deviceset.DeviceSet).SuspendDevice, (*thin.Kernel).SuspendDevice)),
 	}
 }
 
 func volumeResumeCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "resume",
-		Usage:        "let a suspended volume go on",
-		ArgsUsage:    "POOL NAME|ID",
-		Description:  volumeHelp,
-		Flags:        []cli.Flag{optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(onActive((*deviceset.DeviceSet).ResumeDevice, (*thin.Kernel).ResumeDevice)),
+		Name:               "resume",
+		Usage:              "resume a suspended volume",
+		ArgsUsage:          "POOL NAME|ID",
+		Description:        volumeHelp,
+		Flags:              []cli.Flag{optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume is active, and not suspended"}.after(commandHelp),
+		Action:             until(onActive((*deviceset.DeviceSet).ResumeDevice, (*thin.Kernel).ResumeDevice)),
 	}
 }
 
-// onActive is a command that does something to an active volume.
+// onActive is the action of a command on an active volume.
 func onActive(
 	inStore func(s *deviceset.DeviceSet, ctx context.Context, hash string) error,
 	inPool func(k *thin.Kernel, ctx context.Context, name string) error,

@@ -11,16 +11,16 @@ import (
 	"thintree/thin/dm"
 )
 
-// findActive finds a pool's active device of a device-mapper name.
+// findActive finds the active device of a pool that has a device-mapper name.
 func findActive(ctx context.Context, p *thin.Pool, name string) (thin.ActiveDevice, error) {
 	a, err := p.FindActive(ctx, name)
 	if errors.Is(err, dm.ErrNotFound) || errors.Is(err, thin.ErrOtherDevice) {
-		return a, adviceError{err, "thintree volume ls " + p.Name() + " shows which are active"}
+		return a, adviceError{err, "thintree volume ls " + p.Name() + " lists the active devices"}
 	}
 	return a, err
 }
 
-// mountsOf lists where a block device is mounted.
+// mountsOf lists the mountpoints of a block device by its device number.
 func mountsOf(number uint64) ([]string, error) {
 	found, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		return unix.Mkdev(uint32(m.Major), uint32(m.Minor)) != number, false

@@ -10,19 +10,19 @@ import (
 	"thintree/thin/pdata"
 )
 
-// volumeArg is what an argument for a volume of a pool that is no store's means: the
+// volumeArg is what an argument for a volume means if the pool is no store's: the
 // device-mapper name of its device or, if that is "", its id.
 type volumeArg struct {
 	name string
 	id   uint32
 }
 
-// parseVolume reads one. A number is an id, also if a device is called so.
+// parseVolume parses one. A number is an id, even if it is the name of a device.
 func parseVolume(arg string) (volumeArg, error) {
 	for _, prefix := range []string{devicePrefix, "/dev/mapper/"} {
 		if name, ok := strings.CutPrefix(arg, prefix); ok {
 			if name == "" {
-				return volumeArg{}, wrongUse("%q names no volume: an ID, or the name of a device that is active", arg)
+				return volumeArg{}, wrongUse("%q names no volume: a volume is an ID, or the NAME of an active device", arg)
 			}
 			return volumeArg{name: name}, nil
 		}
@@ -37,12 +37,12 @@ func parseVolume(arg string) (volumeArg, error) {
 // devicePrefix marks an argument as a device-mapper name.
 const devicePrefix = "dm:"
 
-// isID reports whether an argument is meant as an id.
+// isID reports whether an argument is an id, possibly a wrong one.
 func isID(arg string) bool {
 	return strings.HasPrefix(arg, "@") || strings.Trim(arg, "0123456789") == ""
 }
 
-// deviceArg is the argument for a device of a name.
+// deviceArg is the argument that means the device of a name.
 func deviceArg(name string) string {
 	if isID(name) || strings.HasPrefix(name, devicePrefix) {
 		return devicePrefix + name
@@ -50,11 +50,11 @@ func deviceArg(name string) string {
 	return name
 }
 
-// parseID reads the id of a volume in a pool.
+// parseID parses the id of a volume in a pool.
 func parseID(arg string) (uint32, error) {
 	id, err := strconv.ParseUint(strings.TrimPrefix(arg, "@"), 10, 32)
 	if err != nil || id > thin.MaxDeviceID {
-		return 0, wrongUse("%q is no id: it is a number from 0 to %d", arg, thin.MaxDeviceID)
+		return 0, wrongUse("%q is no id: an id is a number from 0 to %d", arg, thin.MaxDeviceID)
 	}
 	return uint32(id), nil
 }
@@ -95,10 +95,10 @@ func activeOf(ctx context.Context, p *thin.Pool, arg string) (thin.ActiveDevice,
 		}
 		return thin.ActiveDevice{}, err
 	}
-	return thin.ActiveDevice{}, fmt.Errorf("volume %d is active under several names, say which is meant: %s", v.id, strings.Join(deviceArgs(found), " "))
+	return thin.ActiveDevice{}, fmt.Errorf("volume %d is active under several names, give one of them: %s", v.id, strings.Join(deviceArgs(found), " "))
 }
 
-// activeOfID lists the active devices of an id, but for those that a tree has lent.
+// activeOfID lists the active devices of an id, without those that a tree has lent.
 func activeOfID(ctx context.Context, p *thin.Pool, id uint32) ([]thin.ActiveDevice, error) {
 	active, err := p.ActiveOfOthers(ctx)
 	var found []thin.ActiveDevice

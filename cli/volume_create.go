@@ -10,6 +10,7 @@ import (
 	"thintree/thin/deviceset"
 )
 
+// The kinds of pools.
 const rawPool, storePool = "a pool that is no store's", "a store: store:DIR"
 
 func volumeCreateCommand() *cli.Command {
@@ -17,18 +18,19 @@ func volumeCreateCommand() *cli.Command {
 		Name:      "create",
 		Usage:     "make a volume",
 		ArgsUsage: "POOL NAME|ID",
-		Description: `In a store it holds what its parent holds now, as long or, with --size, longer: its
-filesystem is grown then. In another pool it is empty, and as long as it is said to
-be when it is activated.
+		Description: `In a store the volume begins as a snapshot of its parent. With --size it is longer than
+its parent, and its filesystem is grown. In another pool the volume is empty; its
+length is given at each volume activate.
 
 ` + volumeHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "parent", Value: baseName, Usage: "the `VOLUME` of the store that it begins as"},
-			&cli.StringFlag{Name: "size", Usage: "how long it is, if longer than its parent: `SIZE`"},
+			&cli.StringFlag{Name: "parent", Value: baseName, Usage: "begin as a snapshot of `VOLUME` of the store"},
+			&cli.StringFlag{Name: "size", Usage: "make the volume `SIZE` long, longer than its parent"},
 			jsonFlag(), optFlag(),
 		},
-		BashComplete: completePools,
-		Action:       until(volumeCreate),
+		BashComplete:       completePools,
+		CustomHelpTemplate: exits{done: "the volume exists", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		Action:             until(volumeCreate),
 	}
 }
 
@@ -48,7 +50,7 @@ func volumeCreate(c *cli.Context) error {
 			return err
 		}
 		if c.IsSet("size") {
-			return wrongUse("--size: a pool does not keep it: give it to thintree volume activate")
+			return wrongUse("--size: a pool does not keep the length: give it to thintree volume activate")
 		}
 		id, err := parseID(name)
 		if err != nil {
@@ -78,15 +80,16 @@ func addVolume(c *cli.Context, s *deviceset.DeviceSet, name, parent string, size
 func volumeSnapshotCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "snapshot",
-		Usage:     "make a volume that holds what another one holds now",
+		Usage:     "make a snapshot of a volume",
 		ArgsUsage: "POOL ORIGIN NEW",
-		Description: `ORIGIN may be mounted and written to: its filesystem is frozen for that moment. NEW
-is a name in a store, and an ID in another pool.
+		Description: `ORIGIN may be mounted and written to: its filesystem is frozen for a moment. NEW is a
+NAME in a store, and an ID in another pool.
 
 ` + volumeHelp,
-		Flags:        []cli.Flag{jsonFlag(), optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(volumeSnapshot),
+		Flags:              []cli.Flag{jsonFlag(), optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the snapshot exists", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		Action:             until(volumeSnapshot),
 	}
 }
 
@@ -115,16 +118,17 @@ func volumeSnapshot(c *cli.Context) error {
 func volumeDeleteCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "delete",
-		Usage:     "delete a volume, and what only it holds",
+		Usage:     "delete a volume and all that no other volume shares with it",
 		ArgsUsage: "POOL NAME|ID",
-		Description: `It asks first. A volume that is active or mounted stays; in a store with --opt
-dm.use_deferred_removal=true --opt dm.use_deferred_deletion=true it is deleted once
-nobody uses it.
+		Description: `The command asks first. It fails if the volume is active or mounted. In a store with
+--opt dm.use_deferred_removal=true --opt dm.use_deferred_deletion=true such a volume is
+deleted once nobody uses it.
 
 ` + volumeHelp,
-		Flags:        []cli.Flag{yesFlag(), optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(volumeDelete),
+		Flags:              []cli.Flag{yesFlag(), optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume is deleted, or will be once nobody uses it"}.after(commandHelp),
+		Action:             until(volumeDelete),
 	}
 }
 
@@ -162,7 +166,7 @@ func deleteRaw(c *cli.Context, p *thin.Pool, id uint32) error {
 	if !errors.Is(err, thin.ErrActive) {
 		return err
 	}
-	active, _ := activeOfID(c.Context, p, id) // as far as can be told
+	active, _ := activeOfID(c.Context, p, id) // without them the advice is missing, not the error
 	for _, name := range deviceArgs(active) {
 		err = fmt.Errorf("%w: thintree volume deactivate %s %s", err, p.Name(), name)
 	}

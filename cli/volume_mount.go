@@ -18,11 +18,12 @@ func volumeMountCommand() *cli.Command {
 		Name:      "mount",
 		Usage:     "activate a store's volume and mount it",
 		ArgsUsage: "store:DIR NAME FOLDER",
-		Description: `The volume's own filesystem, to be written to; --opt dm.mountopt=OPTIONS mounts it
-with others. It stays mounted until volume unmount. To look at volumes without
-changing them, thintree mount store:DIR MOUNTPOINT shows all at once.`,
-		Flags:        []cli.Flag{optFlag()},
-		BashComplete: completeStoreVolumes,
+		Description: `Mounts the volume's own filesystem, writable, with the options of
+--opt dm.mountopt=OPTIONS. It stays mounted until volume unmount. To read volumes without
+changing them, use thintree mount store:DIR MOUNTPOINT: it shows all of them at once.`,
+		Flags:              []cli.Flag{optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume is mounted"}.after(commandHelp),
 		Action: until(func(c *cli.Context) error {
 			if err := takes(c, 3, 3, "store:DIR, a NAME and a FOLDER", "store:/var/lib/thintree web /mnt"); err != nil {
 				return err
@@ -30,7 +31,7 @@ changing them, thintree mount store:DIR MOUNTPOINT shows all at once.`,
 			return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 				return s.MountDevice(c.Context, hashOf(c.Args().Get(1)), c.Args().Get(2), "")
 			}, func(_ *thin.Kernel, p *thin.Pool) error {
-				return wrongUse("volume mount is for the volumes of a store: thintree volume activate %s ID DEVICE --size SIZE, then mount(8)", p.Name())
+				return wrongUse("volume mount is only for the volumes of a store: use thintree volume activate %s ID DEVICE --size SIZE, then mount(8)", p.Name())
 			})
 		}),
 	}
@@ -38,21 +39,22 @@ changing them, thintree mount store:DIR MOUNTPOINT shows all at once.`,
 
 func volumeUnmountCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "unmount",
-		Aliases:      []string{"umount"},
-		Usage:        "unmount a store's volume and deactivate it",
-		ArgsUsage:    "store:DIR NAME [FOLDER]",
-		Description:  "Without a FOLDER wherever it is mounted.",
-		Flags:        []cli.Flag{optFlag()},
-		BashComplete: completeStoreVolumes,
+		Name:               "unmount",
+		Aliases:            []string{"umount"},
+		Usage:              "unmount a store's volume and deactivate it",
+		ArgsUsage:          "store:DIR NAME [FOLDER]",
+		Description:        "Without a FOLDER it is unmounted everywhere.",
+		Flags:              []cli.Flag{optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the volume is unmounted"}.after(commandHelp),
 		Action: until(func(c *cli.Context) error {
-			if err := takes(c, 2, 3, "store:DIR, a NAME and, if you like, a FOLDER", "store:/var/lib/thintree web"); err != nil {
+			if err := takes(c, 2, 3, "store:DIR, a NAME and optionally a FOLDER", "store:/var/lib/thintree web"); err != nil {
 				return err
 			}
 			return onPool(c, c.Args().First(), func(_ *thin.Kernel, s *deviceset.DeviceSet) error {
 				return unmountVolume(c, s, c.Args().Get(1), c.Args().Get(2))
 			}, func(_ *thin.Kernel, p *thin.Pool) error {
-				return wrongUse("volume unmount is for the volumes of a store: umount(8), then thintree volume deactivate %s ID", p.Name())
+				return wrongUse("volume unmount is only for the volumes of a store: use umount(8), then thintree volume deactivate %s ID", p.Name())
 			})
 		}),
 	}
@@ -90,15 +92,16 @@ func unmountVolume(c *cli.Context, s *deviceset.DeviceSet, name, dir string) err
 func volumeTrimCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trim",
-		Usage:     "give back the blocks that a volume's filesystem does not use",
+		Usage:     "free the blocks that a volume's filesystem does not use",
 		ArgsUsage: "POOL NAME|ID",
-		Description: `It tells how much of the volume is mapped less than before; of that, what a snapshot
-shares stays in the pool. A volume of a pool that is no store's must be mounted.
+		Description: `Prints how much less of the volume is mapped than before. Blocks that a snapshot shares
+stay in the pool. If the pool is no store's, the volume must be mounted.
 
 ` + volumeHelp,
-		Flags:        []cli.Flag{optFlag()},
-		BashComplete: completeStoreVolumes,
-		Action:       until(volumeTrim),
+		Flags:              []cli.Flag{optFlag()},
+		BashComplete:       completeStoreVolumes,
+		CustomHelpTemplate: exits{done: "the blocks are free"}.after(commandHelp),
+		Action:             until(volumeTrim),
 	}
 }
 
@@ -124,7 +127,7 @@ func volumeTrim(c *cli.Context) error {
 			return err
 		}
 		if len(mounts) == 0 {
-			return fmt.Errorf("%s is not mounted: only its filesystem knows what it does not use", a.Name)
+			return fmt.Errorf("%s is not mounted: mount it first, only its filesystem knows what it does not use", a.Name)
 		}
 		dir, err := os.Open(mounts[0])
 		if err != nil {

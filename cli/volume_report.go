@@ -21,17 +21,17 @@ import (
 	"thintree/thin/reader"
 )
 
-// volumeReport is what is told of a volume of a pool. Its JSON is documented in
-// docs/json.md.
+// volumeReport is what thintree shows of a volume of a pool. docs/json.md documents its
+// JSON.
 type volumeReport struct {
-	// Name is the volume's in a store, otherwise that of its device, and Path is
-	// where that is.
+	// Name is the volume's in a store, and that of its device otherwise. Path is the
+	// path of the device.
 	Name        string `json:"name,omitempty"`
 	DeviceID    uint32 `json:"device_id"`
 	SizeBytes   int64  `json:"size_bytes,omitempty"`
 	MappedBytes int64  `json:"mapped_bytes"`
-	// TransactionID is the pool's own for the volume, RecordTransactionID that of
-	// the store's record.
+	// TransactionID is what the pool keeps for the volume, RecordTransactionID what the
+	// store's record has.
 	TransactionID       uint64   `json:"transaction_id"`
 	RecordTransactionID *uint64  `json:"record_transaction_id,omitempty"`
 	Deleted             bool     `json:"deleted"`
@@ -43,7 +43,7 @@ type volumeReport struct {
 	Mounts              []string `json:"mounts,omitempty"`
 }
 
-// reportVolume tells of a store's volume, but for what its pool keeps.
+// reportVolume reports on a store's volume, without what its pool keeps.
 func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (volumeReport, error) {
 	st, err := s.DeviceStatus(ctx, hash)
 	if err != nil {
@@ -56,7 +56,7 @@ func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (vol
 	}, nil
 }
 
-// reportActive tells of a device that is active, but for what its pool keeps.
+// reportActive reports on an active device, without what its pool keeps.
 func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (volumeReport, error) {
 	_, targets, err := k.DM().Status(ctx, a.Name)
 	if err != nil {
@@ -82,7 +82,7 @@ func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (vol
 	return v, err
 }
 
-// state says in a few words how a volume is.
+// state is the state of a volume in a few words, or "" if it is idle.
 func (v volumeReport) state() string {
 	var words []string
 	for _, w := range []struct {
@@ -101,8 +101,7 @@ func (v volumeReport) state() string {
 	return strings.Join(words, ", ")
 }
 
-// showJSON prints, of the one volume that a command was about, also what its pool
-// keeps.
+// showJSON prints the one volume of a command, with what its pool keeps.
 func (v volumeReport) showJSON(ctx context.Context, p *thin.Pool) error {
 	all, missing := detailsOf(ctx, p)
 	v.addDetails(all)
@@ -112,7 +111,7 @@ func (v volumeReport) showJSON(ctx context.Context, p *thin.Pool) error {
 	return warnDetails(missing)
 }
 
-// show prints the one volume of a pool that a command was about.
+// show prints the one volume of a command.
 func (v volumeReport) show(c *cli.Context, p *thin.Pool) error {
 	if c.Bool("json") {
 		return v.showJSON(c.Context, p)
@@ -137,13 +136,14 @@ func (v volumeReport) show(c *cli.Context, p *thin.Pool) error {
 
 func volumeListCommand() *cli.Command {
 	return &cli.Command{
-		Name:         "ls",
-		Usage:        "list the volumes of a pool",
-		ArgsUsage:    "POOL",
-		Description:  volumeHelp,
-		Flags:        []cli.Flag{jsonFlag(), optFlag()},
-		BashComplete: completePools,
-		Action:       until(volumeList),
+		Name:               "ls",
+		Usage:              "list the volumes of a pool",
+		ArgsUsage:          "POOL",
+		Description:        volumeHelp,
+		Flags:              []cli.Flag{jsonFlag(), optFlag()},
+		BashComplete:       completePools,
+		CustomHelpTemplate: exits{done: "all volumes were listed", partial: "listed, but part of the pool or store could not be read: standard error says which"}.after(commandHelp),
+		Action:             until(volumeList),
 	}
 }
 
@@ -237,8 +237,8 @@ func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	return all, r.Close()
 }
 
-// addDetails adds what the pool keeps of the volume. How much of an active one is
-// mapped the kernel knows better.
+// addDetails adds what the pool keeps of the volume. If the volume is active, the
+// kernel's number of mapped bytes is newer, and stays.
 func (v *volumeReport) addDetails(all map[uint32]details) {
 	d := all[v.DeviceID]
 	v.TransactionID = d.transactionID
@@ -247,8 +247,8 @@ func (v *volumeReport) addDetails(all map[uint32]details) {
 	}
 }
 
-// warnDetails says why what a pool keeps of its volumes is missing, and is errPartial
-// then.
+// warnDetails is nil if err is. Otherwise it prints why what the pool keeps of its
+// volumes is missing, and returns errPartial.
 func warnDetails(err error) error {
 	if err == nil {
 		return nil
@@ -257,8 +257,8 @@ func warnDetails(err error) error {
 	return errPartial
 }
 
-// rawVolumes lists the devices of a pool by id. One that is active under several
-// names is there with each.
+// rawVolumes lists the devices of a pool by id. A device that is active under several
+// names is listed with each of them.
 func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeReport, error) {
 	all, err := detailsOf(ctx, p)
 	if err != nil {
@@ -273,7 +273,7 @@ func rawVolumes(ctx context.Context, k *thin.Kernel, p *thin.Pool) ([]volumeRepo
 	for _, a := range active {
 		v, err := reportActive(ctx, k, a)
 		if errors.Is(err, dm.ErrNotFound) {
-			continue // it went meanwhile
+			continue // it was removed meanwhile
 		}
 		if err != nil {
 			return nil, err
