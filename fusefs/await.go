@@ -24,18 +24,21 @@ const (
 // await returns what work returns for a request. A caller cannot end before its request
 // is answered, not even by SIGKILL. So if the work may wait in the kernel, as for a
 // suspended pool, await returns early: if the caller was killed, or if the pool has been
-// suspended for the tree's OpenTimeout. The work goes on then, so it must not use the
-// request's memory. If it returns a file, that is closed.
+// suspended for the tree's OpenTimeout. The context of the work is done then. What waits in
+// the kernel goes on all the same, so the work must not use the request's memory. If it
+// returns a file, that is closed.
 func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func(context.Context) (T, error)) (T, error) {
 	if !s.tree.MayStall(tree.NodeID(h.NodeId)) {
 		return work(request{cancel})
 	}
 	var value T
 	var err error
+	ctx, end := context.WithCancel(request{cancel})
+	defer end()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		value, err = work(request{cancel})
+		value, err = work(ctx)
 	}()
 	if early := s.wait(h, cancel, done); early != nil {
 		go func() {

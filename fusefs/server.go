@@ -370,7 +370,8 @@ func dirEntry(e tree.DirEntry) fuse.DirEntry {
 
 // request is the context of a FUSE request. The kernel interrupts a request at any signal
 // that its caller catches. Calls of a filesystem on a disk do not fail for that. So an
-// interrupt is not the end of the context: it only ends waiting for a volume's turn.
+// interrupt is not the end of the context: it only ends a wait for somebody else, which
+// package wait makes.
 type request struct{ interrupted <-chan struct{} }
 
 func (request) Deadline() (time.Time, bool) { return time.Time{}, false }
