@@ -49,8 +49,8 @@ func (v *View) each(ctx context.Context, t *tree, keys span, yield func(item, er
 	if keys.begin >= keys.end {
 		return
 	}
-	w := walker{v: v, tree: t, keys: keys, yield: yield}
-	if _, err := w.subtree(ctx, t.root, span{0, t.keyEnd}); err != nil {
+	w := walker{v: v, tree: t, keys: keys}
+	if _, err := w.subtree(ctx, t.root, span{0, t.keyEnd}, yield); err != nil {
 		yield(item{}, err)
 	}
 }
@@ -114,7 +114,6 @@ type walker struct {
 	v     *View
 	tree  *tree
 	keys  span
-	yield func(item, error) bool
 	path  [maxDepth]uint64 // the blocks from the root to where it is
 	depth int              // how many of these there are
 }
@@ -136,15 +135,18 @@ func (w *walker) failed(ctx context.Context, block uint64, within span, err erro
 }
 
 // subtree walks what lies below a block, the keys of which must be within a range.
-func (w *walker) subtree(ctx context.Context, block uint64, within span) (more bool, err error) {
+//
+// yield is handed down, and not kept in the walker: so what its caller captures need not be
+// allocated.
+func (w *walker) subtree(ctx context.Context, block uint64, within span, yield func(item, error) bool) (more bool, err error) {
 	n, err := w.load(ctx, block, within)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
 	case err != nil:
-		return w.yield(item{key: max(within.begin, w.keys.begin), damage: w.tree.damaged(block, within, err)}, nil), nil
+		return yield(item{key: max(within.begin, w.keys.begin), damage: w.tree.damaged(block, within, err)}, nil), nil
 	case n.leaf:
-		return w.leaf(block, n), nil
+		return w.leaf(block, n, yield), nil
 	}
 	i := n.search(w.keys.begin)
 	if i > 0 && (i == n.nr || n.key(i) > w.keys.begin) {
@@ -153,7 +155,7 @@ func (w *walker) subtree(ctx context.Context, block uint64, within span) (more b
 	w.enter(block)
 	for ; i < n.nr && n.key(i) < w.keys.end; i++ {
 		child, part := n.child(i, within)
-		if more, err := w.subtree(ctx, child, part); !more || err != nil {
+		if more, err := w.subtree(ctx, child, part, yield); !more || err != nil {
 			return false, err
 		}
 	}
@@ -161,7 +163,7 @@ func (w *walker) subtree(ctx context.Context, block uint64, within span) (more b
 	return true, nil
 }
 
-func (w *walker) leaf(block uint64, n node) (more bool) {
+func (w *walker) leaf(block uint64, n node, yield func(item, error) bool) (more bool) {
 	for i := n.search(w.keys.begin); i < n.nr && n.key(i) < w.keys.end; i++ {
 		it := item{key: n.key(i), value: n.value(i)}
 		if w.tree.checkValue != nil {
@@ -169,7 +171,7 @@ func (w *walker) leaf(block uint64, n node) (more bool) {
 				it = item{key: it.key, damage: w.tree.damaged(block, span{it.key, it.key + 1}, err)}
 			}
 		}
-		if !w.yield(it, nil) {
+		if !yield(it, nil) {
 			return false
 		}
 	}

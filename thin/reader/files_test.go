@@ -52,7 +52,7 @@ type poolFiles struct{ metadata, data string }
 
 // newPool makes a pool's metadata, and data in which no two sectors are equal
 // that are not zeros.
-func newPool(t *testing.T, s poolSpec) poolFiles {
+func newPool(t testing.TB, s poolSpec) poolFiles {
 	t.Helper()
 	dir := t.TempDir()
 	f := poolFiles{filepath.Join(dir, "metadata"), filepath.Join(dir, "data")}
@@ -74,7 +74,7 @@ func (f poolFiles) format(t testing.TB, s poolSpec) {
 	}
 }
 
-func (f poolFiles) fill(t *testing.T, s poolSpec) {
+func (f poolFiles) fill(t testing.TB, s poolSpec) {
 	t.Helper()
 	out, err := os.Create(f.data)
 	if err != nil {
@@ -97,7 +97,7 @@ func (f poolFiles) fill(t *testing.T, s poolSpec) {
 }
 
 // open opens the pool until the test ends.
-func (f poolFiles) open(t *testing.T, o Options) *Pool {
+func (f poolFiles) open(t testing.TB, o Options) *Pool {
 	t.Helper()
 	p, err := Open(t.Context(), block.At(f.metadata), block.At(f.data), o)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f poolFiles) open(t *testing.T, o Options) *Pool {
 	return p
 }
 
-func openDeviceOf(t *testing.T, p *Pool, id uint32, size int64) *Device {
+func openDeviceOf(t testing.TB, p *Pool, id uint32, size int64) *Device {
 	t.Helper()
 	d, err := p.OpenDevice(t.Context(), id, size, nil)
 	if err != nil {
