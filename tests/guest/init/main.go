@@ -71,8 +71,11 @@ func run(dir string) error {
 
 func mountAll() error {
 	for _, m := range []struct{ kind, at string }{
-		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"}, {"tmpfs", "/mnt"}, {"tmpfs", "/var/lib"},
+		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"devpts", "/dev/pts"}, {"tmpfs", "/run"}, {"tmpfs", "/mnt"}, {"tmpfs", "/var/lib"},
 	} {
+		if err := os.MkdirAll(m.at, 0o755); err != nil {
+			return err
+		}
 		// The kernel may have mounted /dev itself.
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("mounting %s: %w", m.at, err)
