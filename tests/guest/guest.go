@@ -24,8 +24,12 @@ const (
 	modules = "/usr/lib/uml/modules/*"
 	memory  = "1G"
 
-	// timeLimit ends a guest whose boot or test hangs.
-	timeLimit = 40 * time.Minute
+	// testLimit ends a guest whose boot or only test hangs. On a machine with much to do
+	// the longest test takes two minutes.
+	testLimit = 8 * time.Minute
+
+	// suiteLimit ends a guest that runs the tests of a whole package.
+	suiteLimit = 30 * time.Minute
 )
 
 // Run runs the body of a test in a guest. It is to be all that the test
@@ -36,7 +40,7 @@ func Run(t *testing.T, body func(*testing.T)) {
 		body(t)
 		return
 	}
-	output, status := rerun(t, nil, "-test.v=test2json", "-test.run", pattern(t.Name()))
+	output, status := rerun(t, testLimit, nil, "-test.v=test2json", "-test.run", pattern(t.Name()))
 	end(t, t.Name(), output, status)
 }
 
@@ -45,7 +49,7 @@ func Run(t *testing.T, body func(*testing.T)) {
 // with -test.short, and their temporary files lie on a disk.
 func Suite(t *testing.T, args ...string) {
 	t.Helper()
-	output, status := rerun(t, []string{"bash", "-ec", onDisk}, append([]string{"-test.v=test2json", "-test.short"}, args...)...)
+	output, status := rerun(t, suiteLimit, []string{"bash", "-ec", onDisk}, append([]string{"-test.v=test2json", "-test.short"}, args...)...)
 	end(t, "", output, status)
 }
 
@@ -87,7 +91,7 @@ func Bench(b *testing.B, body func(*testing.B)) {
 		return
 	}
 	// Not by b.Log, which keeps ten lines.
-	output, status := rerun(b, nil, "-test.v", "-test.run", "^$", "-test.bench", pattern(b.Name()), "-test.benchtime", "1x")
+	output, status := rerun(b, suiteLimit, nil, "-test.v", "-test.run", "^$", "-test.bench", pattern(b.Name()), "-test.benchtime", "1x")
 	fmt.Println(output)
 	if status != 0 {
 		b.Fatalf("in the guest: exit status %d", status)
@@ -95,13 +99,14 @@ func Bench(b *testing.B, body func(*testing.B)) {
 }
 
 // rerun runs the test binary in a guest, by a command that is given it and its
-// arguments or by itself, and gives what it prints and its exit status.
-func rerun(t testing.TB, command []string, args ...string) (output string, status int) {
+// arguments or by itself, and gives what it prints and its exit status. A binary that
+// runs longer than the limit prints what its goroutines do, and fails.
+func rerun(t testing.TB, limit time.Duration, command []string, args ...string) (output string, status int) {
 	t.Helper()
 	dir := t.TempDir()
-	prepare(t, dir, command, args)
+	prepare(t, dir, limit, command, args)
 	done := turn(t)
-	console, err := boot(t, dir)
+	console, err := boot(t, dir, limit)
 	done()
 	output, status, statusErr := job.Result(dir)
 	if statusErr != nil {
@@ -111,7 +116,7 @@ func rerun(t testing.TB, command []string, args ...string) (output string, statu
 }
 
 // prepare puts all that a guest needs in a folder.
-func prepare(t testing.TB, dir string, command, args []string) {
+func prepare(t testing.TB, dir string, limit time.Duration, command, args []string) {
 	t.Helper()
 	for _, program := range []string{kernel, "modprobe"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -144,7 +149,7 @@ func prepare(t testing.TB, dir string, command, args []string) {
 		t.Fatal(err)
 	}
 	err = job.Job{
-		Args: slices.Concat(command, []string{binary, "-test.timeout", timeLimit.String()}, args),
+		Args: slices.Concat(command, []string{binary, "-test.timeout", limit.String()}, args),
 		Dir:  cwd,
 		Path: os.Getenv("PATH") + ":/usr/sbin:/sbin",
 	}.Write(dir)
@@ -187,8 +192,8 @@ func pattern(name string) string {
 }
 
 // boot runs the guest to its end and gives what its console said.
-func boot(t testing.TB, dir string) (console string, err error) {
-	ctx, cancel := context.WithTimeout(t.Context(), timeLimit+2*time.Minute)
+func boot(t testing.TB, dir string, limit time.Duration) (console string, err error) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit+2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, kernel,
 		"mem="+memory, "rootfstype=hostfs", "rw", "root=/dev/root", "rootflags=/",
