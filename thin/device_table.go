@@ -76,32 +76,3 @@ func parseDeviceTable(table []dm.Target) (deviceTable, error) {
 	}
 	return t, err
 }
-
-// DeviceStatus is what the kernel tells of an active thin device.
-type DeviceStatus struct {
-	// Failed says that the pool has failed, so that the rest is not known.
-	Failed bool
-	// MappedSectors is how much of the device has data, in sectors of 512 bytes.
-	MappedSectors uint64
-	// HighestSector is the last one that has data. It counts only where something
-	// is mapped.
-	HighestSector uint64
-}
-
-// ParseDeviceStatus reads a status of the thin target.
-func ParseDeviceStatus(params string) (DeviceStatus, error) {
-	bad := fmt.Errorf("thin status %q: not understood", params)
-	words := strings.Fields(params)
-	switch {
-	case len(words) == 1 && (words[0] == "Fail" || words[0] == "Error" || words[0] == "-"):
-		return DeviceStatus{Failed: true}, nil
-	case len(words) < 2:
-		return DeviceStatus{}, bad
-	}
-	mapped, ok := number(words[0])
-	highest, ok2 := number(words[1])
-	if !ok || !ok2 && words[1] != "-" {
-		return DeviceStatus{}, bad
-	}
-	return DeviceStatus{MappedSectors: mapped, HighestSector: highest}, nil
-}

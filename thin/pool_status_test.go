@@ -50,26 +50,6 @@ func TestPoolStatusThatIsNone(t *testing.T) {
 	}
 }
 
-func TestDeviceStatus(t *testing.T) {
-	t.Parallel()
-	for line, want := range map[string]DeviceStatus{
-		"0 -":       {},
-		"256 32767": {MappedSectors: 256, HighestSector: 32767},
-		"Fail":      {Failed: true},
-		"Error":     {Failed: true},
-		"-":         {Failed: true},
-	} {
-		if got, err := ParseDeviceStatus(line); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", line, got, err)
-		}
-	}
-	for _, line := range []string{"", "0", "x", "x 1", "1 x", "- 1", "-1 1", "1 -1"} {
-		if got, err := ParseDeviceStatus(line); err == nil {
-			t.Errorf("%q: %+v", line, got)
-		}
-	}
-}
-
 func FuzzStatus(f *testing.F) {
 	f.Add("1 2/3 4/5 6 rw discard_passdown queue_if_no_space needs_check 7")
 	f.Add("256 32767")

@@ -2,15 +2,12 @@ package thin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"thintree/thin/blockdev"
 )
 
 // The ioctls that x/sys has no names for: linux/fs.h.
@@ -38,21 +35,14 @@ func (k *Kernel) Trim(ctx context.Context, name string, dir *os.File) (int64, er
 
 // mappedBytes is how much of an active thin device is mapped.
 func (k *Kernel) mappedBytes(ctx context.Context, name string) (int64, error) {
-	_, targets, err := k.dm.Status(ctx, name)
+	_, s, err := k.DeviceStatus(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	if len(targets) != 1 || targets[0].Type != deviceTarget {
-		return 0, fmt.Errorf("%s: %w", name, errNoThinDevice)
+	if s.Failed {
+		return 0, fmt.Errorf("%s: its pool has failed", name)
 	}
-	st, err := ParseDeviceStatus(targets[0].Params)
-	if err == nil && st.Failed {
-		err = errors.New("its pool has failed")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", name, err)
-	}
-	return int64(st.MappedSectors) * blockdev.SectorBytes, nil
+	return s.MappedBytes(), nil
 }
 
 // Discard gives back all blocks of an active device. What it held is lost.
