@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-func TestPoolStatusOfEachKernel(t *testing.T) {
+func TestPoolStatusLineOfEachKernelIsParsed(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]PoolStatus{
-		// 3.2, and what each added
+		// Linux 3.2, then the words that later ones added
 		"0 9/512 10/1024 -":    {Mode: ModeReadWrite, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024},
 		"7 9/512 10/1024 300":  {Mode: ModeReadWrite, TransactionID: 7, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024, HeldRoot: 300},
 		"0 9/512 10/1024 - ro": {Mode: ModeReadOnly, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024},
@@ -38,7 +38,7 @@ func TestPoolStatusOfEachKernel(t *testing.T) {
 	}
 }
 
-func TestPoolStatusThatIsNone(t *testing.T) {
+func TestWrongPoolStatusLineIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"", "-", "rw", "Fail rw", "0", "0 1/2", "0 1/2 3/4", "x 1/2 3/4 -", "0 1 3/4 -", "0 1/2 3/4/5 -", "0 1/2 /4 -", "0 1/2 3/ -",
