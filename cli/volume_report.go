@@ -15,7 +15,6 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/block"
-	"thintree/thin/blockdev"
 	"thintree/thin/deviceset"
 	"thintree/thin/dm"
 	"thintree/thin/reader"
@@ -58,25 +57,18 @@ func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (vol
 
 // reportActive reports on an active device, without what its pool keeps.
 func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (volumeReport, error) {
-	_, targets, err := k.DM().Status(ctx, a.Name)
+	_, st, err := k.DeviceStatus(ctx, a.Name)
 	if err != nil {
 		return volumeReport{}, err
 	}
 	v := volumeReport{
-		Name: a.Name, DeviceID: a.ID, SizeBytes: a.SizeBytes,
+		Name: a.Name, DeviceID: a.ID, SizeBytes: a.SizeBytes, MappedBytes: st.MappedBytes(),
 		Active: true, Suspended: a.Info.Suspended, ReadOnly: a.Info.ReadOnly, Path: a.Path(),
 	}
 	if a.Origin != 0 {
 		if v.Origin, err = thin.DevicePath(a.Origin); err != nil {
 			return volumeReport{}, err
 		}
-	}
-	if len(targets) == 1 {
-		st, err := thin.ParseDeviceStatus(targets[0].Params)
-		if err != nil {
-			return volumeReport{}, fmt.Errorf("%s: %w", a.Name, err)
-		}
-		v.MappedBytes = int64(st.MappedSectors) * blockdev.SectorBytes
 	}
 	v.Mounts, err = mountsOf(a.Number)
 	return v, err

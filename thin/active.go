@@ -13,24 +13,24 @@ import (
 	"thintree/thin/dm"
 )
 
-// ActiveDevice is a device of a pool that is active, under one of its names.
+// ActiveDevice is an active device of a pool, under one of its names.
 type ActiveDevice struct {
 	Device
 	Info      dm.Info
 	SizeBytes int64
-	Origin    uint64 // the external origin's device number, 0 for none
+	Origin    uint64 // the external origin's device number, 0 if there is none
 }
 
-// ErrOtherDevice says that a device-mapper device is no thin device of the pool.
-var ErrOtherDevice = errors.New("it is no device of this pool")
+// ErrOtherDevice says that a device-mapper device is not a thin device of the pool.
+var ErrOtherDevice = errors.New("it is not a device of this pool")
 
-// Active lists the devices of the pool that are active. An id that is active
-// under several names is there with each.
+// Active lists the active devices of the pool. An id that is active under several names is
+// listed once for each.
 func (p *Pool) Active(ctx context.Context) ([]ActiveDevice, error) {
 	return p.active(ctx, func(string) bool { return true })
 }
 
-// ActiveOfOthers lists those of them that were not lent, by package lend.
+// ActiveOfOthers lists the active devices of the pool that package lend has not activated.
 func (p *Pool) ActiveOfOthers(ctx context.Context) ([]ActiveDevice, error) {
 	return p.active(ctx, func(name string) bool { return !strings.HasPrefix(name, block.LentPrefix) })
 }
@@ -45,7 +45,7 @@ func (p *Pool) active(ctx context.Context, wanted func(name string) bool) ([]Act
 	return found, err
 }
 
-// FindActive finds one by its name. Errors are [dm.ErrNotFound] and
+// FindActive finds an active device by its name. Errors are [dm.ErrNotFound] and
 // [ErrOtherDevice].
 func (p *Pool) FindActive(ctx context.Context, name string) (ActiveDevice, error) {
 	info, table, err := p.kernel.dm.Table(ctx, name)
@@ -70,7 +70,7 @@ func (p *Pool) parseActive(name string, info dm.Info, table []dm.Target) (Active
 	}, nil
 }
 
-// Pools lists the names of all pools that are active.
+// Pools lists the names of all active pools.
 func (k *Kernel) Pools(ctx context.Context) ([]string, error) {
 	var names []string
 	all := func(string) bool { return true }
@@ -82,7 +82,7 @@ func (k *Kernel) Pools(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
-// each calls do for each device-mapper device of a wanted name that has a table.
+// each calls do for each device-mapper device with a wanted name.
 func (k *Kernel) each(ctx context.Context, wanted func(name string) bool, do func(name string, info dm.Info, table []dm.Target)) error {
 	list, err := k.dm.List(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func (k *Kernel) each(ctx context.Context, wanted func(name string) bool, do fun
 		}
 		info, table, err := k.dm.Table(ctx, d.Name)
 		if errors.Is(err, dm.ErrNotFound) {
-			continue // it went meanwhile
+			continue // it was removed meanwhile
 		}
 		if err != nil {
 			return err
@@ -104,14 +104,14 @@ func (k *Kernel) each(ctx context.Context, wanted func(name string) bool, do fun
 	return nil
 }
 
-// Layout is what an active pool lies on, by the paths of block devices, and how
-// it was activated.
+// Layout is the paths of the block devices that an active pool lies on, and the features that
+// it was activated with.
 type Layout struct {
 	Metadata, Data string
 	Features
 }
 
-// Layout asks the kernel.
+// Layout returns the layout of the pool, from the kernel.
 func (p *Pool) Layout(ctx context.Context) (Layout, error) {
 	_, t, err := p.kernel.findPool(ctx, p.name)
 	if err != nil {
@@ -124,7 +124,8 @@ func (p *Pool) Layout(ctx context.Context) (Layout, error) {
 	return l, err
 }
 
-// DevicePath is where the block device of a number, as unix.Mkdev makes it, is.
+// DevicePath is the path of a block device. number is its device number, as unix.Mkdev makes
+// it.
 func DevicePath(number uint64) (string, error) {
 	to, err := os.Readlink(blockdev.Sysfs(number))
 	if err != nil {

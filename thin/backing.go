@@ -13,20 +13,20 @@ import (
 	"thintree/thin/resolve"
 )
 
-// backing is a block device that a pool lies on: a given one, or a loop device
-// over a given file.
+// backing is a block device that a pool lies on. If the caller gave a file, it is a loop device
+// over it.
 type backing struct {
-	path   string // as given
-	number uint64 // unix.Mkdev
+	path   string // as the caller gave it
+	number uint64 // as unix.Mkdev makes it
 	bytes  int64
-	closer io.Closer // of a loop device
+	closer io.Closer // of a loop device; nil otherwise
 }
 
-// halves are what a pool lies on.
+// halves are the metadata and the data of a pool.
 type halves struct{ metadata, data *backing }
 
-// attachHalves attaches both. The errors are an *[InUseError] where somebody has
-// one active, an error where they are the same.
+// attachHalves attaches both halves. The error is an *[InUseError] if one is in use. It is an
+// error too if both are the same.
 func attachHalves(ctx context.Context, c PoolConfig) (*halves, error) {
 	same, err := same(c.Metadata, c.Data)
 	if err != nil {
@@ -52,8 +52,9 @@ func (h *halves) close() {
 	h.data.close()
 }
 
-// attach makes a block device of a file, or takes the one that path is, if
-// nobody else has it active. The loop device goes with the last that has it open.
+// attach returns the block device at path, or attaches a loop device to the file there. The error
+// is an *[InUseError] if it is in use. The kernel detaches the loop device when it is no longer
+// open.
 func attach(ctx context.Context, path string, readOnly bool) (_ *backing, err error) {
 	f, err := block.Open(path, block.Options{})
 	if err != nil {
@@ -72,7 +73,7 @@ func attach(ctx context.Context, path string, readOnly bool) (_ *backing, err er
 			return nil, err
 		}
 	}
-	// Of two who attach a file at the same time each sees the other here.
+	// If two processes attach a file at the same time, each sees the other here.
 	if err := unused(path, b.number); err != nil {
 		b.close()
 		return nil, err
@@ -80,14 +81,14 @@ func attach(ctx context.Context, path string, readOnly bool) (_ *backing, err er
 	return b, nil
 }
 
-// close lets go of the device. What is above it keeps it.
+// close closes a loop device. A device on top of it keeps it attached.
 func (b *backing) close() {
 	if b.closer != nil {
 		b.closer.Close()
 	}
 }
 
-// same tells whether two paths are of one file or block device.
+// same reports whether two paths are of the same file or block device.
 func same(a, b string) (bool, error) {
 	var ids [2]block.Identity
 	for i, path := range []string{a, b} {
@@ -101,10 +102,9 @@ func same(a, b string) (bool, error) {
 	return ids[0] == ids[1], nil
 }
 
-// unused tells whether nobody has a file or block device active: otherwise the
-// error is an *[InUseError]. The kernel would not notice a second pool over the
-// same file, and the two would destroy each other. The loop device own does not
-// count.
+// unused returns an *[InUseError] if a file or block device is in use. The kernel would not notice
+// a second pool over the same file, and the two would destroy each other. The loop device own
+// does not count as a user.
 func unused(path string, own uint64) error {
 	by, err := user(path, own)
 	if err == nil && by != "" {
@@ -113,7 +113,7 @@ func unused(path string, own uint64) error {
 	return err
 }
 
-// user is who has a file or block device active, "" where nobody has.
+// user is the user of a file or block device, "" if there is none.
 func user(path string, own uint64) (by string, err error) {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -153,8 +153,8 @@ func user(path string, own uint64) (by string, err error) {
 
 const loopMajor = 7
 
-// loopUser is the loop device over a file, or what is on top of it. One that is
-// read-only counts only where something is.
+// loopUser is a loop device over a file, or a device on top of it. A read-only loop device counts
+// only if a device is on top of it.
 func loopUser(path string, own uint64) (by string, err error) {
 	over, err := loop.Over(path)
 	if err != nil {
@@ -177,7 +177,7 @@ func loopUser(path string, own uint64) (by string, err error) {
 	return "", nil
 }
 
-// lengthOf is how many bytes a file or block device has.
+// lengthOf is the length of a file or block device in bytes.
 func lengthOf(path string) (int64, error) {
 	f, err := block.Open(path, block.Options{})
 	if err != nil {

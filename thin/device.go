@@ -13,10 +13,10 @@ import (
 // MaxDeviceID is the highest id that a device can have in its pool.
 const MaxDeviceID = 1<<24 - 1
 
-// HasDevice tells whether the pool has a device of an id.
+// HasDevice reports whether the pool has a device of an id.
 func (p *Pool) HasDevice(ctx context.Context, id uint32) (bool, error) {
-	// What cannot succeed, and fails in a way that tells: the new device's id is in
-	// use where there is such an origin.
+	// A snapshot under its origin's own id always fails, with an errno that says whether
+	// the origin exists.
 	err := p.message(ctx, map[unix.Errno]error{
 		unix.EEXIST:  ErrIDInUse,
 		unix.ENODATA: &pdata.NoDeviceError{ID: id},
@@ -31,8 +31,8 @@ func (p *Pool) HasDevice(ctx context.Context, id uint32) (bool, error) {
 	return false, err
 }
 
-// CreateDevice creates an empty device in the pool. [ErrIDInUse] says that the
-// pool has one of this id.
+// CreateDevice creates an empty device in the pool. The error is [ErrIDInUse] if the pool has a
+// device of this id.
 func (p *Pool) CreateDevice(ctx context.Context, id uint32) error {
 	if err := checkIDs(id); err != nil {
 		return err
@@ -40,17 +40,17 @@ func (p *Pool) CreateDevice(ctx context.Context, id uint32) error {
 	return p.message(ctx, map[unix.Errno]error{unix.EEXIST: ErrIDInUse}, "create_thin %d", id)
 }
 
-// CreateSnapDevice creates a device that holds what another one, the origin,
-// holds now. Where the origin is active it is suspended for that moment, with the
-// filesystem on it frozen, so that the snapshot is consistent; it is resumed
-// whatever happens, also if this process is killed. Errors are [ErrIDInUse], a
-// *[pdata.NoDeviceError] where there is no origin, and a *[PoolModeError] where the pool
-// is out of data space and the origin active: writing it out would wait for space.
+// CreateSnapDevice creates a snapshot of another device, the origin. If the origin is active, it
+// is suspended for that moment and the filesystem on it is frozen, so that the snapshot is
+// consistent. It is resumed whatever happens, also if this process is killed. Errors are
+// [ErrIDInUse], a *[pdata.NoDeviceError] if there is no origin, and a *[PoolModeError] if the
+// pool is out of data space and the origin is active, because suspending it would wait for space.
 func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	if err := checkIDs(id, origin); err != nil {
 		return err
 	}
-	// Who comes while it is suspended must not take that for a lasting state.
+	// A concurrent snapshot must not take the suspended origin for one that its owner has
+	// suspended.
 	unlock, err := p.kernel.names.lock(ctx, fmt.Sprintf("%s/%d", p.name, origin))
 	if err != nil {
 		return err
@@ -77,9 +77,9 @@ func (p *Pool) CreateSnapDevice(ctx context.Context, id, origin uint32) error {
 	})
 }
 
-// CreateTemporarySnapDevice is [Pool.CreateSnapDevice] of a device that is deleted
-// where this process ends, also killed, before release is called: as soon as
-// nobody has it active. Who has deleted it calls release.
+// CreateTemporarySnapDevice is [Pool.CreateSnapDevice] of a snapshot that is deleted if this
+// process ends or is killed before it calls release. The snapshot is then deleted as soon as it
+// is not active. The caller calls release after it has deleted the snapshot itself.
 func (p *Pool) CreateTemporarySnapDevice(ctx context.Context, id, origin uint32) (release func(), err error) {
 	release, err = p.kernel.guard.HoldDevice(p.name, id)
 	if err != nil {
@@ -92,8 +92,8 @@ func (p *Pool) CreateTemporarySnapDevice(ctx context.Context, id, origin uint32)
 	return release, nil
 }
 
-// DeleteDevice deletes a device from the pool; what only it held is lost. Errors
-// are [ErrActive], and a *[pdata.NoDeviceError] where there is none.
+// DeleteDevice deletes a device from the pool. Data that only this device has are lost. Errors are
+// [ErrActive], and a *[pdata.NoDeviceError] if there is no such device.
 func (p *Pool) DeleteDevice(ctx context.Context, id uint32) error {
 	if err := checkIDs(id); err != nil {
 		return err
@@ -113,8 +113,7 @@ func checkIDs(ids ...uint32) error {
 	return nil
 }
 
-// writers lists the names of the devices by which an id is active, runs, and can
-// be written to.
+// writers lists the names under which a device is active, writable and not suspended.
 func (p *Pool) writers(ctx context.Context, id uint32) ([]string, error) {
 	active, err := p.Active(ctx)
 	var names []string

@@ -20,28 +20,27 @@ type Device struct {
 	ID     uint32 // in the pool
 }
 
-// Path is where its block device is.
+// Path is the path of its block device.
 func (d Device) Path() string { return dm.NodePath(d.Number) }
 
-// Activation says how a device is activated.
+// Activation says which device is activated, and how.
 type Activation struct {
 	Name, UUID string // of the device-mapper device; UUID may be ""
 	ID         uint32 // in the pool
-	SizeBytes  int64  // the device's length, a multiple of 512: the pool does not know it
+	SizeBytes  int64  // the device's length, a multiple of 512; the pool does not store it
 	ReadOnly   bool
-	// Origin is the path of a block device that is read where the thin device has
-	// no data: an external origin. "" is for none. Nobody may write to it.
+	// Origin is the path of an external origin, "" for none: a block device from which
+	// unmapped blocks are read. It must not be written to.
 	Origin string
-	// Udev says whether udev is to look into it: dm.Hidden, as the zero value, or
-	// dm.Public.
+	// Udev says whether the device is hidden from udev: dm.Hidden or dm.Public. The zero
+	// value is dm.Hidden.
 	Udev dm.Udev
 }
 
-// ActivateDevice makes a block device of a device in the pool, and finds it where
-// it is active in just this way already. An id may be active under several names,
-// but only readers may share it: what one writes another does not see. Errors are
-// a *[pdata.NoDeviceError], a *[DiffersError], and [dm.ErrExists] where another device has
-// the name.
+// ActivateDevice activates a device of the pool. If it is active in just this way already, it is
+// returned as it is. An id may be active under several names, but only for reading: writes under
+// one name are not seen under another. Errors are a *[pdata.NoDeviceError], a *[DiffersError],
+// and [dm.ErrExists] if another device has the name.
 func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error) {
 	if err := checkIDs(a.ID); err != nil {
 		return Device{}, err
@@ -81,8 +80,8 @@ func (p *Pool) ActivateDevice(ctx context.Context, a Activation) (Device, error)
 	return Device{a.Name, info.Number, a.ID}, nil
 }
 
-// again finds an active device of the name, or activates it where it has gone
-// meanwhile. exists is the error where it is another device.
+// again finds the active device of the name, or activates it if it was removed meanwhile. exists
+// is the error to return if it is another device.
 func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists error) (dm.Info, error) {
 	info, table, err := p.kernel.find(ctx, spec.Name, spec.UUID)
 	if err == nil {
@@ -107,23 +106,22 @@ func (p *Pool) again(ctx context.Context, spec dm.Spec, want deviceTable, exists
 	return info, err
 }
 
-// SuspendDevice stops a device's I/O, and freezes the filesystem on it, until
-// ResumeDevice. Whoever reads or writes it waits; nothing resumes it where the
-// caller dies.
+// SuspendDevice stops a device's I/O, and freezes the filesystem on it, until ResumeDevice. Reads
+// and writes wait until then. If the caller dies, the device stays suspended.
 func (k *Kernel) SuspendDevice(ctx context.Context, name string) error {
 	return k.dm.Suspend(ctx, name, dm.SuspendOptions{})
 }
 
-// ResumeDevice lets a device's I/O go on.
+// ResumeDevice resumes a device's I/O.
 func (k *Kernel) ResumeDevice(ctx context.Context, name string) error {
 	_, err := k.dm.Resume(ctx, name, dm.Unchanged)
 	return err
 }
 
-// RemoveDevice deactivates a device: its data stay in the pool. Where somebody
-// has it open it waits as long as ctx says, and is [dm.ErrInUse] then. Deferred,
-// it does not wait: the device goes when its last user lets go of it, and gone
-// tells whether it has. A device that is not there has gone.
+// RemoveDevice deactivates a device. Its data stay in the pool. If the device is open, RemoveDevice
+// waits until ctx is done. The error is [dm.ErrInUse] then. If deferred is true, it does not wait:
+// the kernel removes the device with its last user. gone reports whether the device is removed
+// now. It is true if no device has the name.
 func (k *Kernel) RemoveDevice(ctx context.Context, name string, deferred bool, u dm.Udev) (gone bool, err error) {
 	if deferred {
 		return k.dm.DeactivateLater(ctx, name, u)

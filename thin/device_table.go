@@ -12,15 +12,15 @@ import (
 
 // deviceTable is the table of a thin device.
 type deviceTable struct {
-	sectors uint64
-	pool    uint64 // its device number
+	sectors uint64 // of 512 bytes
+	pool    uint64 // the pool's device number
 	id      uint32
-	origin  uint64 // the external origin's device number, 0 for none
+	origin  uint64 // the external origin's device number, 0 if there is none
 }
 
 const deviceTarget = "thin"
 
-var errNoThinDevice = errors.New("it is no thin device")
+var errNoThinDevice = errors.New("it is not a thin device")
 
 func (t deviceTable) target() dm.Target {
 	params := fmt.Sprintf("%s %d", blockdev.Text(t.pool), t.id)
@@ -30,7 +30,7 @@ func (t deviceTable) target() dm.Target {
 	return dm.Target{Length: t.sectors, Type: deviceTarget, Params: params}
 }
 
-// differences lists how an active device is not as t has it, which is asked for.
+// differences lists how an active device differs from t, the device that the caller wants.
 func (t deviceTable) differences(active deviceTable) (list []string) {
 	if active.pool != t.pool {
 		list = append(list, fmt.Sprintf("it is of pool %s, not of %s", blockdev.Text(active.pool), blockdev.Text(t.pool)))
@@ -75,33 +75,4 @@ func parseDeviceTable(table []dm.Target) (deviceTable, error) {
 		t.origin, err = parseDevice(words[2])
 	}
 	return t, err
-}
-
-// DeviceStatus is what the kernel tells of an active thin device.
-type DeviceStatus struct {
-	// Failed says that the pool has failed, so that the rest is not known.
-	Failed bool
-	// MappedSectors is how much of the device has data, in sectors of 512 bytes.
-	MappedSectors uint64
-	// HighestSector is the last one that has data. It counts only where something
-	// is mapped.
-	HighestSector uint64
-}
-
-// ParseDeviceStatus reads a status of the thin target.
-func ParseDeviceStatus(params string) (DeviceStatus, error) {
-	bad := fmt.Errorf("thin status %q: not understood", params)
-	words := strings.Fields(params)
-	switch {
-	case len(words) == 1 && (words[0] == "Fail" || words[0] == "Error" || words[0] == "-"):
-		return DeviceStatus{Failed: true}, nil
-	case len(words) < 2:
-		return DeviceStatus{}, bad
-	}
-	mapped, ok := number(words[0])
-	highest, ok2 := number(words[1])
-	if !ok || !ok2 && words[1] != "-" {
-		return DeviceStatus{}, bad
-	}
-	return DeviceStatus{MappedSectors: mapped, HighestSector: highest}, nil
 }

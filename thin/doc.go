@@ -1,12 +1,11 @@
-// Package thin is the lifecycle of pools and thin devices in the kernel, as root.
+// Package thin manages pools and thin devices in the kernel. It needs root.
 //
-// With a [Kernel] pools are created, activated, grown and deactivated, and in a [Pool]
-// devices are created, snapshot, activated and deleted. A thin device is an id in the pool,
-// whether or not it is active; a device-mapper device with a name of its own is there only
-// while it is.
+// A [Kernel] creates, activates, grows and deactivates pools. A [Pool] creates, snapshots,
+// activates and deletes devices. A thin device is an id in the pool, whether or not it is active.
+// While it is active, it also is a device-mapper device, which has a name.
 //
-// To read a pool without the kernel is the job of package reader.
+// Package reader reads a pool without the kernel.
 //
-// The source is the kernel's thin-provisioning.rst: what a pool is, and what its table,
-// messages and status are.
+// The source is the kernel's thin-provisioning.rst: it describes pools, and their table, messages
+// and status.
 package thin

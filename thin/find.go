@@ -19,8 +19,8 @@ import (
 // ErrNotActive says that a pool is not active in the kernel.
 var ErrNotActive = errors.New("the pool is not active")
 
-// FindPool finds the active pool whose metadata lie at a location, whatever the pool's name.
-// The error is [ErrNotActive] if there is none.
+// FindPool finds the active pool whose metadata lie at a location, under any name. The error is
+// [ErrNotActive] if there is none.
 func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, error) {
 	path, ok := metadata.Path()
 	if !ok { // the kernel has pools on block devices only
@@ -38,7 +38,7 @@ func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, 
 		for _, file := range holders {
 			name, err := os.ReadFile(file)
 			if err != nil {
-				continue // it went meanwhile
+				continue // it was removed meanwhile
 			}
 			p, t, err := k.findPool(ctx, strings.TrimSuffix(string(name), "\n"))
 			if err == nil && t.metadata == number {
@@ -64,7 +64,7 @@ func blockDevices(path string) ([]uint64, error) {
 		numbers[i] = l.Number
 	}
 	if len(over) > 0 {
-		err = nil // of loop devices that could not be asked
+		err = nil // it is of other loop devices, which could not be examined
 	}
 	return numbers, err
 }

@@ -9,26 +9,28 @@ import (
 	"thintree/thin/guard"
 )
 
-// Kernel makes pools and devices with this host's device-mapper. Its methods may
-// be called concurrently, but for Close.
+// Kernel manages pools and devices with this host's device-mapper. Its methods may be called
+// concurrently, except Close.
 type Kernel struct {
 	dm    *dm.Client
 	guard resumer
-	// names are locked while a device is activated, or looked at and suspended:
-	// who finds it half done would undo it, or take it for frozen.
+	// names are locked while a device is activated, or examined and suspended. Another
+	// caller could otherwise remove a half activated device, or take an origin for suspended
+	// by its owner.
 	names locks
 }
 
-// resumer undoes what this process leaves half done: see package guard.
+// resumer completes what this process could not complete before it ended: see package guard.
 type resumer interface {
-	// Hold has a device resumed if this process ends before release is called.
+	// Hold makes sure that a device is resumed if this process ends before release is called.
 	Hold(name string) (release func(), err error)
-	// HoldDevice has a device of a pool deleted then, as soon as nobody uses it.
+	// HoldDevice makes sure that a device of a pool is deleted in that case, as soon as it is
+	// not active.
 	HoldDevice(pool string, id uint32) (release func(), err error)
 	Close() error
 }
 
-// OpenKernel opens this host's device-mapper. It takes root. Close it after use.
+// OpenKernel opens this host's device-mapper. It needs root. The caller closes the Kernel.
 func OpenKernel() (*Kernel, error) {
 	c, err := dm.Open()
 	if err != nil {
@@ -37,23 +39,21 @@ func OpenKernel() (*Kernel, error) {
 	return &Kernel{dm: c, guard: guard.New()}, nil
 }
 
-// NewKernel is a Kernel over a client of the caller's, which nobody guards: a
-// device stays suspended if the process ends between a suspend and a resume. It
-// is for tests.
+// NewKernel returns a Kernel over a client, for tests. It has no guard: a device stays suspended
+// if the process ends between a suspend and a resume.
 func NewKernel(c *dm.Client) *Kernel { return &Kernel{dm: c, guard: unguarded{}} }
 
-// Close closes it. Pools and devices stay as they are.
+// Close closes the Kernel. Pools and devices stay as they are.
 func (k *Kernel) Close() error { return errors.Join(k.guard.Close(), k.dm.Close()) }
 
-// DM is the client that it works with.
+// DM is the device-mapper client of the Kernel.
 func (k *Kernel) DM() *dm.Client { return k.dm }
 
-// suspended runs what is to happen while devices are suspended, their
-// filesystems frozen and all written out, and resumes them whatever happens.
-// Between the two there may be nothing but ioctls: a write, even to a log, could
-// wait for the very filesystem that is frozen.
+// suspended suspends devices, calls run, and resumes the devices whatever happens. While they are
+// suspended, their filesystems are frozen and written out. run may use nothing but ioctls: a
+// write, even to a log, could wait for a frozen filesystem.
 func (k *Kernel) suspended(ctx context.Context, names []string, run func(ctx context.Context) error) (err error) {
-	// What has begun is ended, and nothing waits for long.
+	// This must not end halfway, and it does not take long.
 	ctx = context.WithoutCancel(ctx)
 	for _, name := range names {
 		release, holdErr := k.guard.Hold(name)
@@ -61,7 +61,7 @@ func (k *Kernel) suspended(ctx context.Context, names []string, run func(ctx con
 			return fmt.Errorf("suspend %s: %w", name, holdErr)
 		}
 		defer release()
-		// Also where the suspend fails: it may have been under way.
+		// Resume also if the suspend fails: it may have suspended the device nevertheless.
 		defer func() {
 			if _, e := k.dm.Resume(ctx, name, dm.Unchanged); err == nil && e != nil {
 				err = e
@@ -74,9 +74,9 @@ func (k *Kernel) suspended(ctx context.Context, names []string, run func(ctx con
 	return run(ctx)
 }
 
-// find gives the table of a device. A device that was made and got no table, as a
-// kill leaves it, it removes; that counts as [dm.ErrNotFound]. It is told by its
-// UUID, which another program's would not have.
+// find returns the table of a device. If the device has this UUID and no table, a killed process
+// has left it half activated: find removes it, and returns [dm.ErrNotFound]. A device of another
+// program would have another UUID.
 func (k *Kernel) find(ctx context.Context, name, uuid string) (dm.Info, []dm.Target, error) {
 	info, table, err := k.dm.Table(ctx, name)
 	if err != nil || info.Active || info.UUID != uuid {

@@ -17,8 +17,7 @@ import (
 
 const fakeSectors = 1024 * 128
 
-// fakePool is an active pool of a device-mapper that is none, and its guard's
-// notes.
+// fakePool is an active pool of a fake device-mapper, and its guard.
 func fakePool(t *testing.T) (*dmtest.Kernel, *Pool, *notes) {
 	t.Helper()
 	fake := dmtest.New()
@@ -32,7 +31,7 @@ func fakePool(t *testing.T) (*dmtest.Kernel, *Pool, *notes) {
 	t.Cleanup(func() {
 		k.Close()
 		if v := fake.Violations(); len(v) > 0 {
-			t.Errorf("the kernel would not like: %q", v)
+			t.Errorf("the kernel would refuse: %q", v)
 		}
 		if f := fake.Frozen(); len(f) > 0 {
 			t.Errorf("left suspended: %q", f)
@@ -49,7 +48,7 @@ func fakePool(t *testing.T) (*dmtest.Kernel, *Pool, *notes) {
 	return fake, p, guard
 }
 
-// notes is a guard that only counts.
+// notes is a guard that only records what it holds.
 type notes struct {
 	mu   sync.Mutex
 	held []string
@@ -78,7 +77,7 @@ func (n *notes) HoldDevice(pool string, id uint32) (func(), error) {
 
 func (*notes) Close() error { return nil }
 
-// active makes devices and activates them.
+// active creates devices and activates them.
 func active(t *testing.T, p *Pool, ids ...uint32) {
 	t.Helper()
 	for _, id := range ids {
@@ -113,7 +112,7 @@ func TestOriginIsGuardedSuspendedAndResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(seen) != 1 || !slices.Equal(seen[0], []string{"twice", "volume-1"}) {
-		t.Errorf("at the snapshot there are suspended %q", seen)
+		t.Errorf("suspended at the snapshot: %q", seen)
 	}
 	if err := p.CreateSnapDevice(t.Context(), 4, 3); err != nil {
 		t.Fatal(err)
@@ -127,7 +126,7 @@ func TestOriginIsResumedWhateverFails(t *testing.T) {
 	t.Parallel()
 	fault := unix.EIO
 	for name, test := range map[string]struct {
-		after bool // the command has had its effect
+		after bool // the command fails after it has had its effect
 		fails func(command uint, flags bool) bool
 	}{
 		"suspend":       {false, func(command uint, resumes bool) bool { return command == unix.DM_DEV_SUSPEND && !resumes }},
@@ -193,7 +192,7 @@ func TestErrnoOfAMessageIsExplained(t *testing.T) {
 	}{
 		"create, EEXIST":        {func(ctx context.Context, p *Pool) error { return p.CreateDevice(ctx, 1) }, unix.EEXIST, ErrIDInUse, nil},
 		"create, ENOSPC":        {func(ctx context.Context, p *Pool) error { return p.CreateDevice(ctx, 1) }, unix.ENOSPC, ErrOutOfMetadata, nil},
-		"create, another":       {func(ctx context.Context, p *Pool) error { return p.CreateDevice(ctx, 1) }, other, other, nil},
+		"create, ENOMEM":        {func(ctx context.Context, p *Pool) error { return p.CreateDevice(ctx, 1) }, other, other, nil},
 		"create, EINVAL":        {func(ctx context.Context, p *Pool) error { return p.CreateDevice(ctx, 1) }, unix.EINVAL, unix.EINVAL, nil},
 		"snapshot, EEXIST":      {func(ctx context.Context, p *Pool) error { return p.CreateSnapDevice(ctx, 2, 1) }, unix.EEXIST, ErrIDInUse, nil},
 		"snapshot, ENODATA":     {func(ctx context.Context, p *Pool) error { return p.CreateSnapDevice(ctx, 2, 1) }, unix.ENODATA, nil, &none},
@@ -250,7 +249,7 @@ func TestModeOfThePoolExplainsAnError(t *testing.T) {
 func TestChangeThatWasNotWrittenDownIsAnError(t *testing.T) {
 	t.Parallel()
 	fake, p, _ := fakePool(t)
-	// The kernel says yes, and finds out when it commits.
+	// The kernel accepts the message, and its commit fails afterwards.
 	fake.FailAfter(func(command uint, _ string) error {
 		if command == unix.DM_TARGET_MSG {
 			return fake.SetMode("pool", dmtest.NeedsCheck)
@@ -263,7 +262,7 @@ func TestChangeThatWasNotWrittenDownIsAnError(t *testing.T) {
 	}
 }
 
-func TestManyAtATime(t *testing.T) {
+func TestConcurrentCallsSucceed(t *testing.T) {
 	t.Parallel()
 	fake, p, guard := fakePool(t)
 	active(t, p, 1)
@@ -278,7 +277,7 @@ func TestManyAtATime(t *testing.T) {
 			id, ctx := 100+i, t.Context()
 			for range 20 {
 				check("snapshot", p.CreateSnapDevice(ctx, id, 1))
-				// All activate the same one too, as after a crash each may.
+				// All activate the same device too.
 				_, err := p.ActivateDevice(ctx, Activation{Name: "volume-1", ID: 1, SizeBytes: 1 << 20})
 				check("activate again", err)
 				a := Activation{Name: fmt.Sprint("volume-", id), ID: id, SizeBytes: 1 << 20}
@@ -299,7 +298,7 @@ func TestManyAtATime(t *testing.T) {
 	}
 }
 
-func TestDeviceWithoutATableIsMadeAnew(t *testing.T) {
+func TestDeviceWithoutATableIsReplaced(t *testing.T) {
 	t.Parallel()
 	_, p, _ := fakePool(t)
 	if err := p.CreateDevice(t.Context(), 1); err != nil {
@@ -319,7 +318,7 @@ func TestDeviceWithoutATableIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestPoolThatRefusesATableRunsWithTheOldOne(t *testing.T) {
+func TestPoolThatRefusesATableKeepsTheOldOne(t *testing.T) {
 	t.Parallel()
 	fake, p, _ := fakePool(t)
 	active(t, p, 1)
@@ -345,7 +344,6 @@ func TestPoolThatRefusesATableRunsWithTheOldOne(t *testing.T) {
 	}
 }
 
-// A device that is active in another way than is asked for is not taken for it.
 func TestActiveDeviceThatDiffersIsRefused(t *testing.T) {
 	t.Parallel()
 	_, p, _ := fakePool(t)
@@ -374,15 +372,15 @@ func TestActiveDeviceThatDiffersIsRefused(t *testing.T) {
 	readOnly.ReadOnly = false
 	_, err := p.ActivateDevice(t.Context(), readOnly)
 	if differs, ok := errors.AsType[*DiffersError](err); !ok || !slices.Equal(differs.Differs, []string{"it is read-only"}) {
-		t.Errorf("to be written to: %v", err)
+		t.Errorf("asked for as writable: %v", err)
 	}
 	_, err = p.ActivateDevice(t.Context(), Activation{Name: "pool", ID: 1, SizeBytes: 1 << 20})
 	if !errors.Is(err, dm.ErrExists) || errors.As(err, new(*DiffersError)) {
-		t.Errorf("what is no thin device: %v", err)
+		t.Errorf("not a thin device: %v", err)
 	}
 }
 
-func TestDevicesDiffer(t *testing.T) {
+func TestDifferencesOfDevicesAreListed(t *testing.T) {
 	t.Parallel()
 	one := deviceTable{sectors: 8, pool: unix.Mkdev(253, 0), id: 1}
 	other := deviceTable{sectors: 8, pool: unix.Mkdev(253, 1), id: 1, origin: unix.Mkdev(7, 0)}
@@ -395,7 +393,7 @@ func TestDevicesDiffer(t *testing.T) {
 	}
 }
 
-func TestDeviceThatCannotBeKeptFromGoingIsAnError(t *testing.T) {
+func TestFailureToCancelADeferredRemovalIsAnError(t *testing.T) {
 	t.Parallel()
 	fake, p, _ := fakePool(t)
 	active(t, p, 1)

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// locks has one lock for each name that somebody holds or waits for. The zero
-// value has none.
+// locks has a lock for each name. Only locks that are held or waited for take memory. The zero
+// value is ready to use.
 type locks struct {
 	mu    sync.Mutex
 	names map[string]*lock // guarded by mu
@@ -14,10 +14,10 @@ type locks struct {
 
 type lock struct {
 	held  chan struct{} // full while it is held
-	users int           // who hold it or wait; guarded by locks.mu
+	users int           // how many callers hold it or wait; guarded by locks.mu
 }
 
-// lock waits for the lock of a name, or until ctx is done.
+// lock locks a name. It waits for the lock until ctx is done.
 func (l *locks) lock(ctx context.Context, name string) (unlock func(), err error) {
 	l.mu.Lock()
 	own := l.names[name]

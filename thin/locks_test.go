@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-func TestOneAtATimeHoldsAName(t *testing.T) {
+func TestOneCallerAtATimeHoldsALock(t *testing.T) {
 	t.Parallel()
 	var l locks
 	var group sync.WaitGroup
@@ -36,7 +36,7 @@ func TestOneAtATimeHoldsAName(t *testing.T) {
 	}
 }
 
-func TestWaitForALockEnds(t *testing.T) {
+func TestWaitForALockEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var l locks
@@ -56,7 +56,7 @@ func TestWaitForALockEnds(t *testing.T) {
 			t.Error(err)
 		}
 		if len(l.names) != 1 {
-			t.Errorf("%d locks, one is held", len(l.names))
+			t.Errorf("%d locks are kept, one is held", len(l.names))
 		}
 		unlock()
 		if len(l.names) != 0 {

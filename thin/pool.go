@@ -17,33 +17,32 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Pool is a pool that is active in the kernel. Its methods may be called
-// concurrently. It holds nothing: the pool stays active until [Pool.Deactivate],
-// whoever calls it.
+// Pool is a pool that is active in the kernel. Its methods may be called concurrently. A Pool
+// needs no closing: the pool stays active until this or another process deactivates it.
 type Pool struct {
 	kernel       *Kernel
 	name         string
-	number       uint64 // unix.Mkdev
+	number       uint64 // as unix.Mkdev makes it
 	blockSectors uint32
-	// calm is calmAt of when the pool was last seen to be writable, 0 where it was not.
+	// calm is the calmAt of the pool when it was last found writable, 0 if it never was.
 	calm atomic.Uint64
 }
 
-// PoolConfig says where a pool lies, and how it is activated.
+// PoolConfig says where a pool's halves lie, and how it is activated.
 type PoolConfig struct {
-	// Name is the device-mapper device's, and UUID too, which may be "".
+	// Name and UUID are those of the device-mapper device. UUID may be "".
 	Name, UUID string
-	// Metadata and Data are paths of files or block devices. A file gets a loop
-	// device, with direct I/O where its filesystem has that, which goes with the
-	// pool.
+	// Metadata and Data are paths of files or block devices. A loop device is attached to a
+	// file, with direct I/O if its filesystem supports it. The kernel detaches it when the
+	// pool is deactivated.
 	Metadata, Data string
-	// BlockSectors is the length of a data block, in sectors of 512 bytes: 128 (64
-	// KiB) to 2097152 (1 GiB), a multiple of 128. 0 is what the pool's metadata
-	// say, and for a new pool 128.
+	// BlockSectors is the length of a data block, in sectors of 512 bytes: from 128 (64
+	// KiB) to 2097152 (1 GiB), a multiple of 128. If it is 0, it is read from the pool's
+	// metadata; a new pool gets 128.
 	BlockSectors uint32
 	Features
-	// Udev is dm.Named for a pool that people use by its name, in /dev/mapper. The zero
-	// value is dm.Hidden.
+	// Udev is dm.Named for a pool that people use by its name in /dev/mapper. The zero value
+	// is dm.Hidden.
 	Udev dm.Udev
 }
 
@@ -53,11 +52,11 @@ func (p *Pool) Name() string { return p.name }
 // Number is the device's number, as unix.Mkdev makes it.
 func (p *Pool) Number() uint64 { return p.number }
 
-// BlockBytes is how long a data block is.
+// BlockBytes is the length of a data block in bytes.
 func (p *Pool) BlockBytes() int64 { return int64(p.blockSectors) * blockdev.SectorBytes }
 
-// OpenPool finds a pool that is active already. The error is [dm.ErrNotFound]
-// where no device has the name, [ErrNoPool] where it is something else.
+// OpenPool finds a pool that is active already. The error is [dm.ErrNotFound] if no device has the
+// name, and [ErrNoPool] if the device is not a pool.
 func (k *Kernel) OpenPool(ctx context.Context, name string) (*Pool, error) {
 	p, _, err := k.findPool(ctx, name)
 	return p, err
@@ -75,11 +74,10 @@ func (k *Kernel) findPool(ctx context.Context, name string) (*Pool, poolTable, e
 	return &Pool{kernel: k, name: name, number: info.Number, blockSectors: t.blockSectors}, t, nil
 }
 
-// ActivatePool activates a pool that has been created, and finds it where it is
-// active under this name already, with the features that are asked for. Where it
-// fails nothing stays. Errors are an *[InUseError], a *[TooShortError], a
-// *[DiffersError], [dm.ErrExists] where another device has the name, and those of
-// pdata.Open where the metadata hold no pool.
+// ActivatePool activates a pool that was created before. If it is active under this name already,
+// with the requested features, it is returned as it is. If ActivatePool fails, it leaves nothing
+// behind. Errors are an *[InUseError], a *[TooShortError], a *[DiffersError], [dm.ErrExists] if
+// another device has the name, and those of [pdata.Open] if the metadata are not those of a pool.
 func (k *Kernel) ActivatePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	unlock, err := k.names.lock(ctx, c.Name)
 	if err != nil {
@@ -100,7 +98,8 @@ func (k *Kernel) ActivatePool(ctx context.Context, c PoolConfig) (*Pool, error) 
 	return k.startPool(ctx, c, h)
 }
 
-// activePool finds the pool where it is active under its name already.
+// activePool finds the pool if it is active under its name already. The error is [dm.ErrNotFound]
+// if no device has the name.
 func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	info, table, err := k.find(ctx, c.Name, c.UUID)
 	if err != nil {
@@ -127,8 +126,8 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: t.blockSectors}, nil
 }
 
-// isOver tells whether a device is the block device at path, or a loop device over
-// the file there.
+// isOver returns an error unless a device is the block device at path, or a loop device over the
+// file there.
 func isOver(number uint64, path string) error {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -152,8 +151,8 @@ func isOver(number uint64, path string) error {
 	return fmt.Errorf("it lies on device %s, and not on %s", blockdev.Text(number), path)
 }
 
-// check looks at a pool's superblock before the kernel does, which would make a
-// new pool where there is none. It gives the length of a data block in sectors.
+// check verifies a pool's superblock and the lengths of its halves, before the kernel would make a
+// new pool over a zero superblock. It returns the length of a data block in sectors of 512 bytes.
 func (h *halves) check(ctx context.Context, blockSectors uint32) (uint32, error) {
 	f, err := block.Open(h.metadata.path, block.Options{Direct: true})
 	if err != nil {
@@ -181,7 +180,7 @@ func checkSameBlocks(want, have uint32) error {
 	return nil
 }
 
-// atLeast is a *TooShortError where the device is shorter.
+// atLeast returns a *TooShortError if the device is shorter than bytes.
 func (b *backing) atLeast(bytes int64) error {
 	if b.bytes < bytes {
 		return &TooShortError{b.path, b.bytes, bytes}
@@ -189,7 +188,7 @@ func (b *backing) atLeast(bytes int64) error {
 	return nil
 }
 
-// startPool activates a pool, whatever its metadata hold.
+// startPool activates a pool without looking at its metadata.
 func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool, error) {
 	t := poolTable{
 		sectors: uint64(h.data.bytes) / blockdev.SectorBytes, metadata: h.metadata.number, data: h.data.number,
@@ -202,15 +201,14 @@ func (k *Kernel) startPool(ctx context.Context, c PoolConfig, h *halves) (*Pool,
 	return &Pool{kernel: k, name: c.Name, number: info.Number, blockSectors: c.BlockSectors}, nil
 }
 
-// The lengths that data blocks can have, in sectors.
+// The possible lengths of data blocks, in sectors of 512 bytes.
 const (
 	minBlockSectors  = 128
 	maxBlockSectors  = 2097152
 	blockSectorsUnit = 128
 )
 
-// CheckBlockSectors tells whether a data block can have so many sectors of 512
-// bytes.
+// CheckBlockSectors returns an error unless a data block can have n sectors of 512 bytes.
 func CheckBlockSectors(n uint32) error {
 	if n < minBlockSectors || n > maxBlockSectors || n%blockSectorsUnit != 0 {
 		return fmt.Errorf("a data block of %d sectors of 512 bytes: it must have 64 KiB to 1 GiB, a multiple of 64 KiB", n)
@@ -218,9 +216,8 @@ func CheckBlockSectors(n uint32) error {
 	return nil
 }
 
-// Deactivate removes the pool's device. What is mounted from its devices, or
-// they themselves, keep it in use: [dm.ErrInUse]. ctx says how long that may
-// last.
+// Deactivate removes the pool's device. If devices of the pool are active, it waits until ctx is
+// done. The error is [dm.ErrInUse] then.
 func (p *Pool) Deactivate(ctx context.Context) error {
 	return p.kernel.dm.Deactivate(ctx, p.name, dm.Hidden)
 }

@@ -13,31 +13,31 @@ import (
 	"thintree/thin/loop"
 )
 
-// CheckError is what thin_check found wrong.
+// CheckError says that thin_check found damage.
 type CheckError struct {
-	Metadata string // path
-	Report   string // what it printed
+	Metadata string // the path of the metadata
+	Report   string // the output of thin_check, on one line
 }
 
 func (e *CheckError) Error() string {
 	return fmt.Sprintf("%s: thin_check finds it damaged: %s", e.Metadata, e.Report)
 }
 
-// UncheckedError says that a pool's metadata could not be checked. They may be
-// damaged, or not.
+// UncheckedError says that a pool's metadata could not be checked. They may or may not be damaged.
 type UncheckedError struct{ Err error }
 
 func (e *UncheckedError) Error() string { return "could not be checked: " + e.Err.Error() }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *UncheckedError) Unwrap() error { return e.Err }
 
-// ErrNoThinCheck says that the program is not installed.
+// ErrNoThinCheck says that thin_check is not installed.
 var ErrNoThinCheck = errors.New("thin_check is not installed: it is in the package thin-provisioning-tools (device-mapper-persistent-data)")
 
-// CheckPool has thin_check verify the metadata, a file or block device, of a pool
-// that is not active, and changes nothing. A *[CheckError] is what it finds, an
-// *[UncheckedError] says why it could not look.
+// CheckPool verifies the metadata of an inactive pool with thin_check. It changes nothing. metadata
+// is the path of a file or block device. The error is a *[CheckError] if they are damaged, an
+// *[UncheckedError] if they could not be checked, an *[InUseError] if the pool is active, and
+// [ErrNoThinCheck].
 func CheckPool(ctx context.Context, metadata string) error {
 	program, err := exec.LookPath("thin_check")
 	if err != nil {
@@ -46,8 +46,8 @@ func CheckPool(ctx context.Context, metadata string) error {
 	return check(ctx, program, metadata)
 }
 
-// check runs a thin_check of any version. All of them end with status 1, of damage
-// and of most other failures. So what could keep it from looking is tried first.
+// check runs a thin_check of any version. All versions exit with status 1 for damage and for most
+// other failures. So the possible reasons of other failures are tested first.
 func check(ctx context.Context, program, metadata string) error {
 	f, err := block.Open(metadata, block.Options{Direct: true})
 	if err != nil {
@@ -64,7 +64,7 @@ func check(ctx context.Context, program, metadata string) error {
 	if err != nil {
 		return &UncheckedError{err}
 	}
-	path, err := filepath.Abs(metadata) // which is no option
+	path, err := filepath.Abs(metadata) // which thin_check does not take for an option
 	if err != nil {
 		return &UncheckedError{err}
 	}
@@ -79,12 +79,12 @@ func check(ctx context.Context, program, metadata string) error {
 	return runCheck(ctx, program, path, metadata)
 }
 
-// callFailed is how thin_check tells of a system call that failed, or of how it is
-// used: it says nothing of the metadata then.
+// callFailed matches the output of thin_check if a system call failed, or if it was called wrongly.
+// It says nothing about the metadata then.
 var callFailed = regexp.MustCompile(`\b(open|io_[a-z]+|syscall '[a-z_]+') failed\b|\bUsage:`)
 
 func runCheck(ctx context.Context, program, path, metadata string) error {
-	const damaged = 1 // its exit status
+	const damaged = 1 // the exit status
 	out, err := exec.CommandContext(ctx, program, path).CombinedOutput()
 	report := strings.Join(strings.Fields(string(out)), " ")
 	var status *exec.ExitError

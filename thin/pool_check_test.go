@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checker is a program in the place of thin_check.
+// checker is a script that stands for thin_check.
 func checker(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "thin_check")
@@ -25,7 +25,7 @@ func checker(t *testing.T, script string) string {
 	return path
 }
 
-// someMetadata is a file as long as a pool's metadata.
+// someMetadata is a file that is long enough for a pool's metadata.
 func someMetadata(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -35,7 +35,7 @@ func someMetadata(t *testing.T, name string) string {
 	return path
 }
 
-func TestDamageIsWhatThinCheckFinds(t *testing.T) {
+func TestDamageFoundByThinCheckIsReported(t *testing.T) {
 	t.Parallel()
 	for name, output := range map[string]string{
 		"0.9": "examining superblock\n  superblock is corrupt\n    bad checksum in superblock, wanted 1490015127",
@@ -54,7 +54,7 @@ func TestDamageIsWhatThinCheckFinds(t *testing.T) {
 	}
 }
 
-func TestMetadataAreNoOptionOfThinCheck(t *testing.T) {
+func TestPathOfMetadataIsNotTakenForAnOption(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("--help", make([]byte, leastMetadataBytes), 0o600); err != nil {
 		t.Fatal(err)
@@ -64,8 +64,7 @@ func TestMetadataAreNoOptionOfThinCheck(t *testing.T) {
 	}
 }
 
-// What says nothing of the metadata is not taken for damage.
-func TestMetadataThatCouldNotBeChecked(t *testing.T) {
+func TestOtherFailuresAreNotTakenForDamage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fifo, short := filepath.Join(dir, "fifo"), filepath.Join(dir, "short")

@@ -17,35 +17,34 @@ import (
 	"thintree/thin/pdata"
 )
 
-// NewPool is a pool to create.
+// NewPool describes a pool to create.
 type NewPool struct {
 	PoolConfig
-	// MetadataBytes and DataBytes are how long the files are made, where there are
-	// none yet; they are sparse. MetadataBytes of 0 is what the data need. What is
-	// there keeps its length, which must be the given one, if that is not 0.
+	// MetadataBytes and DataBytes are the lengths of the files. A missing file is made, sparse
+	// and of that length; if MetadataBytes is 0, the length follows from that of the data. An
+	// existing file or device keeps its length, which must be the given one unless that is 0.
 	MetadataBytes, DataBytes int64
-	// Destroy makes the pool also over what holds something already.
+	// Destroy allows the pool to overwrite files or devices that hold something.
 	Destroy bool
 }
 
 const (
 	defaultBlockSectors = 128
 
-	// The kernel uses no more metadata than maxMetadataBytes, and makes no pool in
-	// less than leastMetadataBytes; the tools for it recommend minMetadataBytes.
+	// The kernel uses at most maxMetadataBytes of metadata, and makes no pool in less than
+	// leastMetadataBytes. Its tools recommend at least minMetadataBytes.
 	leastMetadataBytes = 16 * pdata.BlockBytes
 	minMetadataBytes   = 2 << 20
 	maxMetadataBytes   = 255 * 16320 * pdata.BlockBytes
-	// metadataPerBlock is how many bytes of metadata each data block gets, what
-	// thin_metadata_size reckons for one mapping with room for snapshots.
+	// metadataPerBlock is how many bytes of metadata a new pool has for each data block. It is
+	// what thin_metadata_size calculates for one mapping, with room for snapshots.
 	metadataPerBlock = 64
 )
 
-// CreatePool makes an empty pool, and activates it. Where it fails nothing stays,
-// neither a device nor a file; what was there is as it was, unless Destroy let it
-// be overwritten. Errors are a *[NotEmptyError] where a half holds something, an
-// *[InUseError] where somebody has it active, [dm.ErrExists] where a device has
-// the name, and a *[TooShortError].
+// CreatePool makes an empty pool, and activates it. If CreatePool fails, it leaves no new device or
+// file behind, and existing ones are as before, unless Destroy allowed to overwrite them. Errors
+// are a *[NotEmptyError] if a half holds something, an *[InUseError] if one is in use,
+// [dm.ErrExists] if a device has the name, and a *[TooShortError].
 func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error) {
 	if n.ReadOnly {
 		return nil, errors.New("a new pool cannot be read-only")
@@ -103,15 +102,14 @@ func (k *Kernel) CreatePool(ctx context.Context, n NewPool) (_ *Pool, err error)
 	if err != nil {
 		return nil, err
 	}
-	// One that has no room for its first commit becomes read-only, and nothing more.
+	// A pool without room for its first commit becomes read-only, without an error.
 	if err := p.writable(ctx); err != nil {
 		return nil, errors.Join(err, p.Deactivate(ctx))
 	}
 	return p, nil
 }
 
-// makeFiles makes the files that are not there, and tells which, also where it
-// fails.
+// makeFiles makes missing files. It returns the paths of those that it made, also if it fails.
 func (n NewPool) makeFiles() (made []string, err error) {
 	ok, err := makeFile(n.Data, n.DataBytes)
 	if ok {
@@ -141,8 +139,8 @@ func metadataFor(dataBytes int64, blockSectors uint32) int64 {
 	return min((need+pdata.BlockBytes-1)/pdata.BlockBytes*pdata.BlockBytes, maxMetadataBytes)
 }
 
-// makeFile makes a file where there is nothing at path. What is there must have the
-// length, unless that is 0.
+// makeFile makes a file if there is none at path. An existing one must have the length, unless
+// that is 0.
 func makeFile(path string, length int64) (made bool, err error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		if err != nil || length == 0 {
@@ -150,7 +148,7 @@ func makeFile(path string, length int64) (made bool, err error) {
 		}
 		bytes, err := lengthOf(path)
 		if err == nil && bytes != length {
-			err = fmt.Errorf("%s: it is there, with %d bytes and not %d: leave its size out, or make it so long", path, bytes, length)
+			err = fmt.Errorf("%s: it exists and has %d bytes, not %d: leave its size out, or change its length", path, bytes, length)
 		}
 		return false, err
 	}
@@ -164,15 +162,14 @@ func makeFile(path string, length int64) (made bool, err error) {
 	return true, errors.Join(f.Truncate(length), f.Sync(), f.Close())
 }
 
-// Where things begin that tell what a disk holds: filesystems, partition tables,
-// volume managers. Some are at its end.
+// The signatures of filesystems, partition tables and volume managers lie within these first and
+// last bytes of a disk.
 const (
 	headBytes = 1 << 20
 	tailBytes = 128 << 10
 )
 
-// Blank tells whether a file or block device holds nothing, so that CreatePool
-// takes it.
+// Blank reports whether a file or block device holds nothing, so that CreatePool accepts it.
 func Blank(ctx context.Context, path string) (bool, error) {
 	what, err := contents(ctx, path)
 	return what == "" && err == nil, err
@@ -204,7 +201,7 @@ func contents(ctx context.Context, path string) (string, error) {
 
 func zero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
-// wipe clears the superblock: the kernel makes a new pool where it is zero.
+// wipe clears the superblock. The kernel makes a new pool if it is zero.
 func wipe(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_EXCL, 0)
 	if err != nil {

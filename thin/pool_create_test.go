@@ -10,7 +10,7 @@ import (
 	"thintree/thin/pdata"
 )
 
-func TestMetadataForData(t *testing.T) {
+func TestLengthOfNewMetadataFollowsFromTheData(t *testing.T) {
 	t.Parallel()
 	const gib = 1 << 30
 	for _, c := range []struct {
@@ -27,12 +27,12 @@ func TestMetadataForData(t *testing.T) {
 	} {
 		got := metadataFor(c.data, c.blockSectors)
 		if got != c.want || got%pdata.BlockBytes != 0 {
-			t.Errorf("of %d bytes of data in blocks of %d sectors: %d, want %d", c.data, c.blockSectors, got, c.want)
+			t.Errorf("for %d bytes of data in blocks of %d sectors: %d, want %d", c.data, c.blockSectors, got, c.want)
 		}
 	}
 }
 
-func TestLengthsOfABlock(t *testing.T) {
+func TestPossibleLengthsOfABlock(t *testing.T) {
 	t.Parallel()
 	for n, ok := range map[uint32]bool{0: false, 64: false, 128: true, 129: false, 192: false, 384: true, 2097152: true, 2097280: false, 1<<32 - 128: false} {
 		if err := CheckBlockSectors(n); (err == nil) != ok {
@@ -41,7 +41,7 @@ func TestLengthsOfABlock(t *testing.T) {
 	}
 }
 
-func TestContents(t *testing.T) {
+func TestContentsOfAnyFormatAreFound(t *testing.T) {
 	t.Parallel()
 	const bytes = 4 << 20
 	for name, c := range map[string]struct {
@@ -57,9 +57,9 @@ func TestContents(t *testing.T) {
 		"behind the first":    {bytes, headBytes - 1, "x", false},
 		"a GPT at the end":    {bytes, bytes - 512, "EFI PART", false},
 		"md 0.90 at the end":  {bytes, bytes - 128<<10, "\xfc\x4e\x2b\xa9", false},
-		"the end of few":      {100, 99, "x", false},
-		"in the midst of it":  {bytes, 2 << 20, "x", true}, // nothing begins there
-		"a superblock's rest": {bytes, 100, "x", false},
+		"the end of a sector": {100, 99, "x", false},
+		"in the middle":       {bytes, 2 << 20, "x", true}, // no format has its signature there
+		"within a superblock": {bytes, 100, "x", false},
 	} {
 		path := filepath.Join(t.TempDir(), "file")
 		f, err := os.Create(path)

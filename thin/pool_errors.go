@@ -10,29 +10,29 @@ import (
 	"thintree/thin/dm"
 )
 
-// What a caller of [Pool] decides on.
+// Errors that a caller of [Pool] can decide on.
 var (
-	// ErrNoPool says that a device-mapper device is no thin pool.
-	ErrNoPool = errors.New("it is no thin pool")
+	// ErrNoPool says that a device-mapper device is not a thin pool.
+	ErrNoPool = errors.New("it is not a thin pool")
 	// ErrIDInUse says that the pool has a device of this id already.
 	ErrIDInUse = errors.New("the pool has a device of this id already: choose another one, or delete it first")
 	// ErrActive says that a device cannot be deleted while it is active.
 	ErrActive = errors.New("the device is active: deactivate it first")
-	// ErrTransactionID says that the pool's transaction id is not what the caller
-	// took it for: somebody else changes the pool.
-	ErrTransactionID = errors.New("the pool's transaction id is another one: somebody else changes this pool")
-	// ErrHeld says that somebody holds a metadata snapshot; a pool has one only.
-	ErrHeld = errors.New("somebody holds the pool's metadata snapshot: wait, or release it if nobody needs it")
-	// ErrNotHeld says that no metadata snapshot is held.
-	ErrNotHeld = errors.New("the pool has no metadata snapshot")
+	// ErrTransactionID says that the pool's transaction id is not the expected one: another
+	// program changes the pool.
+	ErrTransactionID = errors.New("the pool's transaction id is not the expected one: another program changes this pool")
+	// ErrHeld says that the pool holds a metadata snapshot already. It can hold only one.
+	ErrHeld = errors.New("the pool holds a metadata snapshot already: wait, or release it if it is not needed")
+	// ErrNotHeld says that the pool holds no metadata snapshot.
+	ErrNotHeld = errors.New("the pool holds no metadata snapshot")
 	// ErrOutOfMetadata says that there is no room for more metadata.
 	ErrOutOfMetadata = errors.New("the pool's metadata are full: grow them (thintree pool grow --metadata-size)")
 )
 
-// InUseError says that somebody has the file or block device of a pool active.
+// InUseError says that the file or block device of a pool is in use.
 type InUseError struct {
 	Path string
-	By   string // a device of this host
+	By   string // the user: a device of this host, or for example a mount
 }
 
 func (e *InUseError) Error() string {
@@ -42,7 +42,7 @@ func (e *InUseError) Error() string {
 // Unwrap makes errors.Is(err, unix.EBUSY) true.
 func (e *InUseError) Unwrap() error { return unix.EBUSY }
 
-// NotEmptyError says that what a pool is to be made on holds something.
+// NotEmptyError says that a file or block device for a new pool holds something.
 type NotEmptyError struct {
 	Path string
 	What string // "a thin pool with 12 devices", "data"
@@ -55,22 +55,22 @@ func (e *NotEmptyError) Error() string {
 // Unwrap makes errors.Is(err, unix.EEXIST) true.
 func (e *NotEmptyError) Unwrap() error { return unix.EEXIST }
 
-// TooShortError says that a pool's half is shorter than its metadata say, or than
-// a new pool needs.
+// TooShortError says that a pool's half is shorter than its metadata say, or too short for a new
+// pool.
 type TooShortError struct {
 	Path        string
 	Bytes, Want int64
 }
 
 func (e *TooShortError) Error() string {
-	return fmt.Sprintf("%s: it has %d bytes, and the pool needs %d: a file that was cut off, or of another pool, or too small for a new one", e.Path, e.Bytes, e.Want)
+	return fmt.Sprintf("%s: it has %d bytes, and the pool needs %d: it was truncated, is of another pool, or is too short for a new one", e.Path, e.Bytes, e.Want)
 }
 
 // Unwrap makes errors.Is(err, unix.EINVAL) true.
 func (e *TooShortError) Unwrap() error { return unix.EINVAL }
 
-// DiffersError says that a pool or device is active under the name already, and not
-// as it was asked for. It unwraps to dm.ErrExists.
+// DiffersError says that a pool or device is active already, but differs from the requested one.
+// It unwraps to dm.ErrExists.
 type DiffersError struct {
 	Name    string   // of the device-mapper device
 	Differs []string // "it is not read-only"
@@ -83,7 +83,7 @@ func (e *DiffersError) Error() string {
 // Unwrap makes errors.Is(err, dm.ErrExists) true.
 func (e *DiffersError) Unwrap() error { return dm.ErrExists }
 
-// PoolModeError says that a pool's mode does not allow what was asked for.
+// PoolModeError says that the mode of a pool does not allow an operation.
 type PoolModeError struct {
 	Pool       string
 	Mode       PoolMode
@@ -98,7 +98,7 @@ func (e *PoolModeError) Error() string {
 	case e.Mode == ModeFailed || e.Mode == ModeError:
 		why = "it has failed: the kernel's log says why; deactivate it, and let thin_check look at its metadata"
 	case e.Mode == ModeReadOnly:
-		why = "it is read-only: it was activated so, or its metadata are full"
+		why = "it is read-only: it was activated read-only, or its metadata are full"
 	case e.Mode == ModeOutOfDataSpace:
 		why = "it is out of data space: grow it (thintree pool grow --data-size)"
 	}

@@ -5,9 +5,9 @@ import (
 	"iter"
 )
 
-// Events gives the pool's status now and after each of its events: it reached its
-// low water mark, ran out of space, failed, or was grown. It ends with the error
-// of ctx, or that of a pool that is gone.
+// Events yields the pool's status now and after each of its events: the pool reached its low-water
+// mark, ran out of space, failed, or was grown. It ends with an error if ctx is done or the pool
+// is removed.
 func (p *Pool) Events(ctx context.Context) iter.Seq2[PoolStatus, error] {
 	return func(yield func(PoolStatus, error) bool) {
 		info, err := p.kernel.dm.Info(ctx, p.name)

@@ -14,11 +14,10 @@ import (
 	"thintree/thin/pdata"
 )
 
-// Grow makes an active pool's data and metadata longer: the files of its loop
-// devices to so many bytes, 0 for as they are. Block devices it takes as long as
-// they have become. Nothing can become shorter. Where it fails a file may have
-// become longer all the same, and the next Grow takes it as it is. The error is a
-// *[PoolModeError] where the pool cannot change.
+// Grow makes an active pool's data and metadata longer. It extends the files of loop devices to the
+// given lengths in bytes; 0 is the present length of a file. Other block devices are used with the
+// length that they have now. Nothing can become shorter. If Grow fails, a file may be longer
+// already; the next Grow uses that. The error is a *[PoolModeError] if the pool cannot be changed.
 func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 	unlock, err := p.kernel.names.lock(ctx, p.name)
 	if err != nil {
@@ -33,7 +32,7 @@ func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 	if err != nil {
 		return err
 	}
-	// Such a pool would stay as it is without an error, or stay suspended.
+	// Without this such a pool would not grow and return no error, or would stay suspended.
 	if t.ReadOnly || s.NeedsCheck || s.Mode == ModeFailed || s.Mode == ModeError {
 		return &PoolModeError{p.name, s.Mode, s.NeedsCheck}
 	}
@@ -41,7 +40,7 @@ func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 	if err != nil {
 		return fmt.Errorf("pool %s: metadata: %w", p.name, err)
 	}
-	// They come first: a pool that is out of them can change nothing else.
+	// Metadata come first: a pool without free metadata cannot change anything else.
 	if uint64(metadata/pdata.BlockBytes) > s.MetadataTotalBlocks {
 		if err := p.reload(ctx, t, t); err != nil {
 			return err
@@ -62,8 +61,8 @@ func (p *Pool) Grow(ctx context.Context, metadataBytes, dataBytes int64) error {
 	return nil
 }
 
-// reload gives the pool another table. When it is resumed it looks how long its
-// devices are. Where it refuses the table it gets the one it had.
+// reload replaces the pool's table. The kernel reads the lengths of the pool's devices when it
+// resumes the pool. If it refuses the new table, reload loads the old one again.
 func (p *Pool) reload(ctx context.Context, have, want poolTable) error {
 	load := func(ctx context.Context, t poolTable) error {
 		return p.kernel.dm.Load(ctx, p.name, []dm.Target{t.target()}, false)
@@ -79,12 +78,12 @@ func (p *Pool) reload(ctx context.Context, have, want poolTable) error {
 	return errors.Join(err, load(ctx, have), p.kernel.ResumeDevice(ctx, p.name))
 }
 
-// growDevice makes the file of a loop device longer, and gives how many bytes the
-// device has then.
+// growDevice makes the file of a loop device longer. It returns the length of the device then, in
+// bytes.
 func growDevice(number uint64, bytes int64) (int64, error) {
 	if unix.Major(number) != loopMajor {
 		if bytes != 0 {
-			return 0, fmt.Errorf("device %s is over no file that could become longer: make the device longer, and grow the pool without a size", blockdev.Text(number))
+			return 0, fmt.Errorf("device %s is not over a file that can be extended: extend the device, and grow the pool without a size", blockdev.Text(number))
 		}
 		return lengthOfDevice(number)
 	}
@@ -104,15 +103,14 @@ func growDevice(number uint64, bytes int64) (int64, error) {
 	return l.SizeBytes()
 }
 
-// growFile makes the file of a loop device longer. It is an error where it is
-// longer already.
+// growFile makes the file of a loop device longer. It is an error if it is longer already.
 func growFile(l *loop.Device, bytes int64) error {
 	b, err := l.Backing()
 	if err != nil {
 		return err
 	}
 	if b.Path == "" {
-		return fmt.Errorf("%s: its file is deleted, or cannot be seen from here", l.Path())
+		return fmt.Errorf("%s: its file was deleted, or is not visible to this process", l.Path())
 	}
 	f, err := os.OpenFile(b.Path, os.O_WRONLY, 0)
 	if err != nil {
@@ -127,7 +125,7 @@ func growFile(l *loop.Device, bytes int64) error {
 	case st.Dev != b.Dev || st.Ino != b.Ino:
 		return fmt.Errorf("%s: another file took its place", b.Path)
 	case st.Size > bytes:
-		return fmt.Errorf("%s: it has %d bytes, and can only become longer, not %d", b.Path, st.Size, bytes)
+		return fmt.Errorf("%s: it has %d bytes, and cannot be shortened to %d", b.Path, st.Size, bytes)
 	}
 	return errors.Join(f.Truncate(bytes), f.Sync())
 }

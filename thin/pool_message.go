@@ -10,14 +10,14 @@ import (
 	"thintree/thin/dm"
 )
 
-// message sends the pool a message. What an errno means depends on the message:
-// meanings has that; the rest is the same for all.
+// message sends the pool a message. meanings has the errors for the errnos whose meaning depends on
+// the message.
 func (p *Pool) message(ctx context.Context, meanings map[unix.Errno]error, format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	info, _, err := p.kernel.dm.Message(ctx, p.name, 0, text)
 	if err == nil && p.calm.Load() != calmAt(info) {
-		// The kernel does not tell whether it could write it down: where it could not,
-		// the pool has another mode now, and that is an event.
+		// The kernel does not say whether it could commit the change. If it could not, the
+		// pool has another mode now, and had an event.
 		err = p.writable(context.WithoutCancel(ctx))
 	}
 	if err == nil {
@@ -26,7 +26,7 @@ func (p *Pool) message(ctx context.Context, meanings map[unix.Errno]error, forma
 	return fmt.Errorf("pool %s: %s: %w", p.name, text, p.explain(ctx, err, meanings))
 }
 
-// writable is a *[PoolModeError] where the pool's metadata cannot be changed.
+// writable returns a *[PoolModeError] if the pool's metadata cannot be changed.
 func (p *Pool) writable(ctx context.Context) error {
 	info, s, err := p.status(ctx)
 	switch {
@@ -39,10 +39,10 @@ func (p *Pool) writable(ctx context.Context) error {
 	return nil
 }
 
-// calmAt is a number that is another one after each event of a device, and never 0.
+// calmAt is a number that changes with each event of a device, and is never 0.
 func calmAt(info dm.Info) uint64 { return uint64(info.EventNr) + 1 }
 
-// explain says what an errno means.
+// explain replaces an errno by an error that says what it means.
 func (p *Pool) explain(ctx context.Context, err error, meanings map[unix.Errno]error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
@@ -62,22 +62,22 @@ func (p *Pool) explain(ctx context.Context, err error, meanings map[unix.Errno]e
 	return err
 }
 
-// SetTransactionID changes the pool's transaction id, a number for who keeps
-// records of the pool, from one to another at once: [ErrTransactionID] where it
-// was not from.
+// SetTransactionID changes the pool's transaction id from one number to another, atomically. It is a
+// number for programs that keep records of the pool. The error is [ErrTransactionID] if it was not
+// from.
 func (p *Pool) SetTransactionID(ctx context.Context, from, to uint64) error {
 	return p.message(ctx, map[unix.Errno]error{unix.EINVAL: ErrTransactionID}, "set_transaction_id %d %d", from, to)
 }
 
-// ReserveMetadataSnapshot holds the metadata as they are now, for who reads them
-// while the pool is active. It keeps blocks from being freed until it is
-// released, also over a deactivation. [ErrHeld] says that one is held already.
+// ReserveMetadataSnapshot takes a metadata snapshot, for programs that read the metadata while the
+// pool is active. It keeps blocks from being freed until it is released, even if the pool is
+// deactivated meanwhile. The error is [ErrHeld] if the pool holds one already.
 func (p *Pool) ReserveMetadataSnapshot(ctx context.Context) error {
 	return p.message(ctx, map[unix.Errno]error{unix.EBUSY: ErrHeld}, "reserve_metadata_snap")
 }
 
-// ReleaseMetadataSnapshot lets go of it, whoever reserved it. [ErrNotHeld] says
-// that there is none.
+// ReleaseMetadataSnapshot releases the metadata snapshot, also if another program reserved it. The
+// error is [ErrNotHeld] if there is none.
 func (p *Pool) ReleaseMetadataSnapshot(ctx context.Context) error {
 	return p.message(ctx, map[unix.Errno]error{unix.EINVAL: ErrNotHeld}, "release_metadata_snap")
 }

@@ -10,52 +10,51 @@ import (
 	"thintree/thin/pdata"
 )
 
-// PoolMode is what a pool can do just now.
+// PoolMode is the mode that a pool is in.
 type PoolMode string
 
-// The modes of a pool, as the kernel's status has them.
+// The modes of a pool, in the words of the kernel's status.
 const (
 	ModeReadWrite      PoolMode = "rw"
 	ModeReadOnly       PoolMode = "ro"
 	ModeOutOfDataSpace PoolMode = "out_of_data_space"
 	ModeFailed         PoolMode = "Fail"  // its metadata could not be read or written
-	ModeError          PoolMode = "Error" // it cannot even tell its status
+	ModeError          PoolMode = "Error" // its status could not be read
 )
 
-// PoolStatus is what the kernel tells of an active pool. In the modes Fail and
-// Error there is nothing but the mode.
+// PoolStatus is the kernel's status of an active pool. In the modes Fail and Error only the mode is
+// set.
 type PoolStatus struct {
 	Mode PoolMode `json:"mode"`
-	// TransactionID is for who keeps records of the pool: see SetTransactionID.
+	// TransactionID is described at [Pool.SetTransactionID].
 	TransactionID uint64 `json:"transaction_id"`
-	// Blocks of metadata have 4096 bytes; those of data BlockSectors of the pool.
+	// A metadata block has 4096 bytes, a data block [Pool.BlockBytes].
 	MetadataUsedBlocks  uint64 `json:"metadata_used_blocks"`
 	MetadataTotalBlocks uint64 `json:"metadata_total_blocks"`
 	DataUsedBlocks      uint64 `json:"data_used_blocks"`
 	DataTotalBlocks     uint64 `json:"data_total_blocks"`
-	// HeldRoot is the metadata block of the metadata snapshot, 0 where none is
-	// held.
+	// HeldRoot is the metadata block of the metadata snapshot, 0 if none is held.
 	HeldRoot uint64 `json:"held_root"`
-	// Discard is "discard_passdown", "no_discard_passdown" or "ignore_discard";
-	// kernels before 3.4 do not tell it, as the two below.
+	// Discard is "discard_passdown", "no_discard_passdown" or "ignore_discard". Kernels
+	// before 3.4 do not report it, nor the next two.
 	Discard        string `json:"discard"`
 	ErrorIfNoSpace bool   `json:"error_if_no_space"`
 	NeedsCheck     bool   `json:"needs_check"`
-	// MetadataLowWaterBlocks is how many free metadata blocks the kernel warns at;
-	// 0 where it does not tell, as before 4.19.
+	// MetadataLowWaterBlocks is the number of free metadata blocks at which the kernel has an
+	// event. It is 0 if the kernel does not report it, as before 4.19.
 	MetadataLowWaterBlocks uint64 `json:"metadata_low_water_blocks"`
 }
 
-// MetadataUsedBytes is how much of the metadata is in use.
+// MetadataUsedBytes is how much of the metadata is in use, in bytes.
 func (s PoolStatus) MetadataUsedBytes() int64 { return int64(s.MetadataUsedBlocks) * pdata.BlockBytes }
 
-// MetadataTotalBytes is how much metadata there can be.
+// MetadataTotalBytes is how much metadata the pool has room for, in bytes.
 func (s PoolStatus) MetadataTotalBytes() int64 {
 	return int64(s.MetadataTotalBlocks) * pdata.BlockBytes
 }
 
-// ParsePoolStatus reads a status of the thin-pool target, of any kernel since
-// 3.2: the line grew at its end.
+// ParsePoolStatus parses a status line of the thin-pool target, of any kernel since 3.2. Newer
+// kernels only add words at the end.
 func ParsePoolStatus(params string) (PoolStatus, error) {
 	words := strings.Fields(params)
 	if len(words) == 1 && (words[0] == string(ModeFailed) || words[0] == string(ModeError)) {
@@ -108,13 +107,13 @@ func fraction(text string) (part, whole uint64, ok bool) {
 	return part, whole, ok && ok2
 }
 
-// Status asks the kernel. It makes the pool commit nothing.
+// Status returns the pool's status from the kernel. It does not make the pool commit.
 func (p *Pool) Status(ctx context.Context) (PoolStatus, error) {
 	_, s, err := p.status(ctx)
 	return s, err
 }
 
-// status is the pool's status, with what its device was like just before.
+// status is the pool's status, and the state of its device.
 func (p *Pool) status(ctx context.Context) (dm.Info, PoolStatus, error) {
 	info, targets, err := p.kernel.dm.Status(ctx, p.name)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-func TestPoolStatusOfEachKernel(t *testing.T) {
+func TestPoolStatusLineOfEachKernelIsParsed(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]PoolStatus{
-		// 3.2, and what each added
+		// Linux 3.2, then the words that later ones added
 		"0 9/512 10/1024 -":    {Mode: ModeReadWrite, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024},
 		"7 9/512 10/1024 300":  {Mode: ModeReadWrite, TransactionID: 7, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024, HeldRoot: 300},
 		"0 9/512 10/1024 - ro": {Mode: ModeReadOnly, MetadataUsedBlocks: 9, MetadataTotalBlocks: 512, DataUsedBlocks: 10, DataTotalBlocks: 1024},
@@ -38,33 +38,13 @@ func TestPoolStatusOfEachKernel(t *testing.T) {
 	}
 }
 
-func TestPoolStatusThatIsNone(t *testing.T) {
+func TestWrongPoolStatusLineIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"", "-", "rw", "Fail rw", "0", "0 1/2", "0 1/2 3/4", "x 1/2 3/4 -", "0 1 3/4 -", "0 1/2 3/4/5 -", "0 1/2 /4 -", "0 1/2 3/ -",
 		"0 1/2 3/4 x", "-1 1/2 3/4 -", "0 1/99999999999999999999 3/4 -",
 	} {
 		if got, err := ParsePoolStatus(line); err == nil {
-			t.Errorf("%q: %+v", line, got)
-		}
-	}
-}
-
-func TestDeviceStatus(t *testing.T) {
-	t.Parallel()
-	for line, want := range map[string]DeviceStatus{
-		"0 -":       {},
-		"256 32767": {MappedSectors: 256, HighestSector: 32767},
-		"Fail":      {Failed: true},
-		"Error":     {Failed: true},
-		"-":         {Failed: true},
-	} {
-		if got, err := ParseDeviceStatus(line); err != nil || got != want {
-			t.Errorf("%q: %+v, %v", line, got, err)
-		}
-	}
-	for _, line := range []string{"", "0", "x", "x 1", "1 x", "- 1", "-1 1", "1 -1"} {
-		if got, err := ParseDeviceStatus(line); err == nil {
 			t.Errorf("%q: %+v", line, got)
 		}
 	}

@@ -11,22 +11,22 @@ import (
 	"thintree/thin/dm"
 )
 
-// Features are what a pool can be told when it is activated. They are not kept in
-// it. The kernel's thin-provisioning.rst describes them.
+// Features are the options of a pool's activation. They are not stored in the pool. The kernel's
+// thin-provisioning.rst describes them.
 type Features struct {
-	// LowWaterBlocks is how many data blocks are left free when the pool has an
-	// event; 0 is for none.
+	// LowWaterBlocks is the number of free data blocks at which the pool has an event. 0 is for
+	// no such event.
 	LowWaterBlocks    uint64
-	SkipBlockZeroing  bool // new blocks show what was in them before
+	SkipBlockZeroing  bool // new blocks keep their old contents
 	ReadOnly          bool // nothing in the pool can be changed
-	ErrorIfNoSpace    bool // writes fail where the pool is full, and do not wait
+	ErrorIfNoSpace    bool // writes to a full pool fail instead of waiting
 	IgnoreDiscard     bool
 	NoDiscardPassdown bool // discards do not reach the data device
 }
 
 // poolTable is the table of a thin-pool device.
 type poolTable struct {
-	sectors        uint64 // of data
+	sectors        uint64 // the length of the data, in sectors of 512 bytes
 	metadata, data uint64 // device numbers
 	blockSectors   uint32
 	Features
@@ -63,8 +63,8 @@ func (t *poolTable) flags() []flag {
 	}
 }
 
-// differences lists which of the features that are asked for an active pool does not
-// have. A zero one is not asked for, but whether the pool can be changed always is.
+// differences lists which of the features asked an active pool lacks. A zero feature is not asked
+// for, except ReadOnly, which must always be the same.
 func (asked Features) differences(active Features) (list []string) {
 	list = accessDiffers(asked.ReadOnly, active.ReadOnly)
 	if asked.LowWaterBlocks != 0 && asked.LowWaterBlocks != active.LowWaterBlocks {
@@ -81,8 +81,8 @@ func (asked Features) differences(active Features) (list []string) {
 	return list
 }
 
-// accessDiffers says how a pool or device is read-only or not, if that is not what
-// was asked for.
+// accessDiffers says whether an active pool or device is read-only, if that is not what was asked
+// for.
 func accessDiffers(asked, active bool) []string {
 	switch {
 	case asked && !active:
@@ -133,7 +133,7 @@ func parseDevice(text string) (uint64, error) {
 	a, err := strconv.ParseUint(major, 10, 32)
 	b, err2 := strconv.ParseUint(minor, 10, 32)
 	if !ok || err != nil || err2 != nil {
-		return 0, fmt.Errorf("%q is no device number", text)
+		return 0, fmt.Errorf("%q is not a device number", text)
 	}
 	return unix.Mkdev(uint32(a), uint32(b)), nil
 }

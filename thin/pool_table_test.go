@@ -14,7 +14,7 @@ func number32(t *rapid.T, name string) uint64 {
 	return unix.Mkdev(rapid.Uint32Range(0, 4095).Draw(t, name+" major"), rapid.Uint32Range(0, 1<<20-1).Draw(t, name+" minor"))
 }
 
-func TestPoolTableIsReadAsItWasWritten(t *testing.T) {
+func TestPoolTableIsParsedAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		flag := func(name string) bool { return rapid.Bool().Draw(t, name) }
@@ -32,7 +32,7 @@ func TestPoolTableIsReadAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestDeviceTableIsReadAsItWasWritten(t *testing.T) {
+func TestDeviceTableIsParsedAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		want := deviceTable{
@@ -45,7 +45,7 @@ func TestDeviceTableIsReadAsItWasWritten(t *testing.T) {
 	})
 }
 
-func TestTablesThatAreNone(t *testing.T) {
+func TestWrongTablesAreErrors(t *testing.T) {
 	t.Parallel()
 	for _, params := range []string{
 		"", "7:0", "7:0 7:1", "7:0 7:1 128", "/dev/loop0 7:1 128 0", "7:0 7 128 0", "7:0 7:1 x 0", "7:0 7:1 128 x", "7:0 7:1 99999999999 0",
@@ -72,7 +72,7 @@ func TestTablesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestFeaturesThatAPoolIsActiveWithout(t *testing.T) {
+func TestMissingFeaturesOfAnActivePoolAreListed(t *testing.T) {
 	t.Parallel()
 	all := Features{LowWaterBlocks: 7, SkipBlockZeroing: true, ReadOnly: true, ErrorIfNoSpace: true, IgnoreDiscard: true, NoDiscardPassdown: true}
 	for _, c := range []struct {

@@ -2,26 +2,23 @@ package thin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"thintree/thin/blockdev"
 )
 
-// The ioctls that x/sys has no names for: linux/fs.h.
+// The ioctls of linux/fs.h that x/sys does not name.
 const (
 	fitrim     = 0xC0185879
 	blkDiscard = 0x1277
 )
 
-// Trim makes the filesystem on an active thin device give back the blocks that it
-// does not use, and gives how many bytes of the device are mapped less than before.
-// The filesystem itself counts also what was never mapped. dir is any folder of it.
+// Trim discards the unused blocks of the filesystem on an active thin device. It returns how many
+// bytes of the device are no longer mapped. The filesystem's own count would include blocks that
+// were never mapped. dir is any folder of the filesystem.
 func (k *Kernel) Trim(ctx context.Context, name string, dir *os.File) (int64, error) {
 	before, err := k.mappedBytes(ctx, name)
 	if err != nil {
@@ -33,29 +30,22 @@ func (k *Kernel) Trim(ctx context.Context, name string, dir *os.File) (int64, er
 		return 0, fmt.Errorf("trim %s: %w", dir.Name(), err)
 	}
 	after, err := k.mappedBytes(ctx, name)
-	return max(0, before-after), err // it may be written to meanwhile
+	return max(0, before-after), err // less than 0 if it was written to meanwhile
 }
 
-// mappedBytes is how much of an active thin device is mapped.
+// mappedBytes is how many bytes of an active thin device are mapped.
 func (k *Kernel) mappedBytes(ctx context.Context, name string) (int64, error) {
-	_, targets, err := k.dm.Status(ctx, name)
+	_, s, err := k.DeviceStatus(ctx, name)
 	if err != nil {
 		return 0, err
 	}
-	if len(targets) != 1 || targets[0].Type != deviceTarget {
-		return 0, fmt.Errorf("%s: %w", name, errNoThinDevice)
+	if s.Failed {
+		return 0, fmt.Errorf("%s: its pool has failed", name)
 	}
-	st, err := ParseDeviceStatus(targets[0].Params)
-	if err == nil && st.Failed {
-		err = errors.New("its pool has failed")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", name, err)
-	}
-	return int64(st.MappedSectors) * blockdev.SectorBytes, nil
+	return s.MappedBytes(), nil
 }
 
-// Discard gives back all blocks of an active device. What it held is lost.
+// Discard unmaps all blocks of an active device. Its data are lost.
 func (d Device) Discard() error {
 	f, err := os.OpenFile(d.Path(), os.O_RDWR|unix.O_EXCL, 0)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// bounceBytes is the length of a bounce buffer, and bounces how many of
-	// them the reads of one file use at a time.
+	// bounceBytes is the length of a bounce buffer. The reads of one file use at most
+	// bounces of them at a time.
 	bounceBytes = 1 << 20
 	bounces     = 16
 
@@ -43,7 +43,7 @@ func newDirect(f *os.File) (*direct, error) {
 	return d, nil
 }
 
-// alignment is what the kernel asks of O_DIRECT, in bytes.
+// alignment is the alignment that the kernel requires for O_DIRECT, in bytes.
 func alignment(fd int) (off int64, mem uintptr) {
 	var st unix.Statx_t
 	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &st)
@@ -108,8 +108,8 @@ func (d *direct) readSome(p []byte, off int64) (int, error) {
 	return copy(p, (*buf)[skip:n]), nil
 }
 
-// pread is pread(2): unlike os.File's, it does not go on after a short read, the
-// rest of which would not be aligned.
+// pread is pread(2). Unlike os.File's ReadAt it does not continue after a short read, because
+// the rest would not be aligned.
 func (d *direct) pread(p []byte, off int64) (n int, err error) {
 	ctlErr := d.conn.Control(func(fd uintptr) {
 		for {

@@ -1,13 +1,12 @@
-// Package block opens files and block devices for reading: the halves of a
-// pool, and parts of a disk.
+// Package block opens files and block devices for reading: the halves of a pool, and parts of
+// a disk.
 //
-// It is a leaf: it knows nothing of what lies on them, but for the formats of
-// disk images that are not raw, to say so ([CheckRaw]).
+// It is a leaf: it does not interpret the bytes. It only recognises disk images that are not
+// raw, to refuse them ([CheckRaw]).
 //
-// Nothing false is read: what lies beyond the real end of a file that is shorter
-// than it was, or than a [Section] of it, is [io.ErrUnexpectedEOF] and counts as
-// data, never as a hole.
+// No bytes are made up. If a file has become shorter, or a [Section] is longer than what it
+// lies in, the missing bytes are [io.ErrUnexpectedEOF]. They count as data, never as a hole.
 //
-// The sources are open(2), lseek(2), statx(2) and the kernel's
-// Documentation/ABI (sysfs-block, sysfs-block-loop).
+// The sources are open(2), lseek(2), statx(2) and the kernel's Documentation/ABI (sysfs-block,
+// sysfs-block-loop).
 package block

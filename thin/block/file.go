@@ -14,29 +14,27 @@ import (
 
 // Options says how to open a file.
 type Options struct {
-	// Direct reads past the page cache (O_DIRECT), as is needed for a device that
-	// somebody is writing to through another cache, such as a pool's in use.
-	// Where the filesystem has no O_DIRECT, reads are buffered all the same:
-	// [File.Direct] tells.
+	// Direct reads past the page cache (O_DIRECT). This is needed for a device that is
+	// being written to through another cache, such as the halves of an active pool. If
+	// the filesystem does not support O_DIRECT, reads are buffered: see [File.Direct].
 	Direct bool
 }
 
-// File is an open regular file or block device. It is a [Reader]; its methods
-// may be called concurrently, Close included.
+// File is an open regular file or block device. It is a [Reader]. Its methods, also Close,
+// may be called concurrently.
 type File struct {
 	f    *os.File
 	id   Identity
 	size int64
 	all  bool    // everything is data: a block device
-	dio  *direct // nil where reads are buffered
+	dio  *direct // nil if reads are buffered
 }
 
 var _ Reader = (*File)(nil)
 
-// Open opens a regular file or block device, read only. What else lies at path
-// is an error that says what it is and wraps EISDIR or ENOTBLK; it is not
-// opened. The access time stays as it is where the caller may ask for that (its
-// owner, root).
+// Open opens a regular file or block device read-only. Anything else is not opened: the error
+// says what it is and wraps EISDIR or ENOTBLK. The access time does not change if the caller
+// is root or owns the file.
 func Open(path string, opts Options) (*File, error) {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -69,7 +67,7 @@ func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
 	return f, false, err
 }
 
-// openNoAtime opens without O_NOATIME where that is not allowed.
+// openNoAtime opens with O_NOATIME if that is allowed, and without it otherwise.
 func openNoAtime(path string, flags int) (*os.File, error) {
 	fd, err := resolve.Open(path, flags)
 	if errors.Is(err, unix.EPERM) {
@@ -124,8 +122,8 @@ func checkKind(path string, mode uint32) error {
 	return fmt.Errorf("%s is %s, neither a regular file nor a block device: %w", path, what, errno)
 }
 
-// ReadAt reads as [io.ReaderAt] says. A file that has become shorter than Size
-// is [io.ErrUnexpectedEOF] from its real end on.
+// ReadAt reads as [io.ReaderAt] does. If the file has become shorter than Size, reads beyond
+// its end return [io.ErrUnexpectedEOF].
 func (f *File) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("%s: read at offset %d: %w", f.Name(), off, unix.EINVAL)
@@ -154,23 +152,23 @@ func (f *File) readAt(p []byte, off int64) (int, error) {
 	return f.f.ReadAt(p, off)
 }
 
-// Size is the length in bytes when it was opened.
+// Size is the length in bytes when the file was opened.
 func (f *File) Size() int64 { return f.size }
 
-// Name is the path that it was opened by.
+// Name is the path that the file was opened by.
 func (f *File) Name() string { return f.f.Name() }
 
 // Direct reports whether reads go past the page cache.
 func (f *File) Direct() bool { return f.dio != nil }
 
-// Identity tells which file or device it is.
+// Identity is the identity of the file or device.
 func (f *File) Identity() Identity { return f.id }
 
-// Close closes the file, once the calls under way are done.
+// Close closes the file, after the calls under way.
 func (f *File) Close() error { return f.f.Close() }
 
-// Identity tells which file or device something is, whatever its paths: two are
-// the same where their Identity is equal.
+// Identity identifies a file or device, whatever its paths. Two files or devices are the same
+// if their Identity is equal.
 type Identity struct {
 	// Dev and Ino are st_dev and st_ino of a regular file, 0 of a block device.
 	Dev, Ino uint64

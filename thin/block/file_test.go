@@ -46,7 +46,7 @@ func mustOpenDirect(t *testing.T, path string) *File {
 	return f
 }
 
-func TestOpenSaysWhatItIsThatItCannotRead(t *testing.T) {
+func TestOpenSaysWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
@@ -65,7 +65,7 @@ func TestOpenSaysWhatItIsThatItCannotRead(t *testing.T) {
 	}
 }
 
-func TestOpenLeavesTheAccessTime(t *testing.T) {
+func TestOpenKeepsTheAccessTime(t *testing.T) {
 	t.Parallel()
 	path, _ := writeFile(t, 10000)
 	old := []unix.Timespec{{Sec: 1000}, {Sec: 2000}}
@@ -122,7 +122,7 @@ func TestReadAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestDirectReadsWhatBufferedReadsRead(t *testing.T) {
+func TestDirectReadsReturnTheSameBytes(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 511, 4096, 3<<20 + 1234} {
 		path, contents := writeFile(t, size)
@@ -219,7 +219,7 @@ func TestHoles(t *testing.T) {
 	}
 	f := mustOpen(t, path, Options{})
 	if hole, err := f.NextHole(t.Context(), 0); hole != 0 || err != nil {
-		t.Skipf("needs a temporary folder on a filesystem with holes")
+		t.Skipf("needs a temporary folder on a filesystem that reports holes")
 	}
 	for _, c := range []struct {
 		what string
@@ -259,7 +259,7 @@ func TestIdentityIsTheSameThroughALink(t *testing.T) {
 	}
 }
 
-func TestDirectFallsBackWhereThereIsNone(t *testing.T) {
+func TestDirectFallsBackToBufferedReads(t *testing.T) {
 	t.Parallel()
 	f, err := os.CreateTemp("/dev/shm", "block-test")
 	if err != nil {
@@ -270,7 +270,7 @@ func TestDirectFallsBackWhereThereIsNone(t *testing.T) {
 	if _, err := f.WriteString("hello"); err != nil {
 		t.Fatal(err)
 	}
-	// Kernels since 6.6 let tmpfs be opened with O_DIRECT: either way it reads.
+	// Kernels since 6.6 open files on tmpfs with O_DIRECT. Reads work either way.
 	p := make([]byte, 3)
 	if n, err := mustOpen(t, f.Name(), Options{Direct: true}).ReadAt(t.Context(), p, 1); n != 3 || err != nil || string(p) != "ell" {
 		t.Errorf("ReadAt = %d, %v, %q", n, err, p)

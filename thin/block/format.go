@@ -20,9 +20,8 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: a file in %s format, not a raw image: make it one with `%s`", e.Path, e.Format, e.Attach)
 }
 
-// CheckRaw looks whether r is in a format of disk images that is not raw, or
-// compressed: then it returns a [*FormatError], which calls it path. It reads
-// the first 4 KiB and the last 512 bytes.
+// CheckRaw returns a [*FormatError] if r is a disk image that is not raw, or is compressed.
+// path is the name of r in the error. It reads the first 4 KiB and the last 512 bytes.
 func CheckRaw(ctx context.Context, path string, r Reader) error {
 	head, err := readUpTo(ctx, r, 0, 4096)
 	if err != nil {
@@ -49,8 +48,8 @@ func readUpTo(ctx context.Context, r Reader, off int64, n int) ([]byte, error) {
 	return buf[:n], err
 }
 
-// format is how to recognise a format by the first and the last bytes of a file,
-// and the command that attaches or converts such a file.
+// format is a format of disk images: how to recognise it by the first and the last bytes of a
+// file, and the command that attaches or converts such a file.
 type format struct {
 	name   string
 	attach string
@@ -90,8 +89,8 @@ func magics(at0 ...string) func(head, tail []byte) bool {
 
 const vhdFooterBytes = 512
 
-// isVHD checks the hard disk footer, which a fixed VHD has at its end and others
-// at the start too, and its checksum.
+// isVHD looks for the hard disk footer and verifies its checksum. A fixed VHD has it at its
+// end, others also at their start.
 func isVHD(head, tail []byte) bool {
 	const checksum = 64
 	for _, b := range [][]byte{head, tail} {
@@ -115,7 +114,7 @@ func isVDI(head, _ []byte) bool {
 	return len(head) >= 68 && binary.LittleEndian.Uint32(head[64:]) == 0xbeda107f
 }
 
-// isGzip asks for the deflate method and that no reserved flag is set.
+// isGzip requires the deflate method, and no reserved flag.
 func isGzip(head, _ []byte) bool {
 	return len(head) >= 4 && bytes.HasPrefix(head, []byte("\x1f\x8b\x08")) && head[3]&0xe0 == 0
 }

@@ -47,7 +47,7 @@ func TestCheckRawNamesFormatAndCommand(t *testing.T) {
 	}
 }
 
-func TestCheckRawLetsRawPass(t *testing.T) {
+func TestCheckRawAcceptsRawFiles(t *testing.T) {
 	t.Parallel()
 	badFooter := vhdFooter()
 	badFooter[100]++

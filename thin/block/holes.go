@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NextData is as in [Reader]. A block device is data throughout, and so is a
-// file whose filesystem cannot tell.
+// NextData is as in [Reader]. A block device is all data, and so is a file if its filesystem
+// does not report holes.
 func (f *File) NextData(_ context.Context, off int64) (int64, error) {
 	if err := f.checkSeek(off); err != nil {
 		return 0, err
@@ -63,8 +63,7 @@ func (f *File) NextHole(_ context.Context, off int64) (int64, error) {
 	return min(hole, f.size), nil
 }
 
-// seek moves the file's position, which no read uses: what it returns holds
-// whoever else seeks at the same time.
+// seek may be called concurrently: it moves the file's position, but no read depends on that.
 func (f *File) seek(off int64, whence int) (int64, error) {
 	return f.f.Seek(off, whence)
 }
@@ -88,7 +87,9 @@ func (f *File) checkSeek(off int64) error {
 	return nil
 }
 
-// unknowing says that the filesystem cannot tell holes.
+// unknowing reports whether an error of lseek(2) says that the filesystem does not report
+// holes.
+
 func unknowing(err error) bool {
 	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
 }

@@ -12,16 +12,14 @@ import (
 	"thintree/thin/resolve"
 )
 
-// InUse tells which device of this host has the file or block device at path
-// active, so that its bytes may change at any time: one that device-mapper, md
-// or the like has stacked on a block device or one of its partitions, or a loop
-// device over a regular file. It returns its name for a message ("dm-3
-// (docker-pool)", "loop0"), and "" where there is none. Mounts do not count, and
-// neither does a loop device that is read-only.
+// InUse returns the device of this host that uses the file or block device at path, so that
+// its bytes may change at any time. For a block device that is a device stacked on it or on
+// one of its partitions, such as by device-mapper or md. For a regular file it is a loop
+// device over it. The name is for a message ("dm-3 (docker-pool)", "loop0"); it is "" if there
+// is none. Mounts and read-only loop devices do not count.
 //
-// It needs no root, but a user who may not open a loop device does not see that
-// it is over a file that was renamed or deleted since, or is not visible to
-// this user at the path where it was attached.
+// InUse does not need root. But if the caller may not open a loop device, the loop device is
+// only found while its file is at the path where it was attached, and visible to the caller.
 func InUse(path string) (string, error) {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -33,8 +31,8 @@ func InUse(path string) (string, error) {
 	return host{sys: "/sys", dev: "/dev"}.inUse(identify(st))
 }
 
-// LentPrefix begins the names of device-mapper devices through which thintree
-// itself reads, and nobody writes: they do not count.
+// LentPrefix begins the names of the device-mapper devices that thintree itself reads through.
+// Nobody writes to them, so InUse does not count them.
 const LentPrefix = "thintree-lent-"
 
 // host is where sysfs and the device nodes are.
@@ -52,7 +50,7 @@ func (h host) holder(rdev uint64) (string, error) {
 	dir := filepath.Join(h.sys, "dev/block", blockdev.Text(rdev))
 	to, err := os.Readlink(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return "", nil // without sysfs, as in some containers, nobody can tell
+		return "", nil // there is no sysfs, as in some containers
 	}
 	if err != nil {
 		return "", err
@@ -82,7 +80,8 @@ func (h host) loop(id Identity) (string, error) {
 		if _, err := os.Lstat(file); err != nil {
 			continue // nothing is attached to it
 		}
-		// A tree that the file is not in is not asked: it may wait for this process.
+		// The path may lie in another mounted tree. Looking there could wait for this
+		// process.
 		if resolve.InOtherTree(backingPath(file), id.Dev) {
 			continue
 		}
@@ -93,10 +92,9 @@ func (h host) loop(id Identity) (string, error) {
 	return "", nil
 }
 
-// loopIs asks the loop device itself what it is over, and where that is not
-// allowed looks at the path that sysfs shows. To that the kernel adds
-// " (deleted)" where the file is gone, and then nothing or another file lies
-// there.
+// loopIs reports whether a loop device is over a file. It asks the loop device, or if that is
+// not allowed, looks at the path that sysfs shows. If the file was deleted, the kernel adds
+// " (deleted)" to the path, which then names no file or another one.
 func (h host) loopIs(name, backingFile string, id Identity) bool {
 	if node, err := os.OpenFile(filepath.Join(h.dev, name), os.O_RDONLY|unix.O_NONBLOCK, 0); err == nil {
 		defer node.Close()
@@ -108,8 +106,8 @@ func (h host) loopIs(name, backingFile string, id Identity) bool {
 	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && identify(st) == id
 }
 
-// backingPath is the path that sysfs shows of the file that a loop device is over, ""
-// if it was detached meanwhile.
+// backingPath is the path of a loop device's file, as sysfs shows it. It is "" if the loop
+// device was detached meanwhile.
 func backingPath(backingFile string) string {
 	text, _ := os.ReadFile(backingFile)
 	return strings.TrimSuffix(string(text), "\n")
@@ -120,7 +118,7 @@ func (h host) readOnly(name string) bool {
 	return err == nil && strings.TrimSpace(string(text)) == "1"
 }
 
-// describe adds the name that device-mapper has for a device.
+// describe adds the device-mapper name of a device, if it has one.
 func (h host) describe(name string) string {
 	if dm := h.dmName(name); dm != "" {
 		return name + " (" + dm + ")"

@@ -78,10 +78,10 @@ func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if holder, err := InUse(link); holder != want || err != nil {
-		t.Errorf("after the name it was attached by is gone: %q, %v", holder, err)
+		t.Errorf("after its path at the time of attaching was removed: %q, %v", holder, err)
 	}
 	if holder, err := InUse(node); holder != "" || err != nil {
-		t.Errorf("the loop device, which nobody holds: %q, %v", holder, err)
+		t.Errorf("the loop device, on which nothing is stacked: %q, %v", holder, err)
 	}
 
 	for _, direct := range []bool{false, true} {
@@ -108,8 +108,8 @@ func TestFileUnderAReadOnlyLoopDeviceIsNotInUse(t *testing.T) {
 	}
 }
 
-// fakeHost is a host whose sysfs holds files, by their paths in it, and links to the
-// block devices of numbers.
+// fakeHost is a host with a sysfs of these files, by their paths in it. devices maps the
+// numbers of block devices to their folders.
 func fakeHost(t *testing.T, files, devices map[string]string) host {
 	t.Helper()
 	h := host{sys: t.TempDir(), dev: "/nonexistent"}
@@ -177,7 +177,7 @@ func TestBackingFileIsFoundWithoutTheLoopDevice(t *testing.T) {
 	}
 }
 
-func TestInUseRefusesWhatIsNeitherFileNorBlockDevice(t *testing.T) {
+func TestInUseOfACharacterDeviceIsAnError(t *testing.T) {
 	t.Parallel()
 	if _, err := InUse("/dev/null"); err == nil || !strings.Contains(err.Error(), "character device") {
 		t.Errorf("/dev/null: %v", err)

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// joined are bytes in pieces, each of which is a [Section]. A Section that is longer than
-// what it lies in ends with io.ErrUnexpectedEOF, so nothing of it is taken for the next one.
+// joined reads pieces as one. Each piece is a [Section]. If a Section is longer than what it
+// lies in, the missing bytes are io.ErrUnexpectedEOF, and are not taken from the next piece.
 type joined struct {
 	parts  []Reader
-	begins []int64 // of the parts in the whole, if they follow each other
-	stripe int64   // 0 if they do
+	begins []int64 // where each part begins in the whole, if they are not striped
+	stripe int64   // length of a stripe, 0 if they are not striped
 	size   int64
 }
 
@@ -30,8 +30,8 @@ func join(p *pieces, parts []Reader) *joined {
 
 func (j *joined) Size() int64 { return j.size }
 
-// find is the part that a byte lies in, where in the part, and how many bytes of the part
-// follow each other in the whole from there on.
+// find returns the part that a byte lies in, its offset in the part, and how many bytes from
+// there on are contiguous in the whole.
 func (j *joined) find(off int64) (part Reader, at, length int64) {
 	if j.stripe > 0 {
 		n := int64(len(j.parts))

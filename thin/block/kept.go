@@ -9,37 +9,36 @@ import (
 
 const (
 	maxKept     = 4 << 20   // how much is kept, in bytes
-	memoryBytes = 256 << 10 // is how much memory is taken at a time
+	memoryBytes = 256 << 10 // how much memory is taken at a time
 )
 
-// Kept reads a Reader in pieces and keeps them, 4 MiB at most: for a look at a few
-// places, many of which lie close together. What is written meanwhile is not seen, so it
-// is for moments. What a piece cannot be read for is read as it was asked. ReadAt may be
-// called concurrently, until Close.
+// Kept reads a Reader in pieces and keeps them, at most 4 MiB. It is for reading a few places,
+// many of which are close together. It does not see later writes to kept pieces, so use it
+// only for a moment. If a whole piece cannot be read, only the requested bytes are read. ReadAt
+// may be called concurrently, until Close.
 type Kept struct {
 	Reader
 	pieceBytes int64
 
 	mu     sync.Mutex
 	pieces map[int64][]byte // by their number; guarded by mu
-	memory []*[]byte        // what they lie in, the last one being used up; guarded by mu
-	left   []byte           // of the last one; guarded by mu
+	memory []*[]byte        // that the pieces lie in; guarded by mu
+	left   []byte           // the unused rest of the last memory; guarded by mu
 }
 
-// memory is used again by later looks: fresh pages cost more than what is read into
-// them, where page faults are dear.
+// memory is reused by later Kepts. Page faults in new memory can take longer than the reads.
 var memory = sync.Pool{New: func() any {
 	b := make([]byte, memoryBytes)
 	return &b
 }}
 
-// Keep reads r in pieces of so many bytes.
+// Keep returns a Kept that reads r in pieces of pieceBytes bytes.
 func Keep(r Reader, pieceBytes int64) *Kept {
 	return &Kept{Reader: r, pieceBytes: pieceBytes, pieces: make(map[int64][]byte)}
 }
 
-// Close gives back the memory of what was kept. It does not close the Reader, and what
-// is read afterwards is not kept.
+// Close frees the memory of the kept pieces. It does not close the Reader. Later reads are not
+// kept.
 func (k *Kept) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -68,8 +67,8 @@ func (k *Kept) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return done + n, err
 }
 
-// piece is a piece, up to the end of what there is; nil where it cannot be read. One
-// that is not kept is read with those that follow and are wanted, up to last.
+// piece is a piece, up to the end of the Reader. It is nil if the piece cannot be read. If it
+// is not kept yet, the pieces up to last are read with it.
 func (k *Kept) piece(ctx context.Context, number, last int64) []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,7 +92,7 @@ func (k *Kept) piece(ctx context.Context, number, last int64) []byte {
 	return k.pieces[number]
 }
 
-// room is memory, and what is left of it where that is used. Called with mu held.
+// room returns memory for so many bytes, and the unused rest. The caller holds mu.
 func (k *Kept) room(bytes int64) (room, left []byte) {
 	if bytes > memoryBytes {
 		return make([]byte, bytes), k.left

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// counted counts the reads of what it reads, and fails from an offset on.
+// counted counts the reads of a Reader. Reads beyond the offset damaged fail.
 type counted struct {
 	Reader
 	reads   int
@@ -26,7 +26,7 @@ func (c *counted) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return c.Reader.ReadAt(ctx, p, off)
 }
 
-func TestKeptReadsPiecesOnce(t *testing.T) {
+func TestKeptReadsEachPieceOnce(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_001)
 	c := &counted{Reader: mustOpen(t, path, Options{}), damaged: 1 << 40}
@@ -45,18 +45,18 @@ func TestKeptReadsPiecesOnce(t *testing.T) {
 	}
 	before := c.reads
 	if _, err := k.ReadAt(t.Context(), make([]byte, len(contents)), 0); err != nil || c.reads != before {
-		t.Errorf("what is kept was read again, %v", err)
+		t.Errorf("kept pieces were read again, %v", err)
 	}
 	if err := k.Close(); err != nil {
 		t.Error(err)
 	}
 	p := make([]byte, 1000)
 	if _, err := k.ReadAt(t.Context(), p, 5000); err != nil || c.reads == before || !bytes.Equal(p, contents[5000:6000]) {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("after Close: %v", err)
 	}
 }
 
-func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
+func TestKeptReadsBytesBesideDamage(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 200_000)
 	k := Keep(&counted{Reader: mustOpen(t, path, Options{}), damaged: 100_000}, 64<<10)
@@ -73,6 +73,6 @@ func TestKeptReadsWhatLiesBesideDamage(t *testing.T) {
 		}
 	}
 	if len(k.memory) > 1 {
-		t.Errorf("what cannot be read takes memory: %d times %d bytes", len(k.memory), memoryBytes)
+		t.Errorf("pieces that cannot be read take memory: %d times %d bytes", len(k.memory), memoryBytes)
 	}
 }

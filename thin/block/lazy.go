@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Lazy is what lies at a [Location], of which each file and block device is open only while
-// it is read: see [OnDemand]. It is a [Reader]. Its methods may be called concurrently, but
-// for Close.
+// Lazy reads the bytes at a [Location]. Each file and block device there is open only while
+// it is read: see [OnDemand]. It is a [Reader]. Its methods may be called concurrently, except
+// Close.
 type Lazy struct {
 	Reader
-	leaves []*OnDemand // by Location.Paths
+	leaves []*OnDemand // in the order of Location.Paths
 }
 
-// Open opens what lies there, with the errors of [Open] for each file and device.
+// Open opens the files and devices of the Location, with the errors of [Open].
 func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 	z := &Lazy{}
 	defer func() {
@@ -35,7 +35,7 @@ func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 		byPath[path] = o
 	}
 	if len(z.leaves) == 0 {
-		return nil, errors.New("bytes that lie nowhere cannot be opened")
+		return nil, errors.New("a location that is nowhere cannot be opened")
 	}
 	z.Reader = l.reader(byPath)
 	return z, nil
@@ -52,7 +52,8 @@ func (l Location) reader(byPath map[string]Reader) Reader {
 	return join(l.pieces, parts)
 }
 
-// Looks are what the files and devices were when they were first opened, by Location.Paths.
+// Looks are the files and devices as they were when first opened, in the order of
+// Location.Paths.
 func (z *Lazy) Looks() Looks {
 	looks := make(Looks, len(z.leaves))
 	for i, o := range z.leaves {
@@ -61,8 +62,8 @@ func (z *Lazy) Looks() Looks {
 	return looks
 }
 
-// Yield closes device-mapper devices as soon as they are not read, and leaves them closed for
-// a pause, as [OnDemand.Yield] does. It reports whether there are any.
+// Yield closes the device-mapper devices as soon as no read is under way, and keeps them closed
+// for a pause, as [OnDemand.Yield] does. It reports whether there are any.
 func (z *Lazy) Yield(pause time.Duration) (any bool) {
 	for _, o := range z.leaves {
 		if o.Look().DM != "" {
@@ -73,7 +74,7 @@ func (z *Lazy) Yield(pause time.Duration) (any bool) {
 	return any
 }
 
-// Close closes it for good: what is read afterwards is os.ErrClosed.
+// Close closes all files and devices for good. Later reads return os.ErrClosed.
 func (z *Lazy) Close() error {
 	var errs []error
 	for _, o := range z.leaves {
@@ -82,8 +83,7 @@ func (z *Lazy) Close() error {
 	return errors.Join(errs...)
 }
 
-// Looks are what the files and devices of a [Location] look like from outside, by
-// Location.Paths.
+// Looks are a [Look] at each file and device of a [Location], in the order of Location.Paths.
 type Looks []Look
 
 // AllFiles reports whether no block device is among them.
@@ -96,7 +96,7 @@ func (l Looks) AllFiles() bool {
 	return true
 }
 
-// Same reports whether the files and devices are those of another look.
+// Same reports whether the files and devices are the same as before.
 func (l Looks) Same(before Looks) bool {
 	for i, look := range l {
 		if look.Identity != before[i].Identity {
@@ -106,7 +106,8 @@ func (l Looks) Same(before Looks) bool {
 	return true
 }
 
-// Unchanged reports whether no file was written to since another look, as far as files say.
+// Unchanged reports whether no file has changed since before, by its time of change. Block
+// devices have none.
 func (l Looks) Unchanged(before Looks) bool {
 	for i, look := range l {
 		if look.Changed != before[i].Changed {
@@ -116,7 +117,8 @@ func (l Looks) Unchanged(before Looks) bool {
 	return true
 }
 
-// LookAt looks at all files and devices. It opens nothing. Errors are those of [LookAt].
+// LookAt looks at all files and devices. It opens nothing. The errors are those of the
+// function [LookAt].
 func (l Location) LookAt() (looks Looks, err error) {
 	for _, path := range l.Paths() {
 		look, err := LookAt(path)
@@ -128,7 +130,8 @@ func (l Location) LookAt() (looks Looks, err error) {
 	return looks, nil
 }
 
-// Find finds what looks of this Location were of, as [Find] does for each.
+// Find finds the files and devices that the Location had before, each as the function [Find]
+// does.
 func (l Location) Find(before Looks) (now Location, looks Looks, err error) {
 	to := make(map[string]string)
 	for i, path := range l.Paths() {
@@ -144,8 +147,8 @@ func (l Location) Find(before Looks) (now Location, looks Looks, err error) {
 	return l.moved(to), looks, nil
 }
 
-// InUse is the device of this host that has one of the files and devices active, as [InUse]
-// says; "" if there is none.
+// InUse returns the device of this host that uses one of the files and devices, as the
+// function [InUse] does. It is "" if there is none.
 func (l Location) InUse() (by string, err error) {
 	for _, path := range l.Paths() {
 		if by, err = InUse(path); err != nil || by != "" {

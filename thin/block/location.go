@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Location says where bytes lie: in a file or block device, or in pieces of other Locations,
-// one after the other (linear) or in turns (striped). The zero Location is nowhere. Nobody
-// changes a Location once it is made.
+// Location says where bytes lie: in a file or block device, or in pieces of other Locations.
+// The pieces follow each other (linear) or take turns (striped). The zero Location is nowhere.
+// A Location does not change once it is made.
 type Location struct {
 	path   string
 	pieces *pieces // nil if the bytes lie at path
@@ -23,12 +23,12 @@ type Piece struct {
 	Length int64
 }
 
-// pieces are what a Location in pieces consists of.
+// pieces are the pieces of a Location.
 type pieces struct {
 	list   []Piece
 	stripe int64 // the length of a stripe in bytes, 0 if the pieces follow each other
-	length int64 // of all together, in bytes
-	depth  int   // how many storeys of pieces there are
+	length int64 // of all pieces together, in bytes
+	depth  int   // how many levels of pieces there are
 }
 
 const (
@@ -42,12 +42,12 @@ func At(path string) Location { return Location{path: path} }
 // Linear is the Location of pieces that follow each other.
 func Linear(list ...Piece) (Location, error) { return inPieces(0, list) }
 
-// Striped is the Location of pieces that take turns: a stripe of so many bytes of the first,
-// one of the second, and so on from the first again. All have one length, a multiple of the
-// stripe's.
+// Striped is the Location of pieces that take turns: one stripe of the first piece, one of the
+// second, and so on, then again from the first. stripeBytes is the length of a stripe. All
+// pieces have the same length, a multiple of it.
 func Striped(stripeBytes int64, list ...Piece) (Location, error) {
 	if stripeBytes <= 0 {
-		return Location{}, fmt.Errorf("stripes of %d bytes: it must be a positive number", stripeBytes)
+		return Location{}, fmt.Errorf("stripes of %d bytes: the length must be positive", stripeBytes)
 	}
 	return inPieces(stripeBytes, list)
 }
@@ -72,7 +72,7 @@ func inPieces(stripe int64, list []Piece) (Location, error) {
 		}
 	}
 	if p.depth++; p.depth > maxDepth {
-		return Location{}, errors.New("pieces of pieces of pieces: more than 8 storeys")
+		return Location{}, errors.New("pieces of pieces: more than 8 levels")
 	}
 	p.list = append(p.list, list...)
 	return Location{pieces: p}, nil
@@ -81,11 +81,12 @@ func inPieces(stripe int64, list []Piece) (Location, error) {
 // IsNowhere reports whether it is the zero Location.
 func (l Location) IsNowhere() bool { return l == Location{} }
 
-// Path is the path of the file or block device, false if the bytes lie in pieces or nowhere.
+// Path is the path of the file or block device. ok is false if the bytes lie in pieces or
+// nowhere.
 func (l Location) Path() (path string, ok bool) { return l.path, l.path != "" }
 
-// Paths are the paths of all files and block devices that the bytes lie in, each once, in the
-// order in which they are first met.
+// Paths are the paths of all files and block devices that the bytes lie in, each once, in order
+// of first use.
 func (l Location) Paths() []string {
 	var list []string
 	seen := make(map[string]bool)
@@ -109,7 +110,7 @@ func (l Location) each(do func(path string)) {
 	}
 }
 
-// moved is the Location with other paths in place of those that to has.
+// moved is the Location with each path that is in to replaced by its value there.
 func (l Location) moved(to map[string]string) Location {
 	if l.pieces == nil {
 		if now, ok := to[l.path]; ok {
@@ -126,7 +127,7 @@ func (l Location) moved(to map[string]string) Location {
 	return Location{pieces: &now}
 }
 
-// Key is the same of two Locations if and only if they are the same.
+// Key is equal for two Locations if and only if they are the same.
 func (l Location) Key() string {
 	if l.pieces == nil {
 		return "@" + l.path // a path can be anything
@@ -137,9 +138,9 @@ func (l Location) Key() string {
 // Equal reports whether two Locations are the same.
 func (l Location) Equal(other Location) bool { return l.Key() == other.Key() }
 
-// String is the Location as a person writes it: a path, or for example
-// linear(/dev/sda1@1048576+4194304, /dev/sdb@0+8388608), each piece with where it begins and
-// how long it is, in bytes.
+// String is the Location in a form for people: a path, or for example
+// linear(/dev/sda1@1048576+4194304, /dev/sdb@0+8388608). Each piece has its offset and its
+// length, in bytes.
 func (l Location) String() string {
 	if l.pieces == nil {
 		return l.path
@@ -160,7 +161,7 @@ func (l Location) String() string {
 	return b.String()
 }
 
-// quoted is String in which no path can be taken for more than a path.
+// quoted is String, with the path quoted if it could be taken for pieces.
 func (l Location) quoted() string {
 	if text := strconv.Quote(l.path); l.pieces == nil && (strings.ContainsAny(l.path, "(),@+ ") || text != `"`+l.path+`"`) {
 		return text

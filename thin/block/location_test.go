@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// mustJoin puts pieces together.
+// mustJoin is the Location of pieces.
 func mustJoin(t testing.TB, stripe int64, list ...Piece) Location {
 	t.Helper()
 	l, err := inPieces(stripe, list)
@@ -25,7 +25,7 @@ func mustJoin(t testing.TB, stripe int64, list ...Piece) Location {
 	return l
 }
 
-func TestLocationIsWrittenAsPeopleDo(t *testing.T) {
+func TestLocationIsWrittenForPeople(t *testing.T) {
 	t.Parallel()
 	disks := []Location{At("/dev/sda1"), At("/dev/sdb"), At("/images/a, b@1(2).img")}
 	linear := mustJoin(t, 0, Piece{disks[0], 1 << 20, 4 << 20}, Piece{disks[1], 0, 8 << 20})
@@ -48,14 +48,14 @@ func TestLocationIsWrittenAsPeopleDo(t *testing.T) {
 		t.Error("a path has the key of pieces")
 	}
 	if again := mustJoin(t, 0, Piece{disks[0], 1 << 20, 4 << 20}, Piece{disks[1], 0, 8 << 20}); again.Key() != linear.Key() {
-		t.Errorf("%s and %s are the same", again.Key(), linear.Key())
+		t.Errorf("%s and %s are different keys of the same pieces", again.Key(), linear.Key())
 	}
 	if path, ok := linear.Path(); ok || path != "" || !(Location{}).IsNowhere() || linear.IsNowhere() {
-		t.Error("a Location says that it is another kind")
+		t.Error("a Location reports another kind")
 	}
 }
 
-func TestPiecesThatCannotBeAreErrors(t *testing.T) {
+func TestImpossiblePiecesAreErrors(t *testing.T) {
 	t.Parallel()
 	disk := At("/dev/sda")
 	deep := disk
@@ -87,8 +87,8 @@ func TestPiecesThatCannotBeAreErrors(t *testing.T) {
 	}
 }
 
-// drawLocation draws pieces of files, whose bytes are in contents, and gives the bytes that
-// lie there and which of them can be read.
+// drawLocation draws pieces of files with these contents. It returns the bytes that lie there,
+// and which of them can be read.
 func drawLocation(rt *rapid.T, paths []string, contents [][]byte, depth int) (l Location, want []byte, there []bool) {
 	if depth == 0 || rapid.IntRange(0, 3).Draw(rt, "leaf") == 0 {
 		i := rapid.IntRange(0, len(paths)-1).Draw(rt, "file")
@@ -135,7 +135,7 @@ func drawLocation(rt *rapid.T, paths []string, contents [][]byte, depth int) (l 
 	return l, want, there
 }
 
-func TestBytesInPiecesAreThoseOfTheirFiles(t *testing.T) {
+func TestPiecesHaveTheBytesOfTheirFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var paths []string
@@ -176,7 +176,7 @@ func TestBytesInPiecesAreThoseOfTheirFiles(t *testing.T) {
 			good < int64(len(p)) && !ends && !errors.Is(err, io.ErrUnexpectedEOF):
 			rt.Fatalf("%s: %d of %d bytes from %d on: %v", l, n, len(p), off, err)
 		}
-		// Files without holes are data throughout, and so is what lies beyond their end.
+		// Files without holes are all data, and so are the bytes beyond their end.
 		data, err := z.NextData(context.Background(), off)
 		hole, holeErr := z.NextHole(context.Background(), off)
 		if off < int64(len(want)) && (data != off || err != nil || hole != int64(len(want)) || holeErr != nil) || off >= int64(len(want)) && (err != io.EOF || holeErr != io.EOF) {
@@ -185,7 +185,7 @@ func TestBytesInPiecesAreThoseOfTheirFiles(t *testing.T) {
 	})
 }
 
-func TestHolesInPiecesAreThoseOfTheirFiles(t *testing.T) {
+func TestPiecesHaveTheHolesOfTheirFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sparse")
 	f, err := os.Create(path)
@@ -223,10 +223,10 @@ func TestHolesInPiecesAreThoseOfTheirFiles(t *testing.T) {
 	}
 }
 
-func TestWhatLiesNowhereIsNotOpened(t *testing.T) {
+func TestLocationThatIsNowhereIsNotOpened(t *testing.T) {
 	t.Parallel()
 	if _, err := (Location{}).Open(t.Context(), Options{}); err == nil {
-		t.Error("it is opened")
+		t.Error("a location that is nowhere was opened")
 	}
 	missing := mustJoin(t, 0, Piece{At(filepath.Join(t.TempDir(), "missing")), 0, 512})
 	if _, err := missing.Open(t.Context(), Options{}); !errors.Is(err, os.ErrNotExist) {

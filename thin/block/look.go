@@ -11,22 +11,23 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Look is what a file or block device looks like from outside.
+// Look is what a file or block device looks like without opening it.
 type Look struct {
 	Identity
-	// SizeBytes is the length of a regular file, 0 of a block device that was not opened.
+	// SizeBytes is the length of a regular file. It is 0 for a block device, unless an
+	// [OnDemand] has opened it.
 	SizeBytes int64
-	// Changed is when a regular file was last changed (its ctime, which nobody can set
-	// back), in nanoseconds since 1970; 0 of a block device, which does not tell.
+	// Changed is when a regular file last changed, in nanoseconds since 1970: its ctime,
+	// which no program can set back. It is 0 for a block device.
 	Changed int64
-	// DM is what device-mapper calls a block device of its own: its UUID, or its name if
-	// it has none. It stays the same when the device is deactivated and activated again,
-	// with another number.
+	// DM identifies a device-mapper device: by its UUID, or by its name if it has none. It
+	// stays the same if the device is deactivated and activated again with another number.
+	// It is "" for anything else.
 	DM string
 }
 
-// LookAt looks at what lies at path, and opens nothing. It has the errors of [Open] for
-// what is neither a regular file nor a block device.
+// LookAt looks at the file or block device at path, and opens nothing. If path is anything
+// else, the error is that of [Open].
 func LookAt(path string) (Look, error) {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -44,7 +45,7 @@ func LookAt(path string) (Look, error) {
 	return l, nil
 }
 
-// dmOf is what device-mapper calls the device of a folder in sysfs, "" if it has none.
+// dmOf is [Look].DM of the device with a folder in sysfs.
 func dmOf(dir string) string {
 	for _, file := range []string{"dm/uuid", "dm/name"} {
 		if text, err := os.ReadFile(filepath.Join(dir, file)); err == nil && len(bytes.TrimSpace(text)) > 0 {
@@ -54,9 +55,9 @@ func dmOf(dir string) string {
 	return ""
 }
 
-// Find finds what a [Look] at path was of. It is at path, unless it is a device-mapper
-// device that has another number now and whose node at path, as without udev, is still
-// the old one or is gone.
+// Find finds the file or device that was at path before. It is at path, unless it is a
+// device-mapper device that was activated again with another number. Without udev the node at
+// path may then be the old one, or missing.
 func Find(path string, before Look) (now string, look Look, err error) {
 	look, err = LookAt(path)
 	if before.DM == "" || err == nil && look.DM == before.DM {

@@ -14,25 +14,24 @@ import (
 const Linger = 500 * time.Millisecond
 
 // OnDemand is a file or block device that is open only while it is read, and for up to
-// [Linger] afterwards: so its owner can deactivate the device, or unmount the filesystem
-// that the file is on. It is a [Reader]. Its methods may be called concurrently, but for
-// Close.
+// [Linger] afterwards. So its owner can deactivate the device, or unmount the filesystem that
+// the file is on. It is a [Reader]. Its methods may be called concurrently, except Close.
 //
-// It stands for the one file or device that was there at first. If another one is at
-// the path later, reading is a [GoneError].
+// It stands for the one file or device that was there at first. If another one is at the path
+// later, reads return a [GoneError].
 type OnDemand struct {
 	path string
 	opts Options
 	look Look
 
 	mu    sync.Mutex
-	open  *opening    // the file, which may be on its way; nil while it is closed; guarded by mu
+	open  *opening    // the file, which may still be being opened; nil while it is closed; guarded by mu
 	users int         // of open; guarded by mu
-	timer *time.Timer // closes it; guarded by mu
-	used  time.Time   // when the last user let go of it; guarded by mu
-	yield bool        // it is to be closed with its last user; guarded by mu
-	ended bool        // it was closed for good; guarded by mu
-	until time.Time   // it is not opened again before; guarded by mu
+	timer *time.Timer // closes the file; guarded by mu
+	used  time.Time   // when the last user released the file; guarded by mu
+	yield bool        // the last user closes the file; guarded by mu
+	ended bool        // Close was called; guarded by mu
+	until time.Time   // the file is not opened again before this; guarded by mu
 }
 
 // opening is a file that is being opened, or is open.
@@ -42,9 +41,9 @@ type opening struct {
 	err  error
 }
 
-// GoneError says that a file or block device cannot be opened again: it is not there,
-// or another one is there. It unwraps to EIO alone: what was read of a volume exists,
-// whatever became of the place where it lies.
+// GoneError says that a file or block device cannot be opened again: it is missing, or another
+// one is in its place. It unwraps to EIO only, never to ENOENT: the file of a volume that is
+// being read does exist, even if the volume's pool is missing.
 type GoneError struct {
 	Path string
 	Err  error
@@ -78,10 +77,10 @@ func OpenOnDemand(path string, opts Options) (*OnDemand, error) {
 	return o, nil
 }
 
-// Look is what the file or device was when it was first opened.
+// Look is the file or device as it was when first opened.
 func (o *OnDemand) Look() Look { return o.look }
 
-// Size is the length in bytes when it was first opened.
+// Size is the length in bytes when the file or device was first opened.
 func (o *OnDemand) Size() int64 { return o.look.SizeBytes }
 
 // ReadAt reads as [File.ReadAt] does.
@@ -111,8 +110,8 @@ func (o *OnDemand) NextHole(ctx context.Context, off int64) (at int64, err error
 	return at, err
 }
 
-// Yield closes it now, or with its last reader, and leaves it closed for a while. Readers
-// who come meanwhile wait.
+// Yield closes the file or device now, or after the reads under way, and keeps it closed for a
+// pause. New reads wait until then.
 func (o *OnDemand) Yield(pause time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -124,7 +123,7 @@ func (o *OnDemand) Yield(pause time.Duration) {
 	o.closeIdle()
 }
 
-// Close closes it for good: what is read afterwards is os.ErrClosed.
+// Close closes the file or device for good. Later reads return os.ErrClosed.
 func (o *OnDemand) Close() error {
 	o.mu.Lock()
 	o.ended = true
@@ -133,7 +132,7 @@ func (o *OnDemand) Close() error {
 	return nil
 }
 
-// with calls use with the open file.
+// with calls use with the file, which it opens if necessary.
 func (o *OnDemand) with(ctx context.Context, use func(*File) error) error {
 	f, err := o.acquire(ctx)
 	if err == os.ErrClosed {
@@ -146,7 +145,8 @@ func (o *OnDemand) with(ctx context.Context, use func(*File) error) error {
 	return use(f)
 }
 
-// acquire gives the file to a user, who calls release unless it was closed for good.
+// acquire returns the file to a user. The user calls release afterwards, unless the error is
+// os.ErrClosed.
 func (o *OnDemand) acquire(ctx context.Context) (*File, error) {
 	o.mu.Lock()
 	if o.ended {
@@ -183,12 +183,12 @@ func (o *OnDemand) reopen() (*File, error) {
 		f.Close()
 		return nil, &GoneError{o.path, errReplaced}
 	}
-	f.size = o.look.SizeBytes // what was there at first is the whole of it
+	f.size = o.look.SizeBytes // the length stays what it was at first
 	return f, nil
 }
 
-// release lets go of the file, which is closed when nobody has used it for a while. One
-// that could not be opened is tried again by the next reader.
+// release ends a use of the file. The file is closed once it was not used for Linger. If it
+// could not be opened, the next reader tries again.
 func (o *OnDemand) release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -197,7 +197,7 @@ func (o *OnDemand) release() {
 	}
 	select {
 	case <-o.open.done:
-	default: // all who waited for it gave up
+	default: // all its users gave up waiting
 		o.abandon(o.open)
 		return
 	}
@@ -211,7 +211,7 @@ func (o *OnDemand) release() {
 	}
 }
 
-// abandon closes a file that is still being opened, once it is. Called with mu held.
+// abandon closes a file that is still being opened, as soon as it is open. The caller holds mu.
 func (o *OnDemand) abandon(open *opening) {
 	o.open, o.yield = nil, false
 	go func() {
@@ -221,7 +221,7 @@ func (o *OnDemand) abandon(open *opening) {
 	}()
 }
 
-// expire closes the file if it was not used for Linger, or looks again when that may be.
+// expire closes the file if it was not used for Linger. Otherwise it sets the timer again.
 func (o *OnDemand) expire() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -237,8 +237,8 @@ func (o *OnDemand) expire() {
 	o.timer = time.AfterFunc(max(left, Linger/10), o.expire)
 }
 
-// closeIdle closes a file that has no users. Called with mu held: the close of what was
-// opened to be read waits for nothing.
+// closeIdle closes a file that has no users. The caller holds mu: closing a file that was only
+// read does not wait.
 func (o *OnDemand) closeIdle() {
 	if o.open == nil {
 		return

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Section is the length bytes of r from off on, both ≥ 0: a partition, a
-// segment. What of it lies beyond the end of r counts as data and is
-// [io.ErrUnexpectedEOF] to read. A negative length is 0.
+// Section is a part of r, such as a partition: length bytes from off on. If off is negative,
+// its methods return EINVAL. A negative length is taken as 0. Bytes beyond the end of r count
+// as data, and reading them returns [io.ErrUnexpectedEOF].
 func Section(r Reader, off, length int64) Reader {
 	return &section{r: r, off: off, size: max(0, min(length, math.MaxInt64-max(off, 0)))}
 }
@@ -100,7 +100,7 @@ func (s *section) end() int64 {
 
 func (s *section) check(off int64) error {
 	if off < 0 || s.off < 0 {
-		return fmt.Errorf("offset %d of a section from byte %d on: %w", off, s.off, unix.EINVAL)
+		return fmt.Errorf("offset %d in a section that begins at byte %d: %w", off, s.off, unix.EINVAL)
 	}
 	return nil
 }

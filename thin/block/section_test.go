@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is a Reader in memory, whose bytes of 0 are holes.
+// model is a Reader in memory. Its zero bytes are holes.
 type model []byte
 
 func (m model) Size() int64 { return int64(len(m)) }
@@ -39,7 +39,7 @@ func (m model) NextHole(_ context.Context, off int64) (int64, error) {
 	return off, nil
 }
 
-func TestSectionIsThatPartOfItsReader(t *testing.T) {
+func TestSectionIsAPartOfItsReader(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		all := model(rapid.SliceOfN(rapid.ByteRange(0, 1), 0, 40).Draw(t, "all"))

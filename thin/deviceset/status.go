@@ -3,12 +3,9 @@ package deviceset
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
-	"thintree/meta/record"
 	"thintree/thin"
-	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
 
@@ -98,7 +95,7 @@ func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus
 	st := DeviceStatus{
 		Hash: hash, DeviceID: rec.ID, SizeBytes: rec.SizeBytes, RecordTransactionID: rec.TransactionID, Deleted: rec.Deleted,
 	}
-	info, targets, err := s.kernel.DM().Status(ctx, s.name(hash))
+	info, kernel, err := s.kernel.DeviceStatus(ctx, s.name(hash))
 	if errors.Is(err, dm.ErrNotFound) {
 		return st, nil
 	}
@@ -106,13 +103,7 @@ func (s *DeviceSet) DeviceStatus(ctx context.Context, hash string) (DeviceStatus
 		return DeviceStatus{}, err
 	}
 	st.Active, st.Suspended, st.Path = true, info.Suspended, dm.NodePath(info.Number)
-	if len(targets) == 1 {
-		t, err := thin.ParseDeviceStatus(targets[0].Params)
-		if err != nil {
-			return DeviceStatus{}, fmt.Errorf("device %q: %w", record.File(hash), err)
-		}
-		st.MappedBytes = int64(t.MappedSectors) * blockdev.SectorBytes
-	}
+	st.MappedBytes = kernel.MappedBytes()
 	st.Mounts, err = s.fs.mounts(info.Number)
 	return st, err
 }

@@ -1,16 +1,17 @@
-// Package lend has the kernel activate devices of thin pools for this process:
-// read-only, under names that no other program gives, out of udev's sight, and so
-// that they go by themselves with their last user, also where the process is
-// killed at any instant but between two ioctls; what is left then is swept by the
-// next Lender.
+// Package lend asks the kernel to activate devices of thin pools for this process. They are
+// read-only, have names that no other program gives, and are hidden from udev.
 //
-// A pool that is active is used as it is; one that is not is activated so that
-// nothing in it can be changed, with its first device, and goes with its last. Of a pool
-// that its owner has active, a device can be lent by its pieces ([Lender.LendPieces]): then
-// it stays inactive, and the owner can delete it.
-// The only thing that is ever written to a pool is the temporary snapshot that
-// [Lender.LendSnapshot] is asked for.
+// The kernel removes a lent device with its last user, also if the process is killed. Only a
+// kill between the two ioctls that activate a device and ask for its removal leaves it behind;
+// the next Lender removes it then ([Lender.Sweep]).
 //
-// The kernel's behaviour is that of its documents thin-provisioning.rst and
-// snapshot.rst, in Documentation/admin-guide/device-mapper.
+// An active pool is used as it is. An inactive one is activated read-only with its first lent
+// device, and is removed with its last. If the owner has the pool active, a device can be lent
+// by its pieces ([Request].Pieces): it stays inactive, and the owner can delete it.
+//
+// The only thing that is ever written to a pool is the temporary snapshot that a
+// [Request] asks for.
+//
+// The sources are the kernel's thin-provisioning.rst and snapshot.rst, in
+// Documentation/admin-guide/device-mapper.
 package lend

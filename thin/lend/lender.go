@@ -18,52 +18,51 @@ import (
 	"thintree/thin/reader"
 )
 
-// Lender lends devices of all pools. Its methods may be called concurrently, but
-// for Close.
+// Lender lends devices of all pools. Its methods may be called concurrently, except
+// Close.
 type Lender struct {
 	kernel *thin.Kernel
 	owner  func() (string, error) // this process
-	noZero atomic.Bool            // the kernel has no target for zeros
+	noZero atomic.Bool            // the kernel has no "zero" target
 
 	mu     sync.Mutex
 	states map[string]*state // by the Key of a pool's metadata; guarded by mu
 	lent   map[dm.Disk]bool  // see keepMade; guarded by mu
 }
 
-// New makes one over a Kernel, which it closes.
+// New returns a Lender over a Kernel. Close closes the Kernel too.
 func New(k *thin.Kernel) *Lender {
 	return &Lender{kernel: k, owner: sync.OnceValues(Owner), states: map[string]*state{}}
 }
 
-// Close closes it. What is lent stays with its users.
+// Close closes the Lender. Lent devices stay until their last user closes them.
 func (l *Lender) Close() error { return l.kernel.Close() }
 
 // Request says what to lend.
 type Request struct {
-	// Metadata is where the pool's metadata lie, Data its data. A pool that nobody has
-	// active is activated for the loan, unless Data is nowhere: then the error is
+	// Metadata and Data are where the pool's halves lie. A pool that is not active is
+	// activated for the loan. If Data is nowhere, it is not, and the error is
 	// [thin.ErrNotActive].
 	Metadata, Data block.Location
-	ID             uint32
-	SizeBytes      int64
+	ID             uint32 // of the device in the pool
+	SizeBytes      int64  // the device's length, a multiple of 512
 	// Snapshot lends a temporary snapshot of the device instead.
 	Snapshot bool
-	// Pieces are what the device consists of, to lend them instead; nil if not. Still is an
-	// error unless they are still the device's.
+	// Pieces lends these pieces of the pool's data instead of the device, if it is not nil.
+	// Still returns an error if they are no longer the device's.
 	Pieces []reader.Piece
 	Still  func(context.Context) error
 }
 
-// Lend activates a device of a pool read-only, and opens it. Its caches are its own: what
-// somebody writes to the device meanwhile, through another activation, need not be seen;
-// [Lender.Users] has those activations. The device goes with its last user.
+// Lend activates a device of a pool read-only, and opens it. The kernel removes the device
+// with its last user. It has a page cache of its own: later writes through another activation
+// may not be seen. [Lender.Users] returns those activations.
 //
-// If Request.Snapshot is set it takes a temporary snapshot of a device that somebody writes
-// to, with the filesystem on it frozen for that moment, and lends that: see snapshot.go. If
-// Request.Pieces is set it lends the places that these lie at in the pool's data: see
-// mapped.go.
+// If Request.Snapshot is set, Lend takes a temporary snapshot of the device and lends that.
+// The filesystem on the device is frozen for that moment: see snapshot.go. If Request.Pieces
+// is set, Lend lends these pieces of the pool's data: see mapped.go.
 //
-// It waits for a pool that somebody has suspended until ctx is done; then the error is EIO.
+// If the pool is suspended, Lend waits until ctx is done. The error is EIO then.
 func (l *Lender) Lend(ctx context.Context, r Request) (*Loan, error) {
 	loan := &Loan{lender: l}
 	var err error
@@ -111,21 +110,20 @@ func (l *Lender) lendWhole(ctx context.Context, r Request) (f *os.File, gone fun
 }
 
 const (
-	// untilResumed is as often as ctx allows.
+	// untilResumed stands for any number of tries, until ctx is done.
 	untilResumed = -1
-	// triesOfPassing is how often a pool is looked for again that goes, or comes, just
-	// now.
+	// triesOfPassing is how often a pool is looked for again while it is being activated
+	// or deactivated.
 	triesOfPassing = 20
-	pause          = 10 * time.Millisecond
+	pause          = 10 * time.Millisecond // between two tries
 )
 
-// passingErrors are what the kernel says where the pool is not there any more, or
-// suspended, or still there while it is activated anew.
+// passingErrors are the kernel's errors if the pool has been removed, is suspended, or is
+// not yet removed while it is activated again.
 var passingErrors = []unix.Errno{unix.ENXIO, unix.ENODEV, unix.EINVAL, unix.EBUSY}
 
-// tries is how often it is worth to try again where a device cannot be activated:
-// untilResumed where its pool is suspended, more than once where that may be another
-// one than was seen last.
+// tries is how many more tries are worthwhile after err. It is untilResumed if the pool is
+// suspended, and more than one if the pool may be another one than was seen last.
 func (l *Lender) tries(ctx context.Context, s *state, err error) int {
 	var errno unix.Errno
 	if !errors.As(err, &errno) || !slices.Contains(passingErrors, errno) {
@@ -183,20 +181,20 @@ func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes 
 	return l.leave(ctx, d.Name, d.Number)
 }
 
-// lendPool activates a pool, which goes when the file is closed and no device of
+// lendPool activates a pool. The kernel removes it once the file is closed and no device of
 // it is active.
 func (l *Lender) lendPool(ctx context.Context, r Request) (*thin.Pool, *os.File, error) {
 	metadata, inOne := r.Metadata.Path()
 	data, too := r.Data.Path()
 	if !inOne || !too {
-		return nil, nil, fmt.Errorf("%s: a pool in pieces: its owner has to activate it: %w", r.Metadata, thin.ErrNotActive)
+		return nil, nil, fmt.Errorf("%s: a pool in pieces can only be activated by its owner: %w", r.Metadata, thin.ErrNotActive)
 	}
 	p, err := named(l.owner, func(name, uuid string) (*thin.Pool, error) {
 		return l.kernel.ActivatePool(ctx, thin.PoolConfig{
 			Name: name, UUID: uuid, Metadata: metadata, Data: data, Features: thin.Features{ReadOnly: true},
 		})
 	})
-	if errors.As(err, new(*thin.TooShortError)) { // and stays so
+	if errors.As(err, new(*thin.TooShortError)) { // trying again does not help
 		err = fmt.Errorf("%w: %w", unix.EIO, err)
 	}
 	if err != nil {
@@ -206,8 +204,8 @@ func (l *Lender) lendPool(ctx context.Context, r Request) (*thin.Pool, *os.File,
 	return p, f, err
 }
 
-// stack activates a table over devices that were lent, and opens it. It holds
-// them.
+// stack activates a device with a table over lent devices, and opens it. It keeps them in
+// use.
 func (l *Lender) stack(ctx context.Context, table []dm.Target, readOnly bool) (f *os.File, done func() error, err error) {
 	info, err := named(l.owner, func(name, uuid string) (dm.Info, error) {
 		return l.kernel.DM().Activate(ctx, dm.Spec{
@@ -220,15 +218,15 @@ func (l *Lender) stack(ctx context.Context, table []dm.Target, readOnly bool) (f
 	return l.leave(ctx, info.Name, info.Number)
 }
 
-// leave opens an active device, and has it go with its last user. The file has the
-// device's name.
+// leave opens an active device, and asks the kernel to remove it with its last user. The
+// file has the device's name. done waits until the device is removed.
 func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.File, done func() error, err error) {
 	l.makes(number)
 	fd, err := unix.Open(dm.NodePath(number), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		err = &os.PathError{Op: "open", Path: dm.NodePath(number), Err: err}
 	}
-	// Where it could not be opened it goes now.
+	// If it could not be opened, this removes it at once.
 	_, removeErr := l.kernel.DM().Remove(context.WithoutCancel(ctx), name, true, dm.Hidden)
 	if err := errors.Join(err, removeErr); err != nil {
 		if fd >= 0 {
@@ -239,8 +237,8 @@ func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.F
 	return os.NewFile(uintptr(fd), name), func() error { return l.gone(name) }, nil
 }
 
-// gone waits until a device has gone that nobody uses any more. One that somebody
-// looks into goes later.
+// gone waits until the kernel has removed a device that is no longer used. If another
+// program has it open for a moment, such as a scanner, gone does not wait for that.
 func (l *Lender) gone(name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), longestGoing)
 	defer cancel()
@@ -251,5 +249,5 @@ func (l *Lender) gone(name string) error {
 	return err
 }
 
-// longestGoing is how long a device is waited for.
+// longestGoing is how long gone waits for a removal.
 const longestGoing = 100 * time.Millisecond

@@ -9,33 +9,34 @@ import (
 	"sync"
 )
 
-// Loan is a device that was lent, or a stack of devices over one. Its methods may not be
-// called concurrently, but for Revoke and Still.
+// Loan is a lent device, or a stack of devices over one. Only Revoke and Still may be called
+// concurrently.
 type Loan struct {
-	lender *Lender // nil if the device is none of device-mapper's
+	lender *Lender // nil if it is not a device-mapper device
 	file   *os.File
-	lowest string         // the name of the device that was lent
-	gone   []func() error // waits until each device has gone, from the lowest on
+	lowest string         // the name of the lent device
+	gone   []func() error // each waits until a device is removed; the lowest device's is first
 	still  func(context.Context) error
-	revoke func(context.Context) error // nil if the lender does
+	revoke func(context.Context) error // nil if the lender revokes it
 
 	closing sync.Once
 	closed  error
 }
 
-// OfFile is a loan of a block device that is none of device-mapper's: nothing can be stacked
-// on it, and nobody waits for it to go. revoke is what Revoke does; nil for nothing.
+// OfFile is a loan of a block device that is not a device-mapper device. Nothing can be
+// stacked on it, and Close does not wait for its removal. Revoke calls revoke, unless it is
+// nil.
 func OfFile(f *os.File, revoke func(context.Context) error) *Loan {
 	return &Loan{file: f, lowest: f.Name(), revoke: revoke}
 }
 
-// Name is the name of the device that was lent, without those over it.
+// Name is the name of the lent device, not of a device stacked on it.
 func (l *Loan) Name() string { return l.lowest }
 
-// File is the topmost device, open for reading, until LetGo.
+// File is the topmost device, open for reading until LetGo.
 func (l *Loan) File() *os.File { return l.file }
 
-// push puts a device on the stack, which holds those below.
+// push puts a device on the stack. It keeps those below in use.
 func (l *Loan) push(f *os.File, gone func() error, err error) error {
 	if err != nil {
 		return err
@@ -49,10 +50,10 @@ func (l *Loan) push(f *os.File, gone func() error, err error) error {
 	return nil
 }
 
-// errNotOurs says that a device cannot be stacked upon.
-var errNotOurs = errors.New("the device is none of device-mapper's")
+// errNotOurs says that nothing can be stacked on a device.
+var errNotOurs = errors.New("it is not a device-mapper device")
 
-// Part puts a device on the stack that is a part of the topmost: a partition. offset and
+// Part stacks a device that is a part of the topmost one, such as a partition. offset and
 // length are in bytes, multiples of 512.
 func (l *Loan) Part(ctx context.Context, offset, length int64) error {
 	if l.lender == nil {
@@ -61,9 +62,9 @@ func (l *Loan) Part(ctx context.Context, offset, length int64) error {
 	return l.push(l.lender.part(ctx, l.file, offset, length))
 }
 
-// Scratch puts a device on the stack that can be written to: what is written goes to this
-// host's memory, and is lost with the device. So a filesystem can replay its journal, and
-// nothing beneath is changed.
+// Scratch stacks a device that can be written to. The writes go to this host's memory, and
+// are lost with the device. A filesystem can replay its journal there without changing
+// anything beneath.
 func (l *Loan) Scratch(ctx context.Context) error {
 	if l.lender == nil {
 		return errNotOurs
@@ -71,16 +72,16 @@ func (l *Loan) Scratch(ctx context.Context) error {
 	return l.push(l.lender.scratch(ctx, l.file))
 }
 
-// LetGo closes the file: what was mounted from it holds the device.
+// LetGo closes the file. A mount of the device keeps the device in use.
 func (l *Loan) LetGo() {
 	if l.file != nil {
 		l.file.Close()
 	}
 }
 
-// Close closes the file, and waits until all devices of the loan have gone. The caller has
-// unmounted what was mounted from it. The kernel removes a device with its last user by
-// itself, but later.
+// Close closes the file, and waits a moment until the kernel has removed all devices of the
+// loan. The caller unmounts them first; otherwise the kernel removes them later, with their
+// last user.
 func (l *Loan) Close() error {
 	l.closing.Do(func() {
 		l.LetGo()
@@ -93,11 +94,11 @@ func (l *Loan) Close() error {
 	return l.closed
 }
 
-// MayBeOthers reports whether what is read of the device can be another device's: its pieces
-// were lent, and not the device. Then [Loan.Still] says after each read whether it was not.
+// MayBeOthers reports whether reads can return another device's data, because the pieces of
+// the device were lent instead of the device. [Loan.Still] says after a read whether they did.
 func (l *Loan) MayBeOthers() bool { return l.still != nil }
 
-// Still is an error unless all that was read of the loan until now was the thin device's own.
+// Still returns an error if what was read until now may not be the thin device's own data.
 func (l *Loan) Still(ctx context.Context) error {
 	if l.still == nil {
 		return nil
@@ -105,9 +106,9 @@ func (l *Loan) Still(ctx context.Context) error {
 	return l.still(ctx)
 }
 
-// Revoke takes the device away from those that still have it open or mounted, or a file on it
-// mapped: they read what they have read before, or EIO. What it was activated from is free
-// then. It is a no-op if the device is gone.
+// Revoke takes the device away from programs that still have it open or mounted, or have a
+// file on it mapped into memory. From then on they read what is in their page cache, or EIO.
+// The devices beneath are no longer in use. It is a no-op if the device is gone.
 func (l *Loan) Revoke(ctx context.Context) error {
 	switch {
 	case l.revoke != nil:

@@ -17,17 +17,17 @@ import (
 	"thintree/thin/resolve"
 )
 
-// MaxPieces is how many pieces a device may be in that is lent by its pieces.
+// MaxPieces is the largest number of pieces that a device can be lent by.
 const MaxPieces = 1 << 15
 
-// lendPieces activates a device that reads the pieces of a thin device where they lie in the
-// pool's data. The thin device itself stays inactive, so its owner can delete it, and the
-// pool too. If the data lie on linear devices of device-mapper, as LVM makes them, it is over
-// what lies beneath those, so that they can be deactivated too. The error is
-// [thin.ErrNotActive] if the pool is not active.
+// lendPieces activates a device over the pieces of a thin device in the pool's data. The thin
+// device itself stays inactive, so its owner can delete it, and the pool too. If the data lie
+// on a linear device, as LVM makes it, the lent device is over the devices beneath, so that
+// the linear device can be deactivated too. The error is [thin.ErrNotActive] if the pool is
+// not active.
 //
-// What is read is the thin device's own only while that stays what it was, which
-// [reader.Version.Still] says, and the data lie where they lay, which still says.
+// Reads return the thin device's own data only while its mapping stays the same, which
+// [reader.Version.Still] checks, and while the data lie in the same place, which still checks.
 func (l *Lender) lendPieces(ctx context.Context, metadata block.Location, pieces []reader.Piece) (f *os.File, done func() error, still func(context.Context) error, err error) {
 	p, err := l.pool(ctx, l.state(metadata), metadata)
 	if err != nil {
@@ -56,8 +56,8 @@ func (l *Lender) lendPieces(ctx context.Context, metadata block.Location, pieces
 	return f, done, still, err
 }
 
-// stackPieces activates the device. Zeros are the kernel's target of that name, or if the
-// kernel has none, memory that nobody has written to.
+// stackPieces activates the device. Its zeros are the kernel's "zero" target. If the kernel
+// has none, they are memory that was never written to.
 func (l *Lender) stackPieces(ctx context.Context, pieces []reader.Piece, under []segment) (f *os.File, done func() error, err error) {
 	if !l.noZero.Load() {
 		f, done, err = l.stack(ctx, tableOf(pieces, under, nil), true)
@@ -73,7 +73,7 @@ func (l *Lender) stackPieces(ctx context.Context, pieces []reader.Piece, under [
 	}
 	memory, err := memoryDisk(ctx, max(longest, blockdev.SectorBytes))
 	if err != nil {
-		return nil, nil, fmt.Errorf("memory for what has no data: %w", err)
+		return nil, nil, fmt.Errorf("memory for blocks without data: %w", err)
 	}
 	defer memory.Close()
 	f, done, err = l.stack(ctx, tableOf(pieces, under, &segment{device: memory.Number()}), true)
@@ -81,24 +81,24 @@ func (l *Lender) stackPieces(ctx context.Context, pieces []reader.Piece, under [
 	return f, done, err
 }
 
-// segment is a part of a pool's data: so many sectors of 512 bytes of a device, from one on.
+// segment is a part of a pool's data: a range of a block device.
 type segment struct {
-	sectors, from uint64
+	sectors, from uint64 // its length and its first sector, in sectors of 512 bytes
 	device        uint64 // as unix.Mkdev makes it
 }
 
-// at is a sector of the segment as a linear target has it.
+// at is a sector of the segment, in the words of a linear target.
 func (s segment) at(sector uint64) string {
 	return fmt.Sprintf("%s %d", blockdev.Text(s.device), s.from+sector)
 }
 
-// beneath is what a block device consists of: itself, or what it is mapped to if it is a
-// linear device of device-mapper.
+// beneath is what a block device consists of: its segments if it is a linear device of
+// device-mapper, and itself otherwise.
 func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) {
 	whole := []segment{{sectors: ^uint64(0), device: number}}
 	name, err := nameOf(number)
 	if err != nil {
-		return whole, nil // not device-mapper's
+		return whole, nil // not a device-mapper device
 	}
 	_, table, err := l.kernel.DM().Table(ctx, name)
 	if errors.Is(err, dm.ErrNotFound) {
@@ -120,8 +120,8 @@ func (l *Lender) beneath(ctx context.Context, number uint64) ([]segment, error) 
 	return list, nil
 }
 
-// tableOf is the table of a device of these pieces, over what the pool's data consist of, and
-// zeros, nil for the target of that name.
+// tableOf is the table of a device of these pieces, over the segments of the pool's data.
+// Unmapped pieces are read from zeros, or from the "zero" target if it is nil.
 func tableOf(pieces []reader.Piece, data []segment, zeros *segment) []dm.Target {
 	table := make([]dm.Target, 0, len(pieces))
 	start := uint64(0)

@@ -11,10 +11,10 @@ import (
 	"thintree/thin/reader"
 )
 
-func TestPiecesAreMappedToWhatTheDataConsistOf(t *testing.T) {
+func TestPiecesAreMappedToTheSegmentsOfTheData(t *testing.T) {
 	t.Parallel()
 	const sector = blockdev.SectorBytes
-	// Data of 100 + 50 sectors, on two places of disks.
+	// The data are 100 sectors of one disk and 50 of another.
 	data := []segment{{sectors: 100, from: 2048, device: unix.Mkdev(8, 1)}, {sectors: 50, from: 10, device: unix.Mkdev(8, 17)}}
 	pieces := []reader.Piece{
 		{Length: 8 * sector, Kind: reader.Mapped, Data: 16 * sector},

@@ -12,8 +12,8 @@ import (
 	"thintree/thin/dm"
 )
 
-// prefix begins the names of devices that were lent, and uuidPrefix their UUIDs.
-// Behind that stands the process that has them: its id, and when it began.
+// prefix begins the names of lent devices, and uuidPrefix their UUIDs. After it comes the
+// process that they are lent to: its id, and in the UUID also when it began.
 const (
 	prefix     = block.LentPrefix
 	uuidPrefix = "THINTREE-LENT-"
@@ -21,7 +21,7 @@ const (
 
 var count atomic.Uint64
 
-// named activates something under a name and a UUID that are this process's.
+// named calls activate with a name and a UUID of this process, again if they are taken.
 func named[T any](owner func() (string, error), activate func(name, uuid string) (T, error)) (T, error) {
 	var none T
 	me, err := owner()
@@ -37,41 +37,40 @@ func named[T any](owner func() (string, error), activate func(name, uuid string)
 	}
 }
 
-// mine begins the names of what was lent to this process.
+// mine begins the names of devices lent to this process.
 func mine() string { return fmt.Sprintf("%s%d-", prefix, os.Getpid()) }
 
-// Owner names this process among those to whom something was lent: by its id, and
-// when it began.
+// Owner identifies this process by its id and when it began.
 func Owner() (string, error) {
 	began, err := beginning(os.Getpid())
 	return fmt.Sprintf("%d-%s", os.Getpid(), began), err
 }
 
-// lives tells whether the process that Owner named is there.
+// lives reports whether the process that Owner identified still runs.
 func lives(owner string) bool {
 	var pid int
 	if _, err := fmt.Sscanf(owner, "%d-", &pid); err != nil {
-		return true // not ours to judge
+		return true // not an Owner: nothing of it is removed
 	}
 	began, err := beginning(pid)
 	return err == nil && strings.HasPrefix(owner+"-", fmt.Sprintf("%d-%s-", pid, began))
 }
 
-// beginning is when a process that runs began, in ticks since the host did.
+// beginning is when a running process began, in clock ticks since the host's boot.
 func beginning(pid int) (string, error) {
 	path := fmt.Sprintf("/proc/%d/stat", pid)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
-	// The program's name, in parentheses, may hold anything.
+	// The program's name, in parentheses, may contain any characters.
 	rest := string(text[bytes.LastIndexByte(text, ')')+1:])
 	const field = 22 - 3 // proc(5)
 	words := strings.Fields(rest)
 	switch {
 	case len(words) <= field:
 		return "", fmt.Errorf("%s: not understood", path)
-	case words[0] == "Z" || words[0] == "X": // it has ended, and nobody has asked how
+	case words[0] == "Z" || words[0] == "X": // it has ended, and its parent has not waited for it
 		return "", os.ErrProcessDone
 	}
 	return words[field], nil

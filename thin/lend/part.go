@@ -11,10 +11,10 @@ import (
 	"thintree/thin/dm"
 )
 
-// part activates a part of a device that was lent: see [Loan.Part].
+// part activates a device over a part of a lent one: see [Loan.Part].
 func (l *Lender) part(ctx context.Context, device *os.File, offset, length int64) (f *os.File, done func() error, err error) {
 	if offset < 0 || length <= 0 || offset%blockdev.SectorBytes != 0 || length%blockdev.SectorBytes != 0 {
-		return nil, nil, fmt.Errorf("a part of %d bytes at %d: not whole sectors of %d bytes", length, offset, blockdev.SectorBytes)
+		return nil, nil, fmt.Errorf("a part of %d bytes at byte %d: both must be multiples of %d bytes", length, offset, blockdev.SectorBytes)
 	}
 	under, err := deviceText(device)
 	if err != nil {
@@ -25,7 +25,7 @@ func (l *Lender) part(ctx context.Context, device *os.File, offset, length int64
 	}}, true)
 }
 
-// deviceText is the number of an open block device as a table has it.
+// deviceText is the number of an open block device, in the words of a table.
 func deviceText(device *os.File) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(device.Fd()), &st); err != nil {

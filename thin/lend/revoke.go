@@ -10,8 +10,8 @@ import (
 	"thintree/thin/dm"
 )
 
-// Lent lists the loans of a device of an id that were made to this process and are still
-// there: also after they were closed, if somebody has a file on one open or mapped.
+// Lent lists this process's loans of the device with an id that the kernel has not removed
+// yet. A closed loan is among them if a program still has a file on it open or mapped.
 func (l *Lender) Lent(ctx context.Context, metadata block.Location, id uint32) (loans []*Loan, err error) {
 	p, err := l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) {
@@ -36,8 +36,8 @@ func (l *Lender) revokeIfThere(ctx context.Context, name string) error {
 	return nil
 }
 
-// revoke gives a device a table of errors. It does nothing to a pool, which goes with its
-// devices.
+// revoke replaces a device's table by the "error" target. It leaves a pool as it is: the
+// kernel removes it with its devices.
 func (l *Lender) revoke(ctx context.Context, name string) error {
 	client := l.kernel.DM()
 	info, table, err := client.Table(ctx, name)
@@ -54,7 +54,8 @@ func (l *Lender) revoke(ctx context.Context, name string) error {
 	if err := client.Load(ctx, name, []dm.Target{{Length: sectors, Type: "error"}}, info.ReadOnly); err != nil {
 		return err
 	}
-	// Nothing is written to it, and nothing is waited for that lies beneath.
+	// The device is read-only, so there is nothing to flush. What lies beneath may hang, and
+	// must not be waited for.
 	err = client.Suspend(ctx, name, dm.SuspendOptions{SkipLockFS: true, NoFlush: true})
 	if _, e := client.Resume(context.WithoutCancel(ctx), name, dm.Unchanged); err == nil {
 		err = e

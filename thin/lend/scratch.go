@@ -14,15 +14,14 @@ import (
 )
 
 const (
-	// scratchBytes is how much can be written over a device. It is memory that is
-	// taken as it is written: the journal of a filesystem at most.
+	// scratchBytes is how much can be written over a device. Memory is taken only for what
+	// is written, which is what a replayed journal changes.
 	scratchBytes = 4 << 30
-	// chunkSectors is by how much is copied.
+	// chunkSectors is the length of a copy-on-write chunk, in sectors of 512 bytes.
 	chunkSectors = 8
 )
 
-// scratch activates a device over one that was lent that can be written to: see
-// [Loan.Scratch].
+// scratch activates a writable device over a lent one: see [Loan.Scratch].
 func (l *Lender) scratch(ctx context.Context, device *os.File) (f *os.File, done func() error, err error) {
 	under, err := deviceText(device)
 	if err != nil {
@@ -44,8 +43,8 @@ func (l *Lender) scratch(ctx context.Context, device *os.File) (f *os.File, done
 	}}, false)
 }
 
-// memoryDisk is a loop device over memory, of a length in bytes. It is memory that is taken
-// as it is written.
+// memoryDisk is a loop device over memory, of a length in bytes. Memory is taken only for
+// what is written.
 func memoryDisk(ctx context.Context, length int64) (*loop.Device, error) {
 	fd, err := unix.MemfdCreate("thintree-scratch", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -19,24 +19,25 @@ import (
 	"thintree/thin/resolve"
 )
 
-// recordsDir is where it is written down which temporary snapshots there are, for
-// the next Lender where this process and its guard are both killed.
+// recordsDir is the folder of the records of temporary snapshots. If this process and its
+// guard are both killed, the next Lender deletes the snapshots by these records.
 const recordsDir = "/var/lib/thintree/temporary"
 
 // temporary is the record of a temporary snapshot.
 type temporary struct {
-	Owner    string `json:"owner"` // as Owner tells
+	Owner    string `json:"owner"` // of the process: see the function Owner
 	Metadata string `json:"metadata"`
 	DeviceID uint32 `json:"device_id"`
-	// TransactionID is the pool's, which the device has too where it is this one.
+	// TransactionID is the pool's when the snapshot was made. A device of this id with
+	// another transaction id is not this snapshot.
 	TransactionID uint64 `json:"transaction_id"`
 }
 
-// lendSnapshot takes a temporary snapshot of a device that somebody writes to, with the
-// filesystem on it frozen for that moment, and lends that: a consistent picture. It has an id
-// from the top of the range, where nobody looks for a free one. gone deletes it; if the
-// process is killed its guard does, or the next Lender. The error is a *[thin.PoolModeError]
-// if nothing can be written to the pool.
+// lendSnapshot takes a temporary snapshot of a device and lends that. The filesystem on the
+// device is frozen for that moment, so the snapshot is consistent. Its id is from the top of
+// the range, because other programs choose ids from the bottom. gone deletes it; if the
+// process is killed, its guard or the next Lender does. The error is a *[thin.PoolModeError]
+// if the pool cannot be written to.
 func (l *Lender) lendSnapshot(ctx context.Context, r Request) (f *os.File, gone func() error, err error) {
 	p, err := l.kernel.FindPool(ctx, r.Metadata)
 	if err != nil {
@@ -62,10 +63,10 @@ func (l *Lender) lendSnapshot(ctx context.Context, r Request) (f *os.File, gone 
 	return nil, nil, fmt.Errorf("pool %s: the %d highest ids are in use: %w", p.Name(), maxSnapshots, thin.ErrIDInUse)
 }
 
-// maxSnapshots is how many temporary snapshots a pool can have.
+// maxSnapshots is how many temporary snapshots a pool can have at a time.
 const maxSnapshots = 1024
 
-// refuse is a *thin.PoolModeError of a pool in which no snapshot can be made.
+// refuse returns a *thin.PoolModeError if no snapshot can be made in the pool.
 func refuse(ctx context.Context, p *thin.Pool) error {
 	s, err := p.Status(ctx)
 	if err == nil && (s.Mode != thin.ModeReadWrite || s.NeedsCheck) {
@@ -74,7 +75,7 @@ func refuse(ctx context.Context, p *thin.Pool) error {
 	return err
 }
 
-// snapshot makes one, and writes down before that it will.
+// snapshot takes a snapshot. It writes the record first.
 func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata block.Location, id, origin uint32) (remove func() error, err error) {
 	has, err := p.HasDevice(ctx, id)
 	if err != nil {
@@ -105,8 +106,8 @@ func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata block.Loca
 	}, nil
 }
 
-// deleteUnused deletes a device that goes just now: the kernel deactivates it by
-// itself.
+// deleteUnused deletes a device from its pool. It waits a few seconds until the kernel has
+// deactivated the device.
 func deleteUnused(p *thin.Pool, id uint32) error {
 	const longest, pause = 5 * time.Second, 5 * time.Millisecond
 	for until := time.Now().Add(longest); ; time.Sleep(pause) {
@@ -121,8 +122,8 @@ func deleteUnused(p *thin.Pool, id uint32) error {
 	}
 }
 
-// inRecords runs something with a path of the folder of records that holds for that
-// long: the folder is open.
+// inRecords calls run with a path of the folder of records. The folder is open meanwhile, so
+// that the path cannot come to mean another folder.
 func inRecords(run func(dir string) error) error {
 	fd, err := resolve.Open(recordsDir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
@@ -166,8 +167,8 @@ func (l *Lender) writeRecord(t temporary) (name string, err error) {
 	return name, err
 }
 
-// sweepSnapshots deletes the temporary snapshots of processes that are gone. One
-// whose pool is not active stays until it is.
+// sweepSnapshots deletes the temporary snapshots of dead processes. The snapshots of a pool
+// that is not active stay until a sweep finds it active.
 func (l *Lender) sweepSnapshots(ctx context.Context, dead func(owner string) bool) error {
 	err := inRecords(func(dir string) error { return l.sweepRecords(ctx, dir, dead) })
 	if errors.Is(err, fs.ErrNotExist) {
@@ -187,7 +188,7 @@ func (l *Lender) sweepRecords(ctx context.Context, dir string, dead func(owner s
 		if e == nil {
 			e = json.Unmarshal(text, &t)
 		}
-		if e != nil { // a kill while it was written, before there was a snapshot
+		if e != nil { // the process was killed while it wrote this, before it took the snapshot
 			err = errors.Join(err, os.Remove(record))
 			continue
 		}
@@ -219,8 +220,8 @@ func (l *Lender) sweepSnapshot(ctx context.Context, t temporary) (gone bool, err
 	return err == nil, err
 }
 
-// transactionOf is the pool's transaction id when a device was made; the highest
-// there is where the pool has no such device.
+// transactionOf is the pool's transaction id when a device was made. It is the highest
+// possible number if the pool has no such device.
 func transactionOf(ctx context.Context, p *thin.Pool, id uint32) (uint64, error) {
 	layout, err := p.Layout(ctx)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"thintree/thin/block"
 )
 
-// Suspended is the name of the pool whose metadata lie at a location, or of a device of an id
-// in it, that somebody has suspended: what is read of the device waits until it is resumed.
-// It is "" if neither is.
+// Suspended returns the name of the pool with these metadata if it is suspended, or the name
+// of its device with this id if that is. Reads of the device wait until it is resumed.
+// The name is "" if neither is suspended, or if the pool is not active.
 func (l *Lender) Suspended(ctx context.Context, metadata block.Location, id uint32) (device string, err error) {
 	p, err := l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) {

@@ -12,25 +12,24 @@ import (
 
 func isLent(name string) bool { return strings.HasPrefix(name, prefix) }
 
-// Sweep removes what was lent to processes that have been killed before they left
-// it to go by itself, and the temporary snapshots that they have left.
+// Sweep removes devices and temporary snapshots left by killed processes.
 func (l *Lender) Sweep(ctx context.Context) error {
 	dead := func(owner string) bool { return !lives(owner) }
 	_, err := l.sweepDevices(ctx, dead)
 	return errors.Join(err, l.sweepSnapshots(ctx, dead))
 }
 
-// SweepOf does that for one process, by its [Owner], which has ended. Who still uses
-// what was lent to it, as by a file that the kernel reads past a tree, reads errors from
-// then on.
+// SweepOf does the same for one process that has ended, by its [Owner]. Programs that still
+// use its devices, such as through a passed-through file, read errors from then on.
 func (l *Lender) SweepOf(ctx context.Context, owner string) error {
 	dead := func(o string) bool { return o == owner || strings.HasPrefix(o, owner+"-") }
 	left, err := l.sweepDevices(ctx, dead)
 	return errors.Join(err, l.takeBack(ctx, left), l.sweepSnapshots(ctx, dead))
 }
 
-// sweepDevices gives the devices that are still in use: they go with their last user. A
-// process of another namespace seems to be dead, and lives: so nothing is taken from it.
+// sweepDevices removes the devices of dead processes. It returns those that are still in use;
+// the kernel removes them with their last user. A process of another namespace seems dead
+// though it may run, so devices in use are not revoked here.
 func (l *Lender) sweepDevices(ctx context.Context, dead func(owner string) bool) (left []string, err error) {
 	list, err := l.kernel.DM().List(ctx)
 	if err != nil {
@@ -47,7 +46,8 @@ func (l *Lender) sweepDevices(ctx context.Context, dead func(owner string) bool)
 		}
 		owner, ours := strings.CutPrefix(info.UUID, uuidPrefix)
 		if err == nil && ours && dead(owner) {
-			// Also one that is open: beneath another that goes too, or on its way.
+			// The removal is deferred, for a device that is open: it may be beneath
+			// another one that is removed too.
 			var gone bool
 			if gone, err = l.kernel.RemoveDevice(ctx, d.Name, true, dm.Hidden); err == nil && !gone {
 				left = append(left, d.Name)
@@ -58,11 +58,12 @@ func (l *Lender) sweepDevices(ctx context.Context, dead func(owner string) bool)
 	return left, errors.Join(errs...)
 }
 
-// longestLeaving is how long devices are waited for whose users have just ended.
+// longestLeaving is how long takeBack waits for the removal of devices whose users have just
+// ended.
 const longestLeaving = 300 * time.Millisecond
 
-// takeBack waits for devices to go, and has who still uses one then read errors. What
-// they lie on is free then.
+// takeBack waits until devices are removed, and revokes those that are still in use then, so
+// that what lies beneath is no longer in use.
 func (l *Lender) takeBack(ctx context.Context, names []string) error {
 	for until := time.Now().Add(longestLeaving); ; time.Sleep(pause) {
 		names = slices.DeleteFunc(names, func(name string) bool {

@@ -14,7 +14,7 @@ import (
 	"thintree/thin/dm/dmtest"
 )
 
-// lender is one over a device-mapper in this process.
+// lender is a Lender over a fake device-mapper.
 func lender(t *testing.T) (*Lender, *dm.Client, *dmtest.Kernel) {
 	t.Helper()
 	k := dmtest.New()
@@ -32,14 +32,14 @@ func lender(t *testing.T) (*Lender, *dm.Client, *dmtest.Kernel) {
 	return l, client, k
 }
 
-func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
+func TestSweepRemovesDevicesOfDeadProcesses(t *testing.T) {
 	t.Parallel()
 	l, client, k := lender(t)
 	me, err := Owner()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := uuidPrefix + "1-0-" // a process 1, but one that began at another time
+	dead := uuidPrefix + "1-0-" // process 1, but with another beginning
 	for name, uuid := range map[string]string{
 		prefix + "mine":    uuidPrefix + me + "-1",
 		prefix + "dead":    dead + "1",
@@ -68,7 +68,7 @@ func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 		names = append(names, d.Name)
 	}
 	slices.Sort(names)
-	// What is open goes when it is closed.
+	// The open device is removed when it is closed.
 	if want := []string{"others", prefix + "foreign", prefix + "mine", prefix + "open"}; !slices.Equal(names, want) {
 		t.Errorf("left are %q, want %q", names, want)
 	}
@@ -81,17 +81,17 @@ func TestSweepRemovesWhatTheDeadHaveLeft(t *testing.T) {
 	}
 	_, table, err = client.Table(t.Context(), prefix+"open")
 	if err != nil || len(table) != 1 || table[0].Type != "error" || table[0].Length != 8 {
-		t.Errorf("of a process that has ended: %v, %v", table, err)
+		t.Errorf("open device of a process that has ended: %v, %v", table, err)
 	}
 	if err := l.SweepOf(t.Context(), me); err != nil {
 		t.Error(err)
 	}
 	if _, err := client.Info(t.Context(), prefix+"mine"); !errors.Is(err, dm.ErrNotFound) {
-		t.Errorf("what a process has that is said to have ended is left: %v", err)
+		t.Errorf("a device of a process that was said to have ended is left: %v", err)
 	}
 }
 
-func TestProcessesAreTold(t *testing.T) {
+func TestDeadProcessesAreRecognised(t *testing.T) {
 	t.Parallel()
 	me, err := Owner()
 	if err != nil {
@@ -107,25 +107,25 @@ func TestProcessesAreTold(t *testing.T) {
 	}
 	other := fmt.Sprintf("%d-%s", cmd.Process.Pid, began)
 	if !lives(me) || !lives(other) {
-		t.Error("who lives is taken for dead")
+		t.Error("a running process is taken for dead")
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// Until somebody asks how it ended the process is still listed.
+	// The process is listed as a zombie until Wait.
 	for {
 		if _, err := beginning(cmd.Process.Pid); err != nil {
 			break
 		}
 	}
 	if lives(other) {
-		t.Error("who has ended is taken for alive")
+		t.Error("a zombie is taken for alive")
 	}
 	cmd.Wait()
 	if lives(other) {
-		t.Error("who is gone is taken for alive")
+		t.Error("a process that has ended is taken for alive")
 	}
 	if !lives("what") {
-		t.Error("what names no process is taken for a dead one")
+		t.Error("text that names no process is taken for a dead one")
 	}
 }

@@ -14,50 +14,50 @@ import (
 	"thintree/thin/dm"
 )
 
-// User is an activation of a device by others: not one that was lent.
+// User is an activation of a device by another program: not a loan.
 type User struct {
-	Name   string // of the device-mapper device, "" if nobody has it active
+	Name   string // of the device-mapper device, "" if the device is not active
 	Number uint64 // its device number, as unix.Mkdev makes it
-	// Sequence tells a device from one that had its name and number before: the kernel's
-	// diskseq. It is 0 before Linux 5.15.
+	// Sequence is the kernel's diskseq. It differs from that of an earlier device with the
+	// same name and number. It is 0 before Linux 5.15.
 	Sequence uint64
-	// Writable says that it can be written to, Open that somebody has it open: a
-	// filesystem on it is mounted, for the most.
+	// Writable is true if the device can be written to. Open is true if a program has it
+	// open, or a filesystem on it is mounted.
 	Writable, Open bool
 }
 
-// Writing reports whether somebody can be writing to the device now.
+// Writing reports whether the device may be written to now.
 func (u User) Writing() bool { return u.Writable && u.Open }
 
-// Same reports whether two looks saw the same activation.
+// Same reports whether both are the same activation.
 func (u User) Same(other User) bool {
 	return u.Name == other.Name && u.Number == other.Number && u.Sequence == other.Sequence
 }
 
-// Still reports whether the device of that number is still the one of that name: numbers are
-// given to new devices at once.
+// Still reports whether the device of that number still has that name. The kernel gives a
+// free number to the next new device at once.
 func (u User) Still() bool {
 	name, err := nameOf(u.Number)
 	return err == nil && name == u.Name
 }
 
-// nameOf is what device-mapper calls the block device that has a number now. It is an
-// error if the device is not device-mapper's.
+// nameOf is the device-mapper name of the block device that has a number now. The error is
+// fs.ErrNotExist if it is not a device-mapper device.
 func nameOf(number uint64) (string, error) {
 	text, err := os.ReadFile(blockdev.Sysfs(number) + "/dm/name")
 	return strings.TrimSuffix(string(text), "\n"), err
 }
 
-// fresh is how long what was seen of a pool is taken for true.
+// fresh is how long the state of a pool is used before it is read again.
 const fresh = time.Second
 
-// state is what is known of a pool.
+// state is what was last seen of a pool.
 type state struct {
-	activating sync.Mutex // held while it is looked for and activated
+	activating sync.Mutex // held while the pool is looked for and activated
 
 	mu    sync.Mutex
 	at    time.Time       // when it was seen; guarded by mu
-	pool  *thin.Pool      // nil if nobody else has it active; guarded by mu
+	pool  *thin.Pool      // nil if it is not active, or only lent; guarded by mu
 	users map[uint32]User // guarded by mu
 }
 
@@ -73,9 +73,10 @@ func (l *Lender) state(metadata block.Location) *state {
 	return s
 }
 
-// Users are the activations of a pool's devices by others, by device id, as they were within
-// the last second. The error is [thin.ErrNotActive] if nobody has the pool active. The caller
-// does not change the map.
+// Users returns the activations of a pool's devices by other programs, by device id. They are
+// at most one second old. If a device has several, one that may be writing is preferred. The
+// error is [thin.ErrNotActive] if the pool is not active, or only lent. The caller must not
+// change the map.
 func (l *Lender) Users(ctx context.Context, metadata block.Location) (map[uint32]User, error) {
 	s := l.state(metadata)
 	s.mu.Lock()
@@ -89,7 +90,7 @@ func (l *Lender) Users(ctx context.Context, metadata block.Location) (map[uint32
 	return s.users, nil
 }
 
-// pool is a pool that somebody else has active. The error is [thin.ErrNotActive] if nobody
+// pool is a pool that another program has active. The error is [thin.ErrNotActive] if none
 // has.
 func (l *Lender) pool(ctx context.Context, s *state, metadata block.Location) (*thin.Pool, error) {
 	s.mu.Lock()
@@ -103,7 +104,7 @@ func (l *Lender) pool(ctx context.Context, s *state, metadata block.Location) (*
 	return s.pool, nil
 }
 
-// refresh looks at a pool again if the last look is too long ago. Called with its mu held.
+// refresh looks at a pool again if the last look is too long ago. The caller holds s.mu.
 func (l *Lender) refresh(ctx context.Context, s *state, metadata block.Location) error {
 	if time.Since(s.at) <= fresh {
 		return nil

@@ -9,10 +9,10 @@ import (
 	"thintree/thin/dm"
 )
 
-// Watch calls changed when it begins to watch, and whenever a device-mapper device has come
-// or gone that was not lent, until ctx is done: what [Lender.Users] tells may be another
-// thing then. unseen says that one has come, and has gone again before it could be seen
-// which it was.
+// Watch calls changed when it begins to watch, and whenever a device-mapper device that was
+// not lent is made or removed, until ctx is done. [Lender.Users] may return something else
+// then. unseen is true if a device was made and removed again before Watch could see which
+// one it was.
 func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -26,7 +26,7 @@ func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 	defer l.keepMade(false)
 	var failed error
 	err = l.kernel.DM().WatchAll(ctx, func() {
-		// A device that is made runs only some moments later, without an event.
+		// A new device gets its table only some moments later, without an event.
 		for until := time.Now().Add(longestMaking); ; time.Sleep(making) {
 			whole, err := w.look(ctx, func(unseen bool) {
 				l.forget()
@@ -46,25 +46,25 @@ func (l *Lender) Watch(ctx context.Context, changed func(unseen bool)) error {
 }
 
 const (
-	// longestMaking is how long a device without a table is waited for, making how
-	// long between two looks.
+	// longestMaking is how long Watch waits for the table of a new device. It looks every
+	// making.
 	longestMaking = time.Second
 	making        = 5 * time.Millisecond
 )
 
-// watcher is what was seen of the devices of others.
+// watcher is what was seen of the devices that were not lent.
 type watcher struct {
 	lender  *Lender
 	disks   *dm.NewDisks
 	before  map[dm.Listed]bool // whether each had a table; nil before the first look
-	pending map[dm.Disk]bool   // those that came, and that changed has not been called for
-	seen    map[dm.Disk]bool   // those that were there, with a table, when it had been called
+	pending map[dm.Disk]bool   // new ones that changed has not been called for
+	seen    map[dm.Disk]bool   // those that had a table when changed was called
 }
 
-// look looks at the devices of others, and calls changed if they are not those of the look
-// before. whole says that all have a table.
+// look lists the devices that were not lent, and calls changed if they differ from the last
+// look. whole is true if all have a table.
 func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bool, err error) {
-	// Before the list: what comes afterwards is told at the next look.
+	// Before the list, so that a device made after the list is seen at the next look.
 	came, unseen, err := w.disks.Take()
 	if err != nil {
 		return false, err
@@ -79,7 +79,7 @@ func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bo
 		}
 	}
 	for d := range w.pending {
-		if _, there := l.disks[d]; !there { // it has gone before it could be seen whose it was
+		if _, there := l.disks[d]; !there { // it was removed before this look
 			unseen = true
 			delete(w.pending, d)
 		}
@@ -101,18 +101,18 @@ func (w *watcher) look(ctx context.Context, changed func(unseen bool)) (whole bo
 		delete(w.pending, d)
 		if dm.DiskOf(d.Number) == d {
 			w.seen[d] = true
-		} else { // it has gone, perhaps before changed could see whose it was
+		} else { // it was removed, perhaps before changed could see it
 			changed(true)
 		}
 	}
 	return l.whole, nil
 }
 
-// listed is what a look lists.
+// listed is the result of a listing.
 type listed struct {
 	devices map[dm.Listed]bool // those that were not lent, and whether they have a table
 	disks   map[dm.Disk]bool   // the same, by disk
-	lent    map[dm.Disk]bool   // those that were lent, by whatever process
+	lent    map[dm.Disk]bool   // those lent by any process
 	whole   bool               // all devices have a table
 }
 
@@ -142,12 +142,12 @@ func (w *watcher) list(ctx context.Context) (listed, error) {
 	return l, nil
 }
 
-// maxMade is how many disks are remembered that were lent and of which the kernel has not
-// told yet that they came.
+// maxMade is how many lent disks are remembered until the kernel's message that they were
+// made.
 const maxMade = 4096
 
-// keepMade says whether disks that are lent are remembered, until the kernel has told that
-// they came.
+// keepMade says whether lent disks are remembered until the kernel's message that they were
+// made.
 func (l *Lender) keepMade(keep bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -157,20 +157,20 @@ func (l *Lender) keepMade(keep bool) {
 	}
 }
 
-// makes takes note of a disk that is lent, before it can go.
+// makes remembers a lent disk. It is called before the disk can be removed.
 func (l *Lender) makes(number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lent == nil {
 		return
 	}
-	if len(l.lent) == maxMade { // those whose message was read before they were noted
+	if len(l.lent) == maxMade { // left over are those whose message was read before makes was called
 		clear(l.lent)
 	}
 	l.lent[dm.DiskOf(number)] = true
 }
 
-// made reports whether a disk that came was lent, and forgets it.
+// made reports whether a new disk was lent, and forgets it.
 func (l *Lender) made(d dm.Disk) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,7 +179,7 @@ func (l *Lender) made(d dm.Disk) bool {
 	return was
 }
 
-// forget has all pools looked at again.
+// forget makes the next use of each pool look at it again.
 func (l *Lender) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,8 +12,7 @@ const (
 	benchMappings = 100_000 // in each device
 )
 
-// largePool is a pool of 2 million mappings, two of three of which follow the one
-// before.
+// largePool is a pool of 2 million mappings, in runs of 3.
 func largePool() poolSpec {
 	s := poolSpec{blockSectors: 128}
 	for id := range uint32(benchDevices) {
@@ -94,7 +93,7 @@ func Benchmark(b *testing.B) {
 			})
 		}
 	}
-	b.Run("thin_ls --version", func(b *testing.B) { // what it takes to start a program
+	b.Run("thin_ls --version", func(b *testing.B) { // the time to start a program
 		for b.Loop() {
 			tool(b, "thin_ls", "--version")
 		}

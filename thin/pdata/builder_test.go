@@ -6,17 +6,17 @@ import (
 	"thintree/thin/blockdev"
 )
 
-// poolSpec is a pool that a test wants to have.
+// poolSpec describes a pool for a test.
 type poolSpec struct {
 	time         uint32
 	transaction  uint64
-	dataBlocks   uint64 // 0: as many as are mapped, and 100
+	dataBlocks   uint64 // 0: 100 more than are mapped
 	blockSectors uint32 // 0: 128
-	blocks       uint64 // metadata blocks; 0: what is needed, and some
+	blocks       uint64 // metadata blocks; 0: some more than are needed
 	devices      []deviceSpec
-	fanout       int  // entries in a node at most; 0: as many as fit
-	narrow       bool // nodes have no more room than fanout, or little more
-	held         bool // holds a metadata snapshot of itself
+	fanout       int  // the most entries in a node; 0: as many as fit
+	narrow       bool // nodes have little more room than fanout
+	held         bool // the pool holds a metadata snapshot of itself
 }
 
 type deviceSpec struct {
@@ -36,10 +36,10 @@ func mapped(virtual, data, length uint64, time uint32) Run {
 	return Run{Virtual: virtual, Length: length, Mapped: true, Data: data, Time: time}
 }
 
-// builder packs metadata. Trees of equal contents share their nodes.
+// builder packs metadata. Mapping trees share equal nodes.
 type builder struct {
 	blocks   [][]byte
-	refs     []uint32 // of each block
+	refs     []uint32 // the reference count of each block
 	fanout   int
 	narrow   bool
 	nodes    map[string]uint64 // mapping nodes, by contents
@@ -119,7 +119,7 @@ func (b *builder) alloc() uint64 {
 	return uint64(len(b.blocks) - 1)
 }
 
-// seal completes a block.
+// seal sets a block's number and checksum.
 func (b *builder) seal(block uint64, salt uint32) {
 	p := b.blocks[block]
 	le.PutUint64(p[8:], block)
@@ -148,8 +148,8 @@ func (b *builder) devices(specs []deviceSpec) (mappings, details uint64) {
 	return b.tree(roots, 8, false), b.tree(list, 24, false)
 }
 
-// tree packs a btree and gives its root. The leaves of a mapping tree refer to
-// data blocks.
+// tree packs a btree and returns its root. If it is a mapping tree, its leaves count as
+// references to data blocks.
 func (b *builder) tree(entries []entry, valueSize int, mapping bool) uint64 {
 	level := b.level(entries, valueSize, flagLeaf, mapping)
 	for len(level) > 1 {
@@ -158,7 +158,7 @@ func (b *builder) tree(entries []entry, valueSize int, mapping bool) uint64 {
 	return le.Uint64(level[0].value)
 }
 
-// level packs one level of a btree and gives the entries that lead to it.
+// level packs one level of a btree and returns the entries of the level above.
 func (b *builder) level(entries []entry, valueSize int, flags uint32, mapping bool) (parents []entry) {
 	room := (BlockBytes - nodeHeaderBytes) / (8 + valueSize) / 3 * 3
 	most := room
@@ -169,7 +169,7 @@ func (b *builder) level(entries []entry, valueSize int, flags uint32, mapping bo
 		room = (most + 2) / 3 * 3
 	}
 	nodes := max((len(entries)+most-1)/most, 1)
-	for i := range nodes { // as even as they can be: none is left nearly empty
+	for i := range nodes { // of nearly equal lengths: none is nearly empty
 		part := entries[i*len(entries)/nodes : (i+1)*len(entries)/nodes]
 		block := b.node(part, room, valueSize, flags, mapping)
 		key := uint64(0)
@@ -193,7 +193,7 @@ func (b *builder) node(entries []entry, room, valueSize int, flags uint32, mappi
 	}
 	if block, ok := b.nodes[string(p)]; ok && mapping {
 		b.refs[block]++
-		if flags == flagInternal { // its children were counted again when they were packed
+		if flags == flagInternal { // packing the children again counted them again
 			for _, e := range entries {
 				b.refs[le.Uint64(e.value)]--
 			}
@@ -228,8 +228,8 @@ func (b *builder) dataSpaceMap() SpaceMapRoot {
 	return r
 }
 
-// bitmap packs a bitmap, in a block of its own or one that was allocated, and
-// gives the index entry that leads to it.
+// bitmap packs a bitmap in the block at, or in a new one if at is nil. It returns the bitmap's
+// index entry.
 func (b *builder) bitmap(refs []uint32, at *uint64) []byte {
 	if at == nil {
 		block := b.alloc()
@@ -247,7 +247,7 @@ func (b *builder) bitmap(refs []uint32, at *uint64) []byte {
 	return le.AppendUint32(le.AppendUint32(le.AppendUint64(nil, *at), uint32(free)), uint32(firstFree))
 }
 
-// manyCounts packs the tree of the counts that a bitmap has no room for.
+// manyCounts packs the tree of the counts that are too large for a bitmap.
 func (b *builder) manyCounts(refs []uint32) (root, allocated uint64) {
 	var many []entry
 	for i, n := range refs {

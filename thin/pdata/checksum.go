@@ -5,7 +5,7 @@ import (
 	"hash/crc32"
 )
 
-// The salts that the checksums of the kinds of blocks are made with.
+// The salts of the checksums, one for each kind of block.
 const (
 	saltSuperblock = 160774
 	saltNode       = 121107
@@ -15,8 +15,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sum is the checksum of a block: dm_bm_checksum, CRC-32C without the last
-// inversion over all but the field that it is stored in.
+// sum is the checksum of a block, as dm_bm_checksum: CRC-32C without the final inversion, of
+// all bytes after the checksum's own field.
 func sum(p []byte, salt uint32) uint32 { return ^crc32.Checksum(p[4:], castagnoli) ^ salt }
 
 func checkSum(p []byte, salt uint32) error {

@@ -13,15 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sharedPool is a pool of small nodes: device 2 is a snapshot of 1 that has
-// changed a little, 3 one of 2 that has not.
+// sharedPool is a pool of small nodes. Device 2 is a snapshot of 1 with a small change, 3 is an
+// unchanged snapshot of 2.
 func sharedPool() poolSpec {
 	origin := []Run{mapped(0, 0, 20, 0), mapped(30, 30, 20, 0), mapped(100, 100, 30, 1)}
 	changed := append([]Run{mapped(0, 200, 1, 2), mapped(1, 1, 19, 0)}, origin[1:]...)
 	return poolSpec{fanout: 4, devices: []deviceSpec{device(1, origin...), device(2, changed...), device(3, changed...)}}
 }
 
-// places is where in a mapping tree its blocks are, and for which keys.
+// places maps each block of a mapping tree to the keys that it is for.
 func places(im *image, block uint64, within span) map[uint64]span {
 	all := map[uint64]span{block: within}
 	if n := parseNode(im.block(block)); !n.leaf {
@@ -35,7 +35,7 @@ func places(im *image, block uint64, within span) map[uint64]span {
 	return all
 }
 
-// readDamaged reads the mappings of a device, and what of them is lost.
+// readDamaged reads the mappings of a device. lost are the ranges that cannot be read.
 func readDamaged(t *testing.T, d *Mappings, begin, end uint64) (runs []Run, lost []span) {
 	t.Helper()
 	var errs []error
@@ -76,7 +76,7 @@ func TestFlippedByteLosesItsKeysOnly(t *testing.T) {
 	}
 }
 
-// checkEachBlock looks up blocks one by one: those within lost are damage.
+// checkEachBlock looks up blocks one by one. Those within lost must be damage.
 func checkEachBlock(t *testing.T, d *Mappings, want []Run, lost span, blocks uint64) {
 	t.Helper()
 	for b := range blocks {
@@ -103,9 +103,9 @@ func checkEachBlock(t *testing.T, d *Mappings, want []Run, lost span, blocks uin
 	}
 }
 
-func TestNodeThatCannotBeIsDamage(t *testing.T) {
+func TestImpossibleNodeIsDamage(t *testing.T) {
 	t.Parallel()
-	// Keys 0 to 35 in nodes of 3: 4 leaves under each of 3 nodes, or so.
+	// Keys 0 to 35 in nodes of 3 entries: about 4 leaves under each of 3 nodes.
 	good := build(poolSpec{fanout: 3, devices: []deviceSpec{device(1, mapped(0, 0, 36, 0))}})
 	root := good.deviceRoot(1)
 	way := good.way(root, 20)
@@ -177,7 +177,7 @@ func TestDeepChainEnds(t *testing.T) {
 	im := build(poolSpec{blocks: 100, devices: []deviceSpec{device(1, mapped(0, 0, 5, 0)), device(2, mapped(0, 9, 5, 0))}})
 	leaf := im.deviceRoot(1)
 	at := im.super.MetadataSpaceMapRoot.NrAllocated
-	for depth := range uint64(40) { // each a node with the next one as its only child
+	for depth := range uint64(40) { // each is a node with the next one as its only child
 		p := im.block(at + depth)
 		child := at + depth + 1
 		if depth == 39 {
@@ -195,7 +195,7 @@ func TestDeepChainEnds(t *testing.T) {
 		return openDevice(t, im.open(t, Options{}), 1)
 	}
 	if r, err := open(at+40-(maxDepth-1)).Run(t.Context(), 0, 9); err != nil || r != mapped(0, 0, 5, 0) {
-		t.Errorf("at most deep: %+v, %v", r, err)
+		t.Errorf("at the greatest depth: %+v, %v", r, err)
 	}
 	for _, root := range []uint64{at + 40 - maxDepth, at} {
 		d := open(root)
@@ -208,7 +208,7 @@ func TestDeepChainEnds(t *testing.T) {
 	}
 }
 
-func TestTruncatedMetadataLoseWhatLiesBeyond(t *testing.T) {
+func TestTruncatedMetadataLoseTheirLastBlocks(t *testing.T) {
 	t.Parallel()
 	good := build(sharedPool())
 	root := good.deviceRoot(1)

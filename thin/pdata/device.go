@@ -8,29 +8,29 @@ import (
 )
 
 const (
-	// MaxDevices is how many ids there are: they are 0 to MaxDevices-1.
+	// MaxDevices is the number of possible ids: 0 to MaxDevices-1.
 	MaxDevices = 1 << 24
 
 	// devicesAtOnce is how many entries of each tree a listing reads at a time.
 	devicesAtOnce = 1024
 )
 
-// DeviceDetails is what a pool knows of a thin device: struct disk_device_details
-// of dm-thin-metadata.c, with the id that it is stored under.
+// DeviceDetails is what a pool stores of a thin device: struct disk_device_details of
+// dm-thin-metadata.c, and the id that it is stored under.
 type DeviceDetails struct {
 	ID              uint32
 	MappedBlocks    uint64 // data blocks
 	TransactionID   uint64 // the pool's when the device was made
-	CreationTime    uint32 // the pool's Time then
-	SnapshottedTime uint32 // and when a snapshot was last taken of it
+	CreationTime    uint32 // the pool's Time when the device was made
+	SnapshottedTime uint32 // the pool's Time when a snapshot was last taken of it
 
-	// InMappings and InDetails tell in which of the device tree and the device
-	// details the id is, as far as they can be read. If InDetails is false, nothing is
-	// known but the ID and the MappingRoot.
+	// InMappings is true if the device tree has the id, InDetails if the device details
+	// have it, as far as they can be read. If InDetails is false, only ID and MappingRoot
+	// are set.
 	InMappings, InDetails bool
-	// MappingRoot is the metadata block in which the device's mapping tree begins, 0 if
-	// InMappings is false. The kernel never writes to a block of a committed tree: what
-	// maps another block, or no block any more, has another root.
+	// MappingRoot is the metadata block of the root of the device's mapping tree, 0 if
+	// InMappings is false. The kernel never writes to a block of a committed tree, so a
+	// changed mapping has another root.
 	MappingRoot uint64
 }
 
@@ -40,8 +40,8 @@ func (d *DeviceDetails) parse(p []byte) {
 	d.InDetails = true
 }
 
-// deviceTree is the top level of the mapping tree: device id to the root of the
-// device's mappings.
+// deviceTree is the top level of the mapping tree. It maps a device id to the root of the
+// device's mapping tree.
 func (v *View) deviceTree() *tree {
 	return &tree{
 		name: TreeDevices, root: v.root.DataMappingRoot, valueSize: 8, keyEnd: MaxDevices,
@@ -58,9 +58,9 @@ func (v *View) detailsTree() *tree {
 	return &tree{name: TreeDetails, root: v.root.DeviceDetailsRoot, valueSize: 24, keyEnd: MaxDevices}
 }
 
-// Device is what the pool knows of one device: [ErrNoDevice] if it has none of the id. If
-// one of the two trees that a device is in is damaged there, the error is a [DamageError],
-// and what the other one has is returned all the same.
+// Device returns the details of one device. The error is [ErrNoDevice] if the pool has no
+// device of the id. If one of the device tree and the device details is damaged there, the
+// error is a [DamageError], and what the other one has is returned too.
 func (m *Metadata) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	var d DeviceDetails
 	err := m.Read(ctx, func(v *View) (err error) {
@@ -70,7 +70,7 @@ func (m *Metadata) Device(ctx context.Context, id uint32) (DeviceDetails, error)
 	return d, err
 }
 
-// Device is [Metadata.Device] in one moment.
+// Device is [Metadata.Device], of the view's moment.
 func (v *View) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	d := DeviceDetails{ID: id}
 	root, inMappings, mappingsErr := v.lookup(ctx, v.deviceTree(), uint64(id))
@@ -88,13 +88,13 @@ func (v *View) Device(ctx context.Context, id uint32) (DeviceDetails, error) {
 	return d, err
 }
 
-// Devices lists the pool's devices by rising id. It opens none of them. Errors
-// stand among them, where they belong: a [DamageError] for ids that one of the
-// two trees has lost, a [MismatchError] after a device that only one has. The
-// listing goes on after these; any other error ends it.
+// Devices lists the pool's devices by rising id. It does not read their mapping trees. Errors
+// come in the same order: a [DamageError] for a range of ids that one of the two trees has
+// lost, and a [MismatchError] after a device that only one of them has. The listing continues
+// after these. Any other error ends it.
 //
-// A live pool is listed in parts of some thousand ids; each of them is as one
-// superblock has it, the whole need not be.
+// A live pool is listed in parts of about a thousand ids. Each part is of one superblock, but
+// the whole listing need not be.
 func (m *Metadata) Devices(ctx context.Context) iter.Seq2[DeviceDetails, error] {
 	return func(yield func(DeviceDetails, error) bool) {
 		for from := uint64(0); from < MaxDevices; {
@@ -117,7 +117,7 @@ func (m *Metadata) Devices(ctx context.Context) iter.Seq2[DeviceDetails, error] 
 	}
 }
 
-// devicesPart is what a listing finds in the ids below end.
+// devicesPart is a part of a listing: what was found below the id end.
 type devicesPart struct {
 	found []foundDevice
 	end   uint64
@@ -165,14 +165,14 @@ func (v *View) devices(ctx context.Context, from uint64) (devicesPart, error) {
 	}
 }
 
-// addDamage adds damage, unless a part before had it already.
+// addDamage adds damage, unless an earlier part had it.
 func (part *devicesPart) addDamage(damage *DamageError, from uint64) {
 	if damage != nil && damage.KeyBegin >= from {
 		part.found = append(part.found, foundDevice{err: damage})
 	}
 }
 
-// gathered is what one tree has from some id on and below end.
+// gathered is what one tree has, from some id on up to end.
 type gathered struct {
 	items []item
 	lost  uint64 // the end of the damage that was last taken
@@ -194,7 +194,7 @@ func (v *View) gather(ctx context.Context, t *tree, from uint64) (gathered, erro
 	return g, nil
 }
 
-// next is the first id that is not taken yet.
+// next is the first id that was not taken yet.
 func (g *gathered) next() uint64 {
 	if len(g.items) == 0 {
 		return g.end

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// listed is what a listing gives, in order: ids of devices, and errors.
+// listed is the result of a listing, in order: the ids of devices, and the errors.
 func listed(tb testing.TB, m *Metadata) (ids []uint32, devices map[uint32]DeviceDetails, errs []error) {
 	tb.Helper()
 	devices = map[uint32]DeviceDetails{}
@@ -25,7 +25,7 @@ func listed(tb testing.TB, m *Metadata) (ids []uint32, devices map[uint32]Device
 	return ids, devices, errs
 }
 
-// manyDevices is a pool with so many devices that they are listed in parts.
+// manyDevices is a pool of n devices.
 func manyDevices(n uint32) poolSpec {
 	s := poolSpec{fanout: 50}
 	for id := range n {
@@ -47,7 +47,7 @@ func TestDevicesAreListedInOrder(t *testing.T) {
 		if got.MappingRoot == 0 {
 			t.Errorf("device %d has no mapping root", got.ID)
 		}
-		if got.MappingRoot = 0; got != want.DeviceDetails { // which block it is does not matter
+		if got.MappingRoot = 0; got != want.DeviceDetails { // any block will do
 			t.Errorf("got %+v, want %+v", got, want.DeviceDetails)
 		}
 	}
@@ -99,7 +99,7 @@ func TestIDInOnlyOneTreeIsListedAndReported(t *testing.T) {
 	}
 }
 
-// damages are the ranges of keys that errors tell to be lost.
+// damages are the ranges of keys of damage errors.
 func damages(t *testing.T, errs []error) (ranges []span) {
 	t.Helper()
 	for _, err := range errs {
@@ -153,7 +153,7 @@ func TestDamagedRootIsReportedOnce(t *testing.T) {
 	}
 }
 
-func TestDeviceReadsTheBlocksOnItsWayOnly(t *testing.T) {
+func TestDeviceReadsOnlyTheBlocksOnItsPath(t *testing.T) {
 	t.Parallel()
 	im := build(manyDevices(5000))
 	m := im.open(t, Options{})

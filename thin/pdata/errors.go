@@ -6,34 +6,34 @@ import (
 	"syscall"
 )
 
-// Why metadata cannot be opened or read at all. They come wrapped.
+// Reasons why metadata cannot be opened or read at all. They are returned wrapped.
 var (
-	// ErrNotPool is of a first block that is no pool's superblock.
+	// ErrNotPool says that the first block is not the superblock of a pool.
 	ErrNotPool = errors.New("not the metadata of a thin pool")
-	// ErrZeroed is an ErrNotPool, of a first block that is all zeros.
+	// ErrZeroed is an ErrNotPool. It says that the first block is all zeros.
 	ErrZeroed = fmt.Errorf("zeroed: no pool was ever made here, or it was wiped: %w", ErrNotPool)
-	// ErrSuperblock is of a superblock with impossible contents.
+	// ErrSuperblock says that the superblock has impossible contents.
 	ErrSuperblock = errors.New("damaged superblock")
-	// ErrChecksum is of a block whose checksum does not hold.
+	// ErrChecksum says that the checksum of a block is wrong.
 	ErrChecksum = errors.New("wrong checksum")
-	// ErrVersion is of a format version other than 2.
+	// ErrVersion says that the version of the format is not 2.
 	ErrVersion = errors.New("unknown version of the format")
-	// ErrIncompatible is of an incompatible feature that is not known here.
+	// ErrIncompatible says that the superblock has a flag of an unknown incompatible feature.
 	ErrIncompatible = errors.New("unknown incompatible features")
-	// ErrTruncated is of a block that the metadata should have, beyond their end.
+	// ErrTruncated says that a block lies beyond the end of the metadata.
 	ErrTruncated = errors.New("beyond the end of the metadata, which are truncated")
-	// ErrNoHeldRoot is of a pool that holds no metadata snapshot.
+	// ErrNoHeldRoot says that the pool holds no metadata snapshot.
 	ErrNoHeldRoot = errors.New("the pool holds no metadata snapshot: the message reserve_metadata_snap makes it hold one")
-	// ErrNoSpaceMap is of a metadata snapshot: it has no space maps.
+	// ErrNoSpaceMap says that a space map of a metadata snapshot was asked for.
 	ErrNoSpaceMap = errors.New("a metadata snapshot has no space maps")
-	// ErrNoDevice is of an id that the pool has no device of, or no longer the
-	// one that was opened.
+	// ErrNoDevice says that the pool has no device of an id, or another one than the one
+	// that was opened.
 	ErrNoDevice = errors.New("no such device in the pool")
-	// ErrChanging is of a live pool that changed each time that it was read.
+	// ErrChanging says that a live pool changed each time that it was read.
 	ErrChanging = errors.New("the pool changes faster than it can be read")
 )
 
-// Tree is which of the structures in the metadata.
+// Tree names a structure in the metadata.
 type Tree string
 
 // The structures in the metadata, and what their keys are.
@@ -45,22 +45,20 @@ const (
 	TreeMetadata Tree = "metadata space map" // by metadata block
 )
 
-// keyNames are what the keys of a tree are called.
+// keyNames are the words for the keys of each tree.
 var keyNames = map[Tree]string{
 	TreeDevices: "devices", TreeDetails: "devices", TreeMappings: "virtual blocks",
 	TreeData: "data blocks", TreeMetadata: "metadata blocks",
 }
 
-// DamageError says that a range of keys of a tree cannot be read, because
-// something on the disk cannot be what the format allows, or could not be read
-// from the disk. It unwraps to EIO and to its cause.
+// DamageError says that a range of keys of a tree cannot be read: a block breaks the rules of
+// the format, or could not be read from the disk. It unwraps to EIO and to its cause.
 type DamageError struct {
 	Tree   Tree
-	Device uint32 // whose tree, where Tree is TreeMappings
-	// Block is the metadata block that is damaged, or that a wrong number leads
-	// to.
+	Device uint32 // whose tree it is, if Tree is TreeMappings
+	// Block is the damaged metadata block, or the block that a wrong number leads to.
 	Block uint64
-	// KeyBegin is the first key that is lost, KeyEnd the one after the last.
+	// KeyBegin is the first lost key, KeyEnd the one after the last lost key.
 	KeyBegin, KeyEnd uint64
 	Err              error // what is wrong
 }
@@ -77,8 +75,8 @@ func (e *DamageError) Error() string {
 // Unwrap makes errors.Is(err, syscall.EIO) true.
 func (e *DamageError) Unwrap() []error { return []error{syscall.EIO, e.Err} }
 
-// MismatchError says that only one of the device tree and the device details has
-// an id, though both can be read there. It unwraps to EIO.
+// MismatchError says that only one of the device tree and the device details has an id, though
+// neither is damaged there. It unwraps to EIO.
 type MismatchError struct {
 	ID                    uint32
 	InMappings, InDetails bool

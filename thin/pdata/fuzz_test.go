@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// fuzzBlocks is how many metadata blocks a fuzzed pool has at most.
+	// fuzzBlocks is the largest number of metadata blocks of a fuzzed pool.
 	fuzzBlocks = 48
-	// fuzzBytes is how much of each block is fuzzed. The rest is zeros.
+	// fuzzBytes is how many bytes of each block are fuzzed. The rest is zeros.
 	fuzzBytes = 384
 )
 
-// Of a fuzzed block, the first bytes, which are its checksum's, say what is made
-// to hold for it.
+// The first two bytes of a fuzzed block, where its checksum is stored later, say what is set
+// right in it.
 const (
-	fuzzKind     = 0 // this byte: whose checksum, an index into fuzzSalts
-	fuzzLocation = 1 // whether its own number is set right, if not 0
+	fuzzKind     = 0 // the offset of the kind of the checksum: an index into fuzzSalts
+	fuzzLocation = 1 // the offset of a byte that is not 0 if the block's own number is set
 )
 
 var fuzzSalts = []uint32{saltSuperblock, saltNode, saltBitmap, saltIndex}
 
-// fuzzed is metadata with checksums that hold.
+// fuzzed is metadata with right checksums.
 func fuzzed(data []byte) *image {
 	im := &image{p: make([]byte, min((len(data)+fuzzBytes-1)/fuzzBytes, fuzzBlocks)*BlockBytes)}
 	for n := range uint64(len(im.p) / BlockBytes) {
@@ -42,7 +42,7 @@ func fuzzed(data []byte) *image {
 	return im
 }
 
-// seed is metadata as fuzzed takes them.
+// seed is the input of fuzzed for these metadata.
 func (im *image) seed() (data []byte) {
 	for n := range im.super.MetadataSpaceMapRoot.NrAllocated {
 		p := bytes.Clone(im.block(n))
@@ -80,13 +80,13 @@ func FuzzOpen(f *testing.F) {
 		}
 		walkAll(ctx, t, m)
 		if ctx.Err() != nil {
-			t.Error("it takes too long")
+			t.Error("reading takes too long")
 		}
 	})
 }
 
-// walkAll reads all that there is. What comes must be in order, within its bounds
-// and not more than that many blocks can hold.
+// walkAll reads everything. The results must be in order, within their bounds, and no more than
+// fuzzBlocks blocks can hold.
 func walkAll(ctx context.Context, t *testing.T, m *Metadata) {
 	const most = fuzzBlocks * BlockBytes
 	var next uint64
@@ -160,7 +160,7 @@ func checkDamage(t *testing.T, err error) {
 		t.Errorf("not damage: %v", err)
 	}
 	if d := (*DamageError)(nil); errors.As(err, &d) && d.KeyBegin >= d.KeyEnd {
-		t.Errorf("damage of nothing: %v", err)
+		t.Errorf("damage of no keys: %v", err)
 	}
 }
 

@@ -12,7 +12,7 @@ func TestHeldRoot(t *testing.T) {
 	specs, _ := twoStates()
 	specs[0].held = true
 	held := build(specs[0])
-	// What the pool became afterwards: device 1 was deleted.
+	// Afterwards device 1 is deleted from the pool.
 	held.edit(0, func(p []byte) { le.PutUint64(p[320:], emptyLeaf(held)) })
 	for _, live := range []bool{false, true} {
 		m := held.open(t, Options{HeldRoot: true, Live: live})
@@ -31,7 +31,7 @@ func TestHeldRoot(t *testing.T) {
 	}
 }
 
-// emptyLeaf makes an empty leaf for values of 8 bytes in a free block.
+// emptyLeaf writes an empty leaf for values of 8 bytes into a free block.
 func emptyLeaf(im *image) uint64 {
 	block := im.super.MetadataSpaceMapRoot.NrAllocated
 	p := im.block(block)
@@ -66,6 +66,6 @@ func TestHeldRootOutlivesThePoolsChanges(t *testing.T) {
 	}
 	im.edit(0, func(p []byte) { le.PutUint64(p[56:], 0) })
 	if r, err := d.Run(t.Context(), 0, 1); !errors.Is(err, ErrNoHeldRoot) {
-		t.Error("released, and yet read: ", r, err)
+		t.Error("read though it was released: ", r, err)
 	}
 }

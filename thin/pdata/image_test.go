@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// image is metadata that were built. It is a Reader.
+// image is built metadata in memory. It is a Reader.
 type image struct {
 	p     []byte
 	super Superblock
@@ -21,10 +21,10 @@ func (im *image) block(n uint64) []byte { return im.p[n*BlockBytes:][:BlockBytes
 
 func (im *image) clone() *image { return &image{bytes.Clone(im.p), im.super} }
 
-// flip changes a byte of a block, so that its checksum does not hold.
+// flip changes a byte of a block, so that its checksum is wrong.
 func (im *image) flip(block uint64, at int) { im.block(block)[at] ^= 0x40 }
 
-// edit changes a block, and makes its checksum hold again.
+// edit changes a block, and sets its checksum.
 func (im *image) edit(block uint64, change func(p []byte)) {
 	p := im.block(block)
 	salts := []uint32{saltSuperblock, saltNode, saltBitmap, saltIndex}
@@ -33,7 +33,7 @@ func (im *image) edit(block uint64, change func(p []byte)) {
 	le.PutUint32(p, sum(p, salts[i]))
 }
 
-// way is the blocks from a root to the leaf that a key belongs in.
+// way is the blocks on the path from a root to the leaf that a key belongs in.
 func (im *image) way(root, key uint64) []uint64 {
 	way := []uint64{root}
 	for n := parseNode(im.block(root)); !n.leaf; n = parseNode(im.block(way[len(way)-1])) {

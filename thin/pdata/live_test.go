@@ -11,12 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// movingPool is metadata that change while they are read: after each so many
-// reads, the next state is what lies there.
+// movingPool is metadata that change while they are read: the states follow each other, each
+// for a number of reads.
 type movingPool struct {
 	mu     sync.Mutex
 	states []*image // of equal lengths
-	after  int
+	after  int      // how many reads each state stays
 	reads  int
 }
 
@@ -34,7 +34,7 @@ func (p *movingPool) open(tb testing.TB, o Options) *Metadata {
 	return mustOpen(tb, p, int64(len(p.states[0].p)), o)
 }
 
-// twoStates are states of one pool that have other things in the same blocks.
+// twoStates are two states of one pool, with different contents in the same blocks.
 func twoStates() (specs [2]poolSpec, images [2]*image) {
 	specs[0] = poolSpec{time: 1, fanout: 4, blocks: 200, dataBlocks: 900,
 		devices: []deviceSpec{device(1, mapped(0, 0, 40, 0)), device(2, mapped(50, 50, 9, 1)), device(5, mapped(0, 500, 30, 0))}}
@@ -43,7 +43,7 @@ func twoStates() (specs [2]poolSpec, images [2]*image) {
 	return specs, [2]*image{build(specs[0]), build(specs[1])}
 }
 
-func TestLivePoolIsReadAsOneSuperblockHasIt(t *testing.T) {
+func TestReadsOfALivePoolAreOfOneSuperblock(t *testing.T) {
 	t.Parallel()
 	specs, images := twoStates()
 	ways := [2][]Run{specs[0].devices[0].mappings, specs[1].devices[0].mappings}
@@ -66,7 +66,7 @@ func TestLivePoolIsReadAsOneSuperblockHasIt(t *testing.T) {
 	}
 }
 
-func TestRefreshTellsOfChange(t *testing.T) {
+func TestRefreshReportsChange(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
 	p := &movingPool{states: images[:1], after: 1 << 30}
@@ -106,16 +106,16 @@ func TestCurrentComparesTheMapping(t *testing.T) {
 		for i, want := range []bool{true, false} {
 			p.states = images[i:]
 			if same, err := one.Current(t.Context(), runOne); err != nil || same != want {
-				t.Errorf("a block that is mapped to another in state %d: %v, %v", i, same, err)
+				t.Errorf("a changed mapping in state %d: %v, %v", i, same, err)
 			}
 			if same, err := five.Current(t.Context(), runFive); err != nil || !same {
-				t.Errorf("a block that is not in state %d: %v, %v", i, same, err)
+				t.Errorf("an unchanged mapping in state %d: %v, %v", i, same, err)
 			}
 		}
 	}
 }
 
-func TestWhatAViewReadsIsOfOneSuperblock(t *testing.T) {
+func TestReadsOfAViewAreOfOneSuperblock(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
 	ways := [2][2]Run{
@@ -135,7 +135,7 @@ func TestWhatAViewReadsIsOfOneSuperblock(t *testing.T) {
 				if err == nil {
 					got[i], err = mapping.Run(t.Context(), block, 100)
 				}
-				for range 3 { // of data, which takes some time
+				for range 3 { // stand for reads of data, which take time
 					_, _ = p.ReadAt(t.Context(), make([]byte, BlockBytes), 0)
 				}
 			}
@@ -147,9 +147,9 @@ func TestWhatAViewReadsIsOfOneSuperblock(t *testing.T) {
 		got, err := peek()
 		moved := len(p.states) == 1 && got != ways[1]
 		if moved && !errors.Is(err, ErrChanging) {
-			t.Errorf("changed after %d reads, and nobody says so: %v", after, got)
+			t.Errorf("changed after %d reads without an error: %v", after, got)
 		}
-		for errors.Is(err, ErrChanging) { // also if this process was held up
+		for errors.Is(err, ErrChanging) { // also if this process was too slow
 			got, err = peek()
 		}
 		if err != nil || got != ways[0] && got != ways[1] {
@@ -169,7 +169,7 @@ func TestViewThatIsCheckedTooLateProvesNothing(t *testing.T) {
 	}
 }
 
-func TestSlowWalkOfALivePoolIsDoneAgain(t *testing.T) {
+func TestSlowWalkOfALivePoolIsRepeated(t *testing.T) {
 	t.Parallel()
 	_, images := twoStates()
 	im := images[0]
@@ -178,8 +178,8 @@ func TestSlowWalkOfALivePoolIsDoneAgain(t *testing.T) {
 	r := readerFunc(func(p []byte, off int64) (int, error) {
 		n, err := im.ReadAt(t.Context(), p, off)
 		if slow && off == int64(leaf)*BlockBytes {
-			// While this walk stands still, the pool changes, and all roots are
-			// where they were.
+			// During this walk the pool changes, but the numbers of all roots stay
+			// the same.
 			slow = false
 			time.Sleep(4 * trust)
 			im.edit(leaf, func(b []byte) { copy(parseNode(b).value(0), le.AppendUint64(nil, 800<<24)) })
@@ -204,7 +204,7 @@ func TestOldBlocksOfALivePoolAreNotTrusted(t *testing.T) {
 	if r, err := d.Run(t.Context(), 0, 1); err != nil || r != mapped(0, 0, 1, 0) {
 		t.Fatal(r, err)
 	}
-	// Another mapping, though the superblock is the same to the last bit.
+	// Another mapping, with the same superblock.
 	p.states[0].edit(p.states[0].leafOf(p.states[0].deviceRoot(1), 0), func(b []byte) {
 		copy(parseNode(b).value(0), le.AppendUint64(nil, 800<<24))
 	})
@@ -243,7 +243,7 @@ func TestHalfWrittenSuperblockIsReadAgain(t *testing.T) {
 	}
 }
 
-func TestDeviceWhoseIDIsAnothersNow(t *testing.T) {
+func TestDeviceIsMissingIfAnotherHasItsID(t *testing.T) {
 	t.Parallel()
 	specs, images := twoStates()
 	specs[1].devices[0].TransactionID = 77
@@ -268,7 +268,7 @@ func TestConcurrentReadersOfAMovingPool(t *testing.T) {
 	states := make([]*image, 0, 40)
 	for i := range 40 {
 		im := images[i%2].clone()
-		im.edit(0, func(p []byte) { le.PutUint32(p[44:], uint32(i)) }) // no two superblocks are equal
+		im.edit(0, func(p []byte) { le.PutUint32(p[44:], uint32(i)) }) // so that no two superblocks are equal
 		states = append(states, im)
 	}
 	m := (&movingPool{states: states, after: 300}).open(t, Options{Live: true})

@@ -7,15 +7,15 @@ import (
 	"math"
 )
 
-// Mapping is the mapping tree of one device in one moment. Its methods may be called
-// concurrently.
+// Mapping is the mapping tree of one device, of the moment of one [View]. Its methods may be
+// called concurrently.
 type Mapping struct {
 	view *View
 	tree *tree
 }
 
-// Mapping finds the mapping tree of a device: [ErrNoDevice] if the pool has none of the id.
-// It reads no block of that tree.
+// Mapping finds the mapping tree of a device. The error is [ErrNoDevice] if the pool has no
+// device of the id. No block of the tree is read.
 func (v *View) Mapping(ctx context.Context, id uint32) (Mapping, error) {
 	p, found, err := v.lookup(ctx, v.deviceTree(), uint64(id))
 	if err != nil {
@@ -36,11 +36,11 @@ func (v *View) Mapping(ctx context.Context, id uint32) (Mapping, error) {
 	}}, nil
 }
 
-// Run is what a virtual block is mapped to, with as many of those that follow it, up to
-// maxLength in all, as are mapped to data blocks that follow, whenever that was (the run's
-// Time is the first block's). If the block is not mapped, the run is of those from it on
-// that are not. Damage at virtualBlock is a [DamageError]; damage that follows only ends the
-// run.
+// Run returns the run that begins at a virtual block, of at most maxLength blocks. If the block
+// is mapped, the run has all blocks from it on that are mapped to contiguous data blocks; they
+// may differ in their Time, and the run has that of the first. If the block is not mapped, the
+// run has all unmapped blocks from it on. Damage at virtualBlock is a [DamageError]. Damage
+// after it only ends the run.
 func (m Mapping) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run, error) {
 	length := min(max(maxLength, 1), math.MaxUint64-virtualBlock)
 	run := Run{Virtual: virtualBlock, Length: length}
@@ -53,7 +53,7 @@ func (m Mapping) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run, 
 				return run, nil
 			}
 			next := parseMapping(it.key, it.value)
-			next.Time = run.Time // a reader does not mind
+			next.Time = run.Time // a change of Time does not end the run
 			if !run.extend(next) {
 				return run, nil
 			}
@@ -69,13 +69,13 @@ func (m Mapping) Run(ctx context.Context, virtualBlock, maxLength uint64) (Run, 
 	return run, nil
 }
 
-// Runs lists the mapped runs in the virtual blocks from begin to what is before end, in
-// order, as long as they can be: two that follow each other differ in their Time, or are not
-// together in the data. If blocks cannot be read, a [DamageError] stands in their place, and
-// the listing goes on after them; any other error ends it.
+// Runs lists the mapped runs among the virtual blocks from begin on, before end, in order. Each
+// run is as long as possible: a new one begins only if the Time changes, or if the blocks are
+// not contiguous. A range of blocks that cannot be read is listed as a [DamageError], and the
+// listing continues after it. Any other error ends it.
 func (m Mapping) Runs(ctx context.Context, begin, end uint64) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
-		var last Run // that may become longer; of no length if there is none
+		var last Run // the run that may become longer; its Length is 0 if there is none
 		flush := func() bool {
 			run := last
 			last = Run{}
@@ -105,7 +105,7 @@ func (m Mapping) Runs(ctx context.Context, begin, end uint64) iter.Seq2[Run, err
 	}
 }
 
-// Highest is the highest virtual block that is mapped; found is false if none is. Damage on
+// Highest returns the highest mapped virtual block. found is false if none is mapped. Damage on
 // the path to it is a [DamageError].
 func (m Mapping) Highest(ctx context.Context) (virtualBlock uint64, found bool, err error) {
 	return m.view.highest(ctx, m.tree)

@@ -17,7 +17,7 @@ func openDevice(tb testing.TB, m *Metadata, id uint32) *Mappings {
 	return d
 }
 
-func TestRunsGoOnOverLeaves(t *testing.T) {
+func TestRunsContinueOverLeaves(t *testing.T) {
 	t.Parallel()
 	want := []Run{mapped(3, 100, 5000, 1), mapped(5003, 5100, 10, 2), mapped(5013, 9000, 1, 2), mapped(6000, 9001, 4000, 2)}
 	for _, fanout := range []int{0, 3, 7} {
@@ -95,7 +95,7 @@ func drawRuns(t *rapid.T, most int) (runs []Run) {
 	return runs
 }
 
-// joined joins runs as far as they can be.
+// joined joins contiguous runs of the same Time.
 func joined(runs []Run) (list []Run) {
 	for _, r := range runs {
 		if n := len(list); n > 0 && list[n-1].end() == r.Virtual && list[n-1].Data+list[n-1].Length == r.Data && list[n-1].Time == r.Time {
@@ -107,7 +107,7 @@ func joined(runs []Run) (list []Run) {
 	return list
 }
 
-// cut is what lies of runs in a range of virtual blocks.
+// cut is the part of runs in a range of virtual blocks.
 func cut(runs []Run, begin, end uint64) (list []Run) {
 	for _, r := range runs {
 		from, to := max(begin, r.Virtual), min(end, r.end())
@@ -118,7 +118,7 @@ func cut(runs []Run, begin, end uint64) (list []Run) {
 	return list
 }
 
-func TestWhatIsBuiltIsReadBack(t *testing.T) {
+func TestBuiltPoolIsReadBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		spec := poolSpec{fanout: rapid.IntRange(2, 60).Draw(t, "fanout"), dataBlocks: 4000}
@@ -170,7 +170,7 @@ func checkDevice(t *rapid.T, m *Metadata, id uint32, want []Run) {
 	expect := Run{Virtual: begin, Length: 100}
 	if len(near) > 0 && near[0].Virtual == begin {
 		for i := range near {
-			near[i].Time = near[0].Time // Run goes on over a change of time
+			near[i].Time = near[0].Time // a change of Time does not end a Run
 		}
 		expect = joined(near)[0]
 	} else if len(near) > 0 {

@@ -8,18 +8,18 @@ import (
 	"sync/atomic"
 )
 
-// Mappings is the mapping tree of one device, as it is in the moment of each call, for as
-// long as the device is the one that was opened; after that the error is [ErrNoDevice]. Its
-// methods may be called concurrently. They are those of [Mapping].
+// Mappings is the mapping tree of one device. Each call reads it as it is then. If the device
+// was deleted, or another one has its id, the error is [ErrNoDevice]. Its methods may be called
+// concurrently. They are those of [Mapping].
 type Mappings struct {
 	m        *Metadata
 	id       uint32
-	opened   DeviceDetails // what the device was when it was opened
-	verified atomic.Uint64 // the generation in which it was last seen to be that
+	opened   DeviceDetails // of the device when it was opened
+	verified atomic.Uint64 // the generation in which it was last found to be the same device
 }
 
-// Mappings opens the mapping tree of a device: [ErrNoDevice] if the pool has none of that
-// id. It reads no block of that tree.
+// Mappings opens the mapping tree of a device. The error is [ErrNoDevice] if the pool has no
+// device of the id. No block of the tree is read.
 func (m *Metadata) Mappings(ctx context.Context, id uint32) (*Mappings, error) {
 	d := &Mappings{m: m, id: id}
 	err := m.Read(ctx, func(v *View) (err error) {
@@ -29,7 +29,7 @@ func (m *Metadata) Mappings(ctx context.Context, id uint32) (*Mappings, error) {
 		d.opened, err = v.Device(ctx, id)
 		d.verified.Store(v.generation)
 		if errors.As(err, new(*DamageError)) {
-			return nil // of the details, which only tell the device from a later one
+			return nil // of the details, which are only needed to recognise the device
 		}
 		return err
 	})
@@ -39,8 +39,8 @@ func (m *Metadata) Mappings(ctx context.Context, id uint32) (*Mappings, error) {
 	return d, nil
 }
 
-// at is the device's tree in one moment. It refuses a device that only has the id of the
-// one that was opened.
+// at is the device's mapping tree of a view. The error is [ErrNoDevice] if it is not the device
+// that was opened.
 func (d *Mappings) at(ctx context.Context, v *View) (Mapping, error) {
 	if d.opened.InDetails && d.verified.Load() != v.generation {
 		now, err := v.Device(ctx, d.id)
@@ -55,7 +55,7 @@ func (d *Mappings) at(ctx context.Context, v *View) (Mapping, error) {
 	return v.Mapping(ctx, d.id)
 }
 
-// Run is described at [Mapping].
+// Run is [Mapping.Run].
 func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (run Run, err error) {
 	err = d.m.Read(ctx, func(v *View) error {
 		run, err = d.runAt(ctx, v, virtualBlock, maxLength)
@@ -64,9 +64,9 @@ func (d *Mappings) Run(ctx context.Context, virtualBlock, maxLength uint64) (run
 	return run, err
 }
 
-// Current reads the superblock again and reports whether a run, that Run has given, is what
-// the virtual blocks are mapped to now. A caller that reads data of a pool in use asks after
-// the reading: until then the data blocks may have been given to another device.
+// Current reads the superblock again and reports whether a run from Run is still how its
+// virtual blocks are mapped. A caller that reads data of a live pool calls it after the read,
+// because the data blocks may have been given to another device meanwhile.
 func (d *Mappings) Current(ctx context.Context, run Run) (current bool, err error) {
 	err = d.m.ReadNow(ctx, func(v *View) error {
 		now, err := d.runAt(ctx, v, run.Virtual, run.Length)
@@ -87,8 +87,8 @@ func (d *Mappings) runAt(ctx context.Context, v *View, virtualBlock, maxLength u
 // runsAtOnce is how many runs a listing reads at a time.
 const runsAtOnce = 512
 
-// Runs is described at [Mapping]. A pool in use is listed in parts of some hundred runs; each
-// of them is of one moment, the whole need not be.
+// Runs is [Mapping.Runs]. A live pool is listed in parts of some hundred runs. Each part is of
+// one superblock, but the whole listing need not be.
 func (d *Mappings) Runs(ctx context.Context, begin, end uint64) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
 		for begin < end {
@@ -114,7 +114,7 @@ func (d *Mappings) Runs(ctx context.Context, begin, end uint64) iter.Seq2[Run, e
 	}
 }
 
-// runsPart is what a listing finds in the virtual blocks before end.
+// runsPart is a part of a listing: what was found before the virtual block end.
 type runsPart struct {
 	found []foundRun
 	end   uint64
@@ -125,7 +125,7 @@ type foundRun struct {
 	err error
 }
 
-// part is the first runs of a range. It ends with a whole run, or with damage.
+// part returns the first runs of a range, up to a whole run or to damage.
 func (m Mapping) part(ctx context.Context, begin, end uint64) (runsPart, error) {
 	part, listed := runsPart{end: end}, begin
 	for run, err := range m.Runs(ctx, begin, end) {
@@ -146,7 +146,7 @@ func (m Mapping) part(ctx context.Context, begin, end uint64) (runsPart, error) 
 	return part, nil
 }
 
-// Highest is described at [Mapping].
+// Highest is [Mapping.Highest].
 func (d *Mappings) Highest(ctx context.Context) (virtualBlock uint64, found bool, err error) {
 	err = d.m.Read(ctx, func(v *View) error {
 		m, err := d.at(ctx, v)

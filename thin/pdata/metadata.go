@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// walks is how often something is read of a live pool that changes each time.
+	// walks is how often a walk is tried if the pool changes each time.
 	walks = 64
-	// looks is how often a live pool's superblock is read if it makes no sense, as it does
-	// while it is being written.
+	// looks is how often a live pool's superblock is read if it is not valid, because it
+	// may be just being written.
 	looks = 8
-	// trust is how far apart two looks at the superblock of a live pool may be, for
-	// an equal one to prove that nothing has changed in between.
+	// trust is the longest time between two looks at the superblock of a live pool. If
+	// they are further apart, an equal superblock does not prove that nothing changed.
 	trust = 5 * time.Millisecond
-	// lateWalks is how often something is read again because the looks were too far
-	// apart. If the disk is so slow that they always are, the pool changes as slowly.
+	// lateWalks is how often a walk is repeated because its looks were too far apart. If
+	// the disk is so slow that they always are, the pool changes as slowly.
 	lateWalks = 4
 )
 
-// Reader is the bytes that metadata lie in. ReadAt reads as io.ReaderAt does, and may be
-// called concurrently; the context ends a read that waits.
+// Reader reads the bytes of the metadata. ReadAt reads as io.ReaderAt does, and may be called
+// concurrently. The context ends a read that waits.
 type Reader interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }
@@ -39,21 +39,20 @@ type Metadata struct {
 
 // Options say how metadata are read.
 type Options struct {
-	// HeldRoot reads them as they were when the metadata snapshot was taken that the
-	// pool holds: [ErrNoHeldRoot] if it holds none. The superblock, and
-	// with it the number of data blocks, is the pool's all the same.
+	// HeldRoot reads the metadata of the metadata snapshot that the pool holds. The error
+	// is [ErrNoHeldRoot] if it holds none. The superblock, with the number of data blocks,
+	// is still the pool's own.
 	HeldRoot bool
-	// Live says that somebody has the pool in use, so that it changes.
+	// Live says that somebody else may change the pool while it is read.
 	Live bool
 }
 
-// Open opens the metadata that lie in r and are sizeBytes long. It reads the
-// superblock only. What is no pool, or not one that can be read, is one of the
-// errors of this package: ErrZeroed, ErrNotPool, ErrChecksum, ErrVersion,
-// ErrIncompatible, ErrSuperblock, ErrTruncated.
+// Open opens the metadata in r, which are sizeBytes long. It reads only the superblock. If that
+// is not of a pool that can be read, the error is one of this package: ErrZeroed, ErrNotPool,
+// ErrChecksum, ErrVersion, ErrIncompatible, ErrSuperblock, ErrTruncated.
 //
-// Metadata shorter than their space map says are opened: what lies beyond their
-// end is damage.
+// Metadata that are shorter than their space map says can be opened. The blocks beyond their
+// end are damage.
 func Open(ctx context.Context, r Reader, sizeBytes int64, opts Options) (*Metadata, error) {
 	m := &Metadata{r: r, size: max(sizeBytes, 0), opts: opts, trust: trust}
 	s, err := m.readState(ctx)
@@ -64,12 +63,12 @@ func Open(ctx context.Context, r Reader, sizeBytes int64, opts Options) (*Metada
 	return m, nil
 }
 
-// Superblock is the pool's superblock as it was last read. With [Options].HeldRoot
-// too it is the pool's own, not the copy in the metadata snapshot.
+// Superblock is the pool's superblock as it was last read. It is the pool's own, also with
+// [Options].HeldRoot, not the copy in the metadata snapshot.
 func (m *Metadata) Superblock() Superblock { return m.view.Load().pool }
 
-// Generation is a number that is another one each time that the metadata are
-// found to have changed. It reads nothing.
+// Generation is a number that grows each time that the metadata are found to have changed. It
+// reads nothing.
 func (m *Metadata) Generation() uint64 { return m.view.Load().generation }
 
 // Refresh reads the superblock again and reports whether the metadata have changed since it
@@ -79,16 +78,14 @@ func (m *Metadata) Refresh(ctx context.Context) (changed bool, err error) {
 	return err == nil && !same, err
 }
 
-// state is what the superblock says: the pool's own, and that of what is read, which is
-// another one if that is a metadata snapshot.
+// state is what was read from the superblock.
 type state struct {
-	pool Superblock
-	root Superblock
+	pool Superblock // the pool's own
+	root Superblock // of the metadata that are read: the snapshot's with Options.HeldRoot
 	identity
 }
 
-// identity is what stays the same for as long as the metadata that a superblock
-// leads to stay the same.
+// identity is equal for two looks at the superblock if it leads to the same metadata.
 type identity struct {
 	superblock   [superblockUsed]byte
 	nrDataBlocks uint64
@@ -134,9 +131,9 @@ func (m *Metadata) readSuperblock(ctx context.Context, block uint64) (Superblock
 	return s, p, err
 }
 
-// look reads the superblock again and reports whether what v shows is current. If not, the
-// view is replaced. If the look comes too late after the one before, the blocks that v has
-// are not used again.
+// look reads the superblock again and reports whether v is still current. If not, it replaces
+// the view. late is true if the last look is too long ago. The blocks of v are not used again
+// then.
 func (m *Metadata) look(ctx context.Context, v *View) (same, late bool, err error) {
 	at := time.Now()
 	s, err := m.readState(ctx)
@@ -150,7 +147,7 @@ func (m *Metadata) look(ctx context.Context, v *View) (same, late bool, err erro
 	if late = m.expired(v, at); !late {
 		v.seen.Store(at.UnixNano())
 	}
-	if s.pool != v.pool { // and yet the metadata snapshot is the same
+	if s.pool != v.pool { // but the metadata snapshot is the same
 		now := &View{state: s, metadata: m, generation: v.generation, cache: v.cache}
 		now.seen.Store(v.seen.Load())
 		m.view.CompareAndSwap(v, now)
@@ -158,7 +155,7 @@ func (m *Metadata) look(ctx context.Context, v *View) (same, late bool, err erro
 	return true, late, nil
 }
 
-// expired reports whether the last look that found a view current is too long ago.
+// expired reports whether the last look that found v current is too long ago.
 func (m *Metadata) expired(v *View, now time.Time) bool { return m.expiresIn(v, now) < 0 }
 
 func (m *Metadata) expiresIn(v *View, now time.Time) time.Duration {
@@ -168,8 +165,8 @@ func (m *Metadata) expiresIn(v *View, now time.Time) time.Duration {
 	return m.trust - now.Sub(time.Unix(0, v.seen.Load()))
 }
 
-// View is the view to read with now. The blocks that it has of a pool in use are young
-// enough to be used. It reads nothing.
+// View returns the view to read with now. Its blocks of a live pool are young enough to be
+// used. It reads nothing.
 func (m *Metadata) View() *View {
 	v := m.view.Load()
 	if m.expired(v, time.Now()) {
@@ -179,20 +176,20 @@ func (m *Metadata) View() *View {
 	return v
 }
 
-// Read calls f with a view until what f found is of one moment; f begins anew each time. If
-// the pool is not in use, f is called once. The error is [ErrChanging] if the pool never
-// rests.
+// Read calls f with a view, again and again until what f read is of one moment. f starts from
+// the beginning each time. If the pool is not live, f is called once. The error is
+// [ErrChanging] if the pool changes each time.
 func (m *Metadata) Read(ctx context.Context, f func(*View) error) error {
 	return m.read(ctx, m.opts.Live, f)
 }
 
-// ReadNow is Read of what the superblock leads to now, also if the pool did not seem to be
-// in use when it was opened.
+// ReadNow is Read, but reads the superblock again also if the pool is not live.
 func (m *Metadata) ReadNow(ctx context.Context, f func(*View) error) error {
 	return m.read(ctx, true, f)
 }
 
-// read calls f until a look at the superblock finds that the view was current, if look.
+// read calls f. If look is true, it repeats that until a look at the superblock finds the view
+// current.
 func (m *Metadata) read(ctx context.Context, look bool, f func(*View) error) error {
 	for i := range walks {
 		v := m.View()

@@ -10,7 +10,7 @@ const (
 	nodeHeaderBytes = 32
 	flagInternal    = 1
 	flagLeaf        = 2
-	childBytes      = 8 // of the values in an internal node, which are blocks
+	childBytes      = 8 // the length of a value in an internal node: a block number
 )
 
 // node is a verified btree node: struct btree_node of dm-btree-internal.h.
@@ -37,12 +37,12 @@ func (n node) value(i int) []byte {
 	return n.p[at : at+n.valueSize : at+n.valueSize]
 }
 
-// search is the index of the first key that is not below a key.
+// search is the index of the first key ≥ key, n.nr if there is none.
 func (n node) search(key uint64) int {
 	return sort.Search(n.nr, func(i int) bool { return n.key(i) >= key })
 }
 
-// checkNode verifies what can be told of a node without knowing its tree.
+// checkNode verifies a node as far as possible without its tree.
 func checkNode(p []byte) error {
 	flags, nr, maxEntries, valueSize := le.Uint32(p[4:]), le.Uint32(p[16:]), le.Uint32(p[20:]), le.Uint32(p[24:])
 	switch {

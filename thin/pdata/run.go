@@ -1,19 +1,19 @@
 package pdata
 
-// Run is a run of virtual blocks that are mapped to as many data blocks in the
-// same order, or of blocks that are not mapped.
+// Run is a run of virtual blocks that are mapped to contiguous data blocks, or that are all not
+// mapped.
 type Run struct {
 	Virtual uint64 // the first virtual block
 	Length  uint64 // in blocks
 	Mapped  bool
-	Data    uint64 // the data block that Virtual is mapped to, 0 if it is not
-	Time    uint32 // the pool's Time when all of these were mapped
+	Data    uint64 // the data block that Virtual is mapped to, 0 if Mapped is false
+	Time    uint32 // the pool's Time when Virtual was mapped
 }
 
 // end is the virtual block after the run.
 func (r *Run) end() uint64 { return r.Virtual + r.Length }
 
-// extend makes a mapped run longer by a block, if that is the next one.
+// extend adds a block to a mapped run if it follows, and reports whether it does.
 func (r *Run) extend(next Run) bool {
 	if next.Virtual != r.end() || next.Data != r.Data+r.Length || next.Time != r.Time {
 		return false

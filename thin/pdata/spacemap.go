@@ -14,17 +14,17 @@ const (
 	indexHeaderBytes  = 16
 	indexEntries      = (BlockBytes - indexHeaderBytes) / indexEntryBytes
 
-	// maxMetadataBlocks is as many metadata blocks as one index has bitmaps for.
+	// maxMetadataBlocks is how many metadata blocks the bitmaps of one index are for.
 	maxMetadataBlocks = indexEntries * blocksPerBitmap
 
-	// manyCounts is what a bitmap has where the count is in the reference count
-	// tree: three and more.
+	// manyCounts in a bitmap says that the count is 3 or more, and is in the reference
+	// count tree.
 	manyCounts = 3
 )
 
-// SpaceMap tells how often each block is referred to: struct ll_disk of
-// dm-space-map-common.h. Of a data block, what counts are the leaves that map to
-// it, not the devices. Its methods may be called concurrently.
+// SpaceMap has the reference count of each block: struct ll_disk of dm-space-map-common.h. The
+// count of a data block is the number of leaves that map to it, not of devices. Its methods may
+// be called concurrently.
 type SpaceMap struct {
 	m    *Metadata
 	name Tree
@@ -43,9 +43,9 @@ type Counts struct {
 	Count  uint32 // 0: free
 }
 
-// RefCount is the reference count of a block, 0 where it is free. A block that
-// the space map does not have is an error. Damage is a [DamageError], a metadata
-// snapshot [ErrNoSpaceMap].
+// RefCount is the reference count of a block, 0 if it is free. It is an error if the space map
+// has no such block. Damage is a [DamageError]. The error is [ErrNoSpaceMap] for a metadata
+// snapshot.
 func (s *SpaceMap) RefCount(ctx context.Context, block uint64) (uint32, error) {
 	var count uint32
 	err := s.read(ctx, func(v *View, root SpaceMapRoot) error {
@@ -62,12 +62,11 @@ func (s *SpaceMap) RefCount(ctx context.Context, block uint64) (uint32, error) {
 	return count, err
 }
 
-// All lists the reference counts of all blocks, in order. Where they cannot be
-// read, a [DamageError] stands in their place, and the listing goes on after
-// them; any other error ends it.
+// All lists the reference counts of all blocks, in order. A range that cannot be read is listed
+// as a [DamageError], and the listing continues after it. Any other error ends it.
 //
-// A live pool is listed in parts; each of them is as one superblock has it, the
-// whole need not be.
+// A live pool is listed in parts. Each part is of one superblock, but the whole listing need
+// not be.
 func (s *SpaceMap) All(ctx context.Context) iter.Seq2[Counts, error] {
 	return func(yield func(Counts, error) bool) {
 		var last Counts
@@ -118,7 +117,7 @@ func (s *SpaceMap) read(ctx context.Context, f func(*View, SpaceMapRoot) error) 
 	})
 }
 
-// countsPart is what the space map has for the blocks before end.
+// countsPart is a part of a listing: the counts of the blocks before end.
 type countsPart struct {
 	found []foundCounts // in order, without gaps
 	end   uint64
@@ -129,8 +128,8 @@ type foundCounts struct {
 	err    error
 }
 
-// part reads the counts of the first of some blocks, as far as one bitmap has
-// them, or as far as they are damaged.
+// part reads the counts of the first blocks of a range, up to the end of one bitmap or of
+// damage.
 func (s *SpaceMap) part(ctx context.Context, v *View, root SpaceMapRoot, blocks span) (countsPart, error) {
 	index := blocks.begin / blocksPerBitmap
 	bitmap, damage, err := s.bitmap(ctx, v, root, index)
@@ -165,7 +164,7 @@ func (part *countsPart) add(c Counts) {
 	part.found = append(part.found, foundCounts{counts: c})
 }
 
-// addDamage adds damage, to that of the blocks before if it is the same.
+// addDamage adds damage, or extends the last damage if it is the same block's.
 func (part *countsPart) addDamage(damage *DamageError) {
 	if n := len(part.found); n > 0 {
 		if last, ok := part.found[n-1].err.(*DamageError); ok && last.KeyEnd == damage.KeyBegin && last.Block == damage.Block {
@@ -176,14 +175,14 @@ func (part *countsPart) addDamage(damage *DamageError) {
 	part.found = append(part.found, foundCounts{err: damage})
 }
 
-// bitmapCount is what a bitmap has for its block i. Of the two bits the lower one
-// is the more significant.
+// bitmapCount is the count of block i in a bitmap. The lower of its two bits is the more
+// significant one.
 func bitmapCount(p []byte, i uint64) uint32 {
 	bits := p[bitmapHeaderBytes+i/4] >> (i % 4 * 2)
 	return uint32(bits&1<<1 | bits>>1&1)
 }
 
-// manyCount is the count of a block that a bitmap has no room for.
+// manyCount is the count of a block from the reference count tree.
 func (s *SpaceMap) manyCount(ctx context.Context, v *View, root SpaceMapRoot, block uint64) (count uint32, damage *DamageError, err error) {
 	t := &tree{name: s.name, root: root.RefCountRoot, valueSize: 4, keyEnd: root.NrBlocks}
 	p, found, err := v.lookup(ctx, t, block)
@@ -193,12 +192,12 @@ func (s *SpaceMap) manyCount(ctx context.Context, v *View, root SpaceMapRoot, bl
 	case err != nil:
 		return 0, nil, err
 	case !found:
-		return 0, t.damaged(root.RefCountRoot, own, errors.New("the tree of reference counts lacks some")), nil
+		return 0, t.damaged(root.RefCountRoot, own, errors.New("the reference count tree lacks its count")), nil
 	}
 	return le.Uint32(p), nil, nil
 }
 
-// bitmap reads a bitmap.
+// bitmap reads the bitmap of an index.
 func (s *SpaceMap) bitmap(ctx context.Context, v *View, root SpaceMapRoot, index uint64) (p []byte, damage *DamageError, err error) {
 	block, damage, err := s.bitmapBlock(ctx, v, root, index)
 	if damage != nil || err != nil {
@@ -240,10 +239,10 @@ func (s *SpaceMap) bitmapBlock(ctx context.Context, v *View, root SpaceMapRoot, 
 	if err != nil || damage != nil || missing.end == index {
 		return block, damage, err
 	}
-	return 0, s.damaged(root, root.BitmapRoot, missing, errors.New("its index lacks bitmaps")), nil
+	return 0, s.damaged(root, root.BitmapRoot, missing, errors.New("the index lacks bitmaps")), nil
 }
 
-// damaged is damage of a range of bitmaps.
+// damaged is the damage of a range of bitmaps, in blocks.
 func (s *SpaceMap) damaged(root SpaceMapRoot, block uint64, bitmaps span, err error) *DamageError {
 	t := tree{name: s.name}
 	return t.damaged(block, span{bitmaps.begin * blocksPerBitmap, min(bitmaps.end*blocksPerBitmap, root.NrBlocks)}, err)

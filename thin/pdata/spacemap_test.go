@@ -6,18 +6,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// counted is a pool whose blocks have many different reference counts, in more
-// than one bitmap.
+// counted is a pool with many different reference counts, in more than one bitmap.
 func counted() poolSpec {
 	s := poolSpec{dataBlocks: 2*blocksPerBitmap + 50, fanout: 5}
 	for id := range uint32(6) {
-		// Each device maps the block 10 to 10+id, in leaves of its own.
+		// Each device maps the data blocks 10 to 10+id, in leaves of its own.
 		s.devices = append(s.devices, device(id, mapped(uint64(id), 10, uint64(id)+1, id), mapped(100, blocksPerBitmap-2, 4, 1+id%2)))
 	}
 	return s
 }
 
-// allCounts reads all counts, and what of them is lost.
+// allCounts reads all counts. lost are the ranges that cannot be read.
 func allCounts(t *testing.T, s *SpaceMap) (counts []Counts, lost []span) {
 	t.Helper()
 	var errs []error
@@ -50,7 +49,7 @@ func TestCounts(t *testing.T) {
 		}
 	}
 	if n, err := m.DataSpaceMap().RefCount(t.Context(), 2*blocksPerBitmap+50); err == nil {
-		t.Error("there is no such block: ", n)
+		t.Error("a block beyond the end has a count: ", n)
 	}
 }
 
@@ -126,7 +125,7 @@ func TestDamagedMetadataIndexLosesAll(t *testing.T) {
 func TestDamagedReferenceCountsLoseManyCountsOnly(t *testing.T) {
 	t.Parallel()
 	good := build(counted())
-	leaf := good.leafOf(good.super.DataSpaceMapRoot.RefCountRoot, 10) // of the blocks 10 to 13, and one more
+	leaf := good.leafOf(good.super.DataSpaceMapRoot.RefCountRoot, 10) // has the blocks 10 to 13, and one more
 	for name, test := range map[string]struct {
 		change func(*image)
 		want   []span

@@ -31,9 +31,9 @@ type Superblock struct {
 	BlockNr       uint64
 	UUID          [16]byte
 	Version       uint32
-	Time          uint32 // counts snapshots, no clock
+	Time          uint32 // a counter of snapshots, not a clock
 	TransactionID uint64
-	HeldRoot      uint64 // the block of the metadata snapshot, 0 where none is held
+	HeldRoot      uint64 // the block of the metadata snapshot, 0 if none is held
 
 	// The roots of the space maps; zero in a metadata snapshot.
 	DataSpaceMapRoot, MetadataSpaceMapRoot SpaceMapRoot
@@ -42,7 +42,7 @@ type Superblock struct {
 	DeviceDetailsRoot uint64 // a block
 	DataBlockSize     uint32 // in 512-byte sectors
 	MetadataBlockSize uint32 // in 512-byte sectors
-	MetadataNrBlocks  uint64 // when the pool was made; it may have grown
+	MetadataNrBlocks  uint64 // when the pool was made; there may be more now
 
 	CompatFlags, CompatROFlags, IncompatFlags uint32
 }
@@ -56,15 +56,15 @@ type SpaceMapRoot struct {
 	RefCountRoot uint64 // a metadata block
 }
 
-// NeedsCheck tells whether the kernel found something wrong with the pool, and
-// wants it repaired before it is written to.
+// NeedsCheck reports whether the kernel found something wrong with the pool, and refuses to
+// write to it until it is checked.
 func (s *Superblock) NeedsCheck() bool { return s.Flags&flagNeedsCheck != 0 }
 
 // dataBlockBytes is the length of a data block in bytes.
 func (s *Superblock) dataBlockBytes() uint64 { return uint64(s.DataBlockSize) * blockdev.SectorBytes }
 
-// parseSuperblock decodes the superblock, or the copy of it in a metadata
-// snapshot, that lies in a block.
+// parseSuperblock decodes and verifies the superblock, or the copy of it in a metadata snapshot.
+// block is the metadata block that p was read from.
 func parseSuperblock(p []byte, block uint64) (Superblock, error) {
 	s := Superblock{
 		Flags: le.Uint32(p[4:]), BlockNr: le.Uint64(p[8:]), UUID: [16]byte(p[16:32]),
@@ -103,10 +103,10 @@ func (s *Superblock) checkSizes() error {
 		return fmt.Errorf("%w: data blocks of %d sectors", ErrSuperblock, b)
 	}
 	if n := s.DataSpaceMapRoot.NrBlocks; n > math.MaxInt64/s.dataBlockBytes() {
-		return fmt.Errorf("%w: %d data blocks, more than any device has", ErrSuperblock, n)
+		return fmt.Errorf("%w: %d data blocks, more than any device can have", ErrSuperblock, n)
 	}
 	if n := s.MetadataSpaceMapRoot.NrBlocks; n > maxMetadataBlocks {
-		return fmt.Errorf("%w: %d metadata blocks, at most %d can be", ErrSuperblock, n, maxMetadataBlocks)
+		return fmt.Errorf("%w: %d metadata blocks, at most %d are possible", ErrSuperblock, n, maxMetadataBlocks)
 	}
 	return nil
 }

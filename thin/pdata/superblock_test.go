@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenReportsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	good := build(poolSpec{devices: []deviceSpec{device(1, mapped(0, 0, 3, 0))}})
 	put32 := func(at int, v uint32) func(*image) {
@@ -54,7 +54,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestZeroedMetadataAreSaidToBe(t *testing.T) {
+func TestErrorOfZeroedMetadataSaysSo(t *testing.T) {
 	t.Parallel()
 	_, err := Open(t.Context(), &image{p: make([]byte, 1<<20)}, 1<<20, Options{})
 	if err == nil || !strings.Contains(err.Error(), "zeroed: no pool was ever made here, or it was wiped") {
@@ -62,7 +62,7 @@ func TestZeroedMetadataAreSaidToBe(t *testing.T) {
 	}
 }
 
-func TestSuperblockIsTold(t *testing.T) {
+func TestSuperblockIsParsed(t *testing.T) {
 	t.Parallel()
 	im := build(poolSpec{time: 7, transaction: 8, blockSectors: 384, dataBlocks: 1000})
 	im.edit(0, func(p []byte) {

@@ -88,8 +88,8 @@ func (s poolSpec) xml() string {
 	return b.String()
 }
 
-// tool runs a program of thin-provisioning-tools, and skips the test where there
-// is none.
+// tool runs a program of thin-provisioning-tools. It skips the test if the program is not
+// installed.
 func tool(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
 	path, err := exec.LookPath(name)
@@ -105,13 +105,13 @@ func tool(tb testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// needDirect skips the test where files in a folder cannot be opened with
-// O_DIRECT, which the programs do.
+// needDirect skips the test if files in a folder cannot be opened with O_DIRECT, as the programs
+// of thin-provisioning-tools open them.
 func needDirect(tb testing.TB, dir string) {
 	tb.Helper()
 	fd, err := unix.Open(filepath.Join(dir, "direct"), unix.O_CREAT|unix.O_RDWR|unix.O_DIRECT, 0o600)
 	if errors.Is(err, syscall.EINVAL) {
-		tb.Skip("needs a temporary folder with O_DIRECT, as tmpfs has none")
+		tb.Skip("needs a temporary folder on a filesystem with O_DIRECT, which tmpfs may not have")
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -119,7 +119,7 @@ func needDirect(tb testing.TB, dir string) {
 	unix.Close(fd)
 }
 
-// restore makes metadata by thin_restore and gives their path.
+// restore makes metadata with thin_restore and returns their path.
 func restore(tb testing.TB, s poolSpec, sizeBytes int64) string {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -148,8 +148,8 @@ func openFile(tb testing.TB, path string) *Metadata {
 	return mustOpen(tb, f, f.Size(), Options{})
 }
 
-// richPool has devices with much and little in them, snapshots, and blocks that
-// are shared by many.
+// richPool has devices with many and few mappings, snapshots, and blocks that many devices
+// share.
 func richPool() poolSpec {
 	s := poolSpec{time: 9, transaction: 12, dataBlocks: 50_000, blockSectors: 384}
 	var origin []Run
@@ -202,10 +202,10 @@ func readRuns(tb testing.TB, m *Metadata, id uint32) (runs []Run) {
 	return runs
 }
 
-// specs compares pools, whatever blocks their trees begin in.
+// specs compares pools without the blocks of their roots.
 var specs = cmp.Options{cmp.AllowUnexported(poolSpec{}, deviceSpec{}), cmpopts.IgnoreFields(DeviceDetails{}, "MappingRoot")}
 
-func TestReadsWhatThinRestoreWrote(t *testing.T) {
+func TestMetadataOfThinRestoreAreRead(t *testing.T) {
 	t.Parallel()
 	want := richPool()
 	got := readSpec(t, openFile(t, restore(t, want, 16<<20)))
@@ -214,7 +214,7 @@ func TestReadsWhatThinRestoreWrote(t *testing.T) {
 	}
 }
 
-func TestReadsWhatThinDumpReads(t *testing.T) {
+func TestReadsTheSameAsThinDump(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	needDirect(t, dir)
@@ -222,7 +222,7 @@ func TestReadsWhatThinDumpReads(t *testing.T) {
 	if err := os.WriteFile(path, build(richPool()).p, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "thin_check", path) // the builder of these tests makes what is sound
+	tool(t, "thin_check", path) // the builder of these tests makes valid metadata
 	var d dump
 	if err := xml.Unmarshal([]byte(tool(t, "thin_dump", path)), &d); err != nil {
 		t.Fatal(err)

@@ -13,12 +13,11 @@ import (
 
 const (
 	cacheBytes = 4 << 20
-	// cacheEntryBytes is what a block takes in the cache, with what the cache
-	// itself needs for it.
+	// cacheEntryBytes is the memory that a block takes in the cache, with the cache's own.
 	cacheEntryBytes = BlockBytes + 256
 )
 
-// blockKind is what a block must be.
+// blockKind is what kind of block a block must be.
 type blockKind uint8
 
 const (
@@ -29,24 +28,24 @@ const (
 
 var salts = [...]uint32{kindNode: saltNode, kindBitmap: saltBitmap, kindIndex: saltIndex}
 
-// blockKey is a block, and what it was verified to be.
+// blockKey is a block, and the kind that it was verified to be.
 type blockKey struct {
 	block uint64
 	kind  blockKind
 }
 
-// View is the metadata of one moment: what one superblock leads to. All that walks metadata
-// walks a View. Its methods may be called concurrently.
+// View is the metadata of one moment: what one superblock leads to. All reads of metadata go
+// through a View. Its methods may be called concurrently.
 //
-// The blocks of a committed superblock stay as they are while it is the current one. If
-// somebody has the pool in use, that may end while a View is read; [View.Check] reports
-// whether it has. [Metadata.Read] repeats a walk until it is of one moment.
+// The blocks of a committed superblock do not change while it is the current one. The
+// superblock of a live pool may change while a View is read; [View.Check] reports whether it
+// has. [Metadata.Read] repeats a walk until it is of one moment.
 type View struct {
 	state
 	metadata   *Metadata
 	generation uint64
-	cache      *lru.Cache[blockKey, []byte] // of blocks that were read under the superblock
-	seen       atomic.Int64                 // when the superblock was last seen to be current, in Unix nanoseconds
+	cache      *lru.Cache[blockKey, []byte] // blocks that were read under this superblock
+	seen       atomic.Int64                 // when the superblock was last found to be current, in Unix nanoseconds
 }
 
 func newView(m *Metadata, s state, generation uint64) *View {
@@ -59,9 +58,10 @@ func newView(m *Metadata, s state, generation uint64) *View {
 	return v
 }
 
-// Check reads the superblock of a pool that is in use, and is [ErrChanging] unless all that
-// was read by the view so far is of one moment: also data, which the pool may have given to
-// another device since. It is ErrChanging too if the last check was too long ago to prove it.
+// Check returns nil if all reads by this view until now are of one moment. This includes reads
+// of data, whose blocks the pool may have given to another device. Otherwise it returns
+// [ErrChanging], also if the last check is too long ago to prove it. It reads the superblock of
+// a live pool; if the pool is not live, it does nothing.
 func (v *View) Check(ctx context.Context) error {
 	if !v.metadata.opts.Live {
 		return nil
@@ -73,8 +73,8 @@ func (v *View) Check(ctx context.Context) error {
 	return err
 }
 
-// CheckInTime is Check if the last one will soon be too long ago. A caller that reads many
-// things by one view calls it before each.
+// CheckInTime calls Check if the last one will soon be too long ago. A caller with many reads by
+// one view calls it before each.
 func (v *View) CheckInTime(ctx context.Context) error {
 	if v.metadata.expiresIn(v, time.Now()) >= v.metadata.trust/2 {
 		return nil
@@ -82,7 +82,7 @@ func (v *View) CheckInTime(ctx context.Context) error {
 	return v.Check(ctx)
 }
 
-// block gives a block that was verified to be of a kind. Nobody may write to it.
+// block returns a block that was verified to be of a kind. The caller must not write to it.
 func (v *View) block(ctx context.Context, block uint64, kind blockKind) ([]byte, error) {
 	key := blockKey{block, kind}
 	if p, ok := v.cache.Get(key); ok {
@@ -102,7 +102,7 @@ func (v *View) block(ctx context.Context, block uint64, kind blockKind) ([]byte,
 	return p, nil
 }
 
-// checkNumber refuses the number of a block that cannot be in a tree.
+// checkNumber returns an error for a block number that cannot be in a tree.
 func (v *View) checkNumber(block uint64) error {
 	switch n := v.pool.MetadataSpaceMapRoot.NrBlocks; {
 	case block == 0:

@@ -8,38 +8,38 @@ import (
 	"slices"
 )
 
-// maxDepth is how many nodes a path from a root to a leaf has at most. A full tree of 16
-// levels would take more blocks than metadata can have.
+// maxDepth is the largest number of nodes on a path from a root to a leaf. A full tree of 16
+// levels would have more blocks than metadata can have.
 const maxDepth = 16
 
-// tree is a btree, and what can be in it.
+// tree is a btree, and the rules for its contents.
 type tree struct {
 	name      Tree
 	device    uint32 // see DamageError
 	root      uint64 // a block
 	valueSize int    // of the leaves, in bytes
 	keyEnd    uint64 // all keys are below it
-	// checkValue, which may be nil, says what is wrong with a value.
+	// checkValue returns what is wrong with a value. It may be nil.
 	checkValue func([]byte) error
 }
 
-// span is the range of keys from begin to what is before end.
+// span is the range of keys from begin on, before end.
 type span struct{ begin, end uint64 }
 
-// item is what a walk meets: an entry, or damage in the place of some.
+// item is a result of a walk: an entry, or damage in the place of entries.
 type item struct {
-	key    uint64 // of damage: the first that is lost among those asked for
-	value  []byte // nobody may write to it
+	key    uint64 // of damage: the first lost key in the range of the walk
+	value  []byte // must not be written to
 	damage *DamageError
 }
 
-// damaged is damage of the tree.
+// damaged is a DamageError of the tree.
 func (t *tree) damaged(block uint64, keys span, err error) *DamageError {
 	return &DamageError{Tree: t.name, Device: t.device, Block: block, KeyBegin: keys.begin, KeyEnd: keys.end, Err: err}
 }
 
-// walk goes through all that the tree has in a range of keys, in rising order. An error,
-// which is the last of it, is the context's.
+// walk lists the entries of the tree in a range of keys, in rising order. An error is the
+// context's, and ends the list.
 func (v *View) walk(ctx context.Context, t *tree, keys span) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) { v.each(ctx, t, keys, yield) }
 }
@@ -55,7 +55,7 @@ func (v *View) each(ctx context.Context, t *tree, keys span, yield func(item, er
 	}
 }
 
-// lookup finds what the tree has for a key. Damage there is the error.
+// lookup finds the value of a key. Damage there is the error.
 func (v *View) lookup(ctx context.Context, t *tree, key uint64) (value []byte, found bool, err error) {
 	if key >= t.keyEnd {
 		return nil, false, nil
@@ -114,11 +114,11 @@ type walker struct {
 	v     *View
 	tree  *tree
 	keys  span
-	path  [maxDepth]uint64 // the blocks from the root to where it is
-	depth int              // how many of these there are
+	path  [maxDepth]uint64 // the blocks from the root to the current node
+	depth int              // the number of blocks in path
 }
 
-// enter goes down into a block, leave back up.
+// enter goes down into a block. leave goes back up.
 func (w *walker) enter(block uint64) {
 	w.path[w.depth] = block
 	w.depth++
@@ -126,7 +126,7 @@ func (w *walker) enter(block uint64) {
 
 func (w *walker) leave() { w.depth-- }
 
-// failed is why a walk ends at a block: the context's error, or damage.
+// failed is the error of a walk that ends at a block: the context's, or damage.
 func (w *walker) failed(ctx context.Context, block uint64, within span, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -134,10 +134,8 @@ func (w *walker) failed(ctx context.Context, block uint64, within span, err erro
 	return w.tree.damaged(block, within, err)
 }
 
-// subtree walks what lies below a block, the keys of which must be within a range.
-//
-// yield is handed down, and not kept in the walker: so what its caller captures need not be
-// allocated.
+// subtree walks the tree below a block, whose keys must be within a range. yield is an
+// argument, not a field: so what the caller's function captures need not be allocated.
 func (w *walker) subtree(ctx context.Context, block uint64, within span, yield func(item, error) bool) (more bool, err error) {
 	n, err := w.load(ctx, block, within)
 	switch {
@@ -178,8 +176,8 @@ func (w *walker) leaf(block uint64, n node, yield func(item, error) bool) (more 
 	return true
 }
 
-// child is a child of an internal node, the keys of which are within a range, and
-// the range that the child's keys must be within.
+// child is child i of an internal node, and the range that the child's keys must be within.
+// within is the range of the node.
 func (n node) child(i int, within span) (block uint64, keys span) {
 	keys = span{n.key(i), within.end}
 	if i+1 < n.nr {
@@ -188,7 +186,7 @@ func (n node) child(i int, within span) (block uint64, keys span) {
 	return le.Uint64(n.value(i)), keys
 }
 
-// load gives the node in a block, if it can be at this place of the tree.
+// load returns the node in a block, if it is valid at this place of the tree.
 func (w *walker) load(ctx context.Context, block uint64, within span) (node, error) {
 	if err := ctx.Err(); err != nil {
 		return node{}, err
@@ -210,9 +208,9 @@ func (w *walker) load(ctx context.Context, block uint64, within span) (node, err
 	case n.nr == 0 && w.depth > 0:
 		return n, errors.New("empty, and not the root")
 	case n.nr > 0 && n.key(0) < within.begin:
-		return n, fmt.Errorf("key %d, where those from %d on belong", n.key(0), within.begin)
+		return n, fmt.Errorf("key %d is below %d, the first key that belongs here", n.key(0), within.begin)
 	case n.nr > 0 && n.key(n.nr-1) >= within.end:
-		return n, fmt.Errorf("key %d, where those below %d belong", n.key(n.nr-1), within.end)
+		return n, fmt.Errorf("key %d is not below %d, where the keys that belong here end", n.key(n.nr-1), within.end)
 	}
 	return n, nil
 }

@@ -9,8 +9,8 @@ import (
 	"thintree/thin/blockdev"
 )
 
-// Metadata as drivers/md/dm-thin-metadata.c has them, without space maps, which
-// no reader of devices looks at.
+// The format of metadata is that of drivers/md/dm-thin-metadata.c. There are no space maps,
+// because package reader does not use them.
 const (
 	metadataBlock  = 4096
 	metadataBlocks = 64
@@ -20,7 +20,7 @@ const (
 
 	internalNode, leafNode = 1, 2
 
-	perLeaf = 40 // mappings; few, so that a small pool has several leaves
+	perLeaf = 40 // mappings; so few that a small pool has several leaves
 )
 
 var (
@@ -28,13 +28,13 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// seal completes a block.
+// seal sets a block's number and checksum.
 func seal(p []byte, number uint64, salt uint32) {
 	le.PutUint64(p[8:], number)
 	le.PutUint32(p, ^crc32.Checksum(p[4:], castagnoli)^salt)
 }
 
-// builder packs metadata, one block after the other.
+// builder packs metadata, one block after another.
 type builder struct {
 	p    []byte
 	next uint64
@@ -47,7 +47,7 @@ type entry struct {
 	value []byte
 }
 
-// node packs a btree node and gives its number.
+// node packs a btree node and returns its block.
 func (b *builder) node(flags uint32, valueSize int, entries []entry) uint64 {
 	n := b.next
 	b.next++
@@ -65,7 +65,7 @@ func (b *builder) node(flags uint32, valueSize int, entries []entry) uint64 {
 	return n
 }
 
-// mappings packs the mapping tree of a device and gives its root.
+// mappings packs the mapping tree of a device and returns its root.
 func (b *builder) mappings(d deviceSpec) uint64 {
 	var entries []entry
 	for _, r := range d.runs {
@@ -83,7 +83,7 @@ func (b *builder) mappings(d deviceSpec) uint64 {
 	return b.node(internalNode, 8, leaves)
 }
 
-// metadata are the pool's, in metadataBlocks blocks.
+// metadata are the metadata of the pool, in metadataBlocks blocks.
 func (s poolSpec) metadata() []byte {
 	b := &builder{p: make([]byte, metadataBlocks*metadataBlock), next: 1}
 	var roots, details []entry
@@ -107,7 +107,7 @@ func (s poolSpec) metadata() []byte {
 	return b.p
 }
 
-// hold makes the pool hold a metadata snapshot of what it is now.
+// hold adds a metadata snapshot of the present metadata.
 func hold(metadata []byte) {
 	const last = metadataBlocks - 1
 	super, held := metadata[:metadataBlock], metadata[last*metadataBlock:]

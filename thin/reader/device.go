@@ -10,8 +10,8 @@ import (
 	"thintree/thin/pdata"
 )
 
-// Device is a thin device that is read in this process. Its methods may be
-// called concurrently, but for Close. Offsets and lengths are in bytes.
+// Device is a thin device that is read in this process. Its methods may be called concurrently,
+// except Close. Offsets and lengths are in bytes.
 type Device struct {
 	pool   *Pool
 	id     uint32
@@ -19,21 +19,21 @@ type Device struct {
 	origin block.Reader // external, or nil
 
 	mu     sync.Mutex
-	opened openDevice // guarded by mu; of the pool's state that was last read with
+	opened openDevice // in the pool's state that was last used; guarded by mu
 }
 
-// openDevice is a device in one state of its pool.
+// openDevice is a device of one poolState.
 type openDevice struct {
 	state   *poolState
 	tree    *pdata.Mappings
 	details pdata.DeviceDetails
-	block   int64 // the length of a data block
+	block   int64 // the length of a data block, in bytes
 }
 
-// OpenDevice opens a device of the pool for reading. The pool does not know the device's
-// length: sizeBytes is that, in bytes. If origin is not nil, it is the device's external
-// origin: what is not mapped is read there, and what lies beyond its end is zeros. The error
-// is a *[pdata.NoDeviceError] if there is no such device.
+// OpenDevice opens a device of the pool for reading. sizeBytes is the device's length in bytes,
+// which the pool does not store. If origin is not nil, it is the device's external origin:
+// unmapped blocks are read from there, and are zeros beyond its end. The error is a
+// *[pdata.NoDeviceError] if there is no such device.
 func (p *Pool) OpenDevice(ctx context.Context, id uint32, sizeBytes int64, origin block.Reader) (*Device, error) {
 	s := p.use()
 	defer s.users.Done()
@@ -49,7 +49,7 @@ func (s *poolState) device(ctx context.Context, id uint32) (openDevice, error) {
 	if err != nil {
 		return openDevice{}, wrap(id, err)
 	}
-	// Without details, which may be damaged, any device of the id is the one.
+	// If the details are damaged, a later device of the same id is not recognised.
 	details, err := s.md.Device(ctx, id)
 	if err != nil && !errors.As(err, new(*pdata.DamageError)) {
 		return openDevice{}, wrap(id, err)
@@ -57,14 +57,14 @@ func (s *poolState) device(ctx context.Context, id uint32) (openDevice, error) {
 	return openDevice{state: s, tree: tree, details: details, block: s.blockBytes()}, nil
 }
 
-// sameAs reports whether it is the device that an id meant before.
+// sameAs reports whether it is the same device as old, as far as its details can be read.
 func (o openDevice) sameAs(old openDevice) bool {
 	return o.block == old.block && (!o.details.InDetails || !old.details.InDetails ||
 		o.details.TransactionID == old.details.TransactionID && o.details.CreationTime == old.details.CreationTime)
 }
 
-// use is the device in the pool's state of now. The caller is one of the state's users until
-// it calls done.
+// use returns the device in the pool's present state. The caller is a user of the state until it
+// calls done.
 func (d *Device) use(ctx context.Context) (o openDevice, done func(), err error) {
 	s := d.pool.use()
 	d.mu.Lock()
@@ -87,7 +87,7 @@ func (d *Device) use(ctx context.Context) (o openDevice, done func(), err error)
 	return now, s.users.Done, nil
 }
 
-// wrap says which device an error is of.
+// wrap adds the device to an error.
 func wrap(id uint32, err error) error {
 	if errors.Is(err, pdata.ErrNoDevice) {
 		return asMissing(id, err)
@@ -95,7 +95,8 @@ func wrap(id uint32, err error) error {
 	return fmt.Errorf("device %d: %w", id, err)
 }
 
-// asMissing makes a *[pdata.NoDeviceError] of an error that says that there is no device.
+// asMissing replaces an ErrNoDevice by a *[pdata.NoDeviceError]. It returns other errors as they
+// are.
 func asMissing(id uint32, err error) error {
 	if errors.Is(err, pdata.ErrNoDevice) {
 		return &pdata.NoDeviceError{ID: id}
@@ -103,8 +104,8 @@ func asMissing(id uint32, err error) error {
 	return err
 }
 
-// MappedBytes is how far a device reaches at least: the end of its highest mapped
-// block, in bytes.
+// MappedBytes is the least possible length of a device: the end of its highest mapped block, in
+// bytes. It is 0 if no block is mapped.
 func (p *Pool) MappedBytes(ctx context.Context, id uint32) (int64, error) {
 	s := p.use()
 	defer s.users.Done()
@@ -122,7 +123,7 @@ func (p *Pool) MappedBytes(ctx context.Context, id uint32) (int64, error) {
 	return int64(highest+1) * o.block, nil
 }
 
-// Close does nothing: between its calls a device holds nothing of its pool open.
+// Close does nothing: a Device keeps nothing open between calls.
 func (d *Device) Close() error { return nil }
 
 // Size is the device's length in bytes.

@@ -8,8 +8,8 @@ import (
 // BeyondDataError says that a mapping leads beyond the end of the pool's data. It
 // unwraps to EIO.
 type BeyondDataError struct {
-	Offset int64 // of the data, in bytes
-	Size   int64 // how long they are, in bytes
+	Offset int64 // in the data, in bytes
+	Size   int64 // the length of the data, in bytes
 }
 
 func (e *BeyondDataError) Error() string {

@@ -14,12 +14,12 @@ const (
 	mib = 1 << 20
 	gib = 1 << 30
 
-	// patternBytes of a data block are filled at both of its ends; a large one is
-	// a hole between them.
+	// patternBytes are filled at both ends of a data block. Between them a large block is
+	// a hole.
 	patternBytes = 256 * kib
 )
 
-// poolSpec is a pool that a test wants to have.
+// poolSpec describes a pool for a test.
 type poolSpec struct {
 	blockBytes  int64
 	dataBlocks  int64
@@ -36,7 +36,7 @@ type deviceSpec struct {
 // runSpec is a run of mappings, in data blocks.
 type runSpec struct{ virtual, data, length, time int64 }
 
-// mapped gives the data block of each virtual one.
+// mapped maps each virtual block to its data block.
 func (d *deviceSpec) mapped() map[int64]int64 {
 	m := make(map[int64]int64)
 	for _, r := range d.runs {
@@ -47,11 +47,10 @@ func (d *deviceSpec) mapped() map[int64]int64 {
 	return m
 }
 
-// poolFiles are the halves of a pool, in files of their own.
+// poolFiles are the paths of a pool's halves.
 type poolFiles struct{ metadata, data string }
 
-// newPool makes a pool's metadata, and data in which no two sectors are equal
-// that are not zeros.
+// newPool makes a pool's metadata and data. No two sectors of the data are equal, except zeros.
 func newPool(t testing.TB, s poolSpec) poolFiles {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,7 +60,7 @@ func newPool(t testing.TB, s poolSpec) poolFiles {
 	return f
 }
 
-// format writes a pool's metadata, over those that are there.
+// format writes a pool's metadata over the present ones.
 func (f poolFiles) format(t testing.TB, s poolSpec) {
 	t.Helper()
 	out, err := os.OpenFile(f.metadata, os.O_CREATE|os.O_WRONLY, 0o600)
@@ -121,7 +120,7 @@ func openDeviceOf(t testing.TB, p *Pool, id uint32, size int64) *Device {
 	return d
 }
 
-// dataAt is what lies in a pool's data.
+// dataAt is n bytes of the pool's data from off on.
 func (f poolFiles) dataAt(t testing.TB, off, n int64) []byte {
 	t.Helper()
 	in, err := os.Open(f.data)
@@ -136,7 +135,7 @@ func (f poolFiles) dataAt(t testing.TB, off, n int64) []byte {
 	return p
 }
 
-// edit lets a test change the metadata.
+// edit changes the metadata.
 func (f poolFiles) edit(t *testing.T, change func(metadata []byte)) {
 	t.Helper()
 	p, err := os.ReadFile(f.metadata)

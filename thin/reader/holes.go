@@ -11,15 +11,15 @@ import (
 	"thintree/thin/pdata"
 )
 
-// NextData is the lowest offset ≥ off in a mapped block, or in data of the external origin:
-// io.EOF if there is none. What is damaged, so that nobody knows, counts as data: reading it
-// fails.
+// NextData is the lowest offset ≥ off in a mapped block, or in data of the external origin. The
+// error is io.EOF if there is none. Damaged mappings count as data, so that reading them returns
+// the error.
 func (d *Device) NextData(ctx context.Context, off int64) (int64, error) {
 	return d.next(ctx, off, true)
 }
 
-// NextHole is the lowest offset ≥ off that is not mapped, and a hole of the
-// external origin too. The end of the device counts as a hole.
+// NextHole is the lowest offset ≥ off that is not mapped and is not data of the external
+// origin. The end of the device counts as a hole.
 func (d *Device) NextHole(ctx context.Context, off int64) (int64, error) {
 	return d.next(ctx, off, false)
 }
@@ -46,9 +46,9 @@ func (d *Device) checkSeek(off int64) error {
 	return nil
 }
 
-// nextBy is next by what finds runs.
+// nextBy is next with a function that finds runs.
 func (d *Device) nextBy(ctx context.Context, o openDevice, find findRun, off int64, data bool) (int64, error) {
-	// The first block alone, which often is the answer: a run can be long to read.
+	// Try the first block alone: it is often the answer, and finding a long run takes time.
 	want := o.block - off%o.block
 	for off < d.size {
 		mapped, length, err := o.extent(ctx, find, off, min(want, d.size-off))
@@ -71,8 +71,8 @@ func (d *Device) nextBy(ctx context.Context, o openDevice, find findRun, off int
 	return d.size, nil
 }
 
-// extent reports whether the block that off lies in is mapped or damaged, and how many bytes
-// from off on, at most want, are like it.
+// extent reports whether the block at off is mapped or damaged. length is how many bytes from
+// off on are the same, at most want.
 func (o openDevice) extent(ctx context.Context, find findRun, off, want int64) (mapped bool, length int64, err error) {
 	run, length, err := o.run(ctx, find, off, want)
 	var damage *pdata.DamageError
@@ -82,8 +82,8 @@ func (o openDevice) extent(ctx context.Context, find findRun, off, want int64) (
 	return run.Mapped, length, err
 }
 
-// nextIn is the next data or hole from off on, if all that follows were like what lies at
-// off: math.MaxInt64 if there is none.
+// nextIn is the next data or hole from off on, assuming that all later blocks are mapped as the
+// one at off. It is math.MaxInt64 if there is none.
 func (d *Device) nextIn(ctx context.Context, off int64, mapped, data bool) (int64, error) {
 	switch {
 	case !mapped && d.origin != nil:
@@ -94,8 +94,7 @@ func (d *Device) nextIn(ctx context.Context, off int64, mapped, data bool) (int6
 	return math.MaxInt64, nil
 }
 
-// nextInOrigin is the next data or hole of the external origin, beyond the end of
-// which there is only a hole.
+// nextInOrigin is the next data or hole of the external origin. Beyond its end is only a hole.
 func (d *Device) nextInOrigin(ctx context.Context, off int64, data bool) (int64, error) {
 	seek := d.origin.NextHole
 	if data {

@@ -8,14 +8,14 @@ import (
 	"thintree/thin/pdata"
 )
 
-// peeks is how often a live pool may change under a peek.
+// peeks is how often a peek is tried if the live pool changes each time.
 const peeks = 2
 
-// Peek calls f with what opens a device, of a length in bytes, to read a few places of it
-// until f returns. If the pool is live, the superblock is read once then, not for each
-// place. If it shows that the pool has changed, or if f took so long that the pool may have,
-// f is called again, and at last with the device as [Pool.OpenDevice] opens it. No device has
-// an external origin.
+// Peek calls f to read a few places of a device. open opens the device with a length in bytes,
+// without an external origin, until f returns. If the pool is live, the superblock is read once
+// after f, not for each place. If the pool has changed meanwhile, or if f took so long that it
+// may have, f is called again. If that happens again, f is called with the device as
+// [Pool.OpenDevice] opens it. The error is a *[pdata.NoDeviceError] if there is no such device.
 func (p *Pool) Peek(ctx context.Context, id uint32, f func(open func(sizeBytes int64) block.Reader) error) error {
 	s := p.use()
 	defer s.users.Done()
@@ -43,7 +43,7 @@ func (p *Pool) Peek(ctx context.Context, id uint32, f func(open func(sizeBytes i
 	})
 }
 
-// peeked is a device during a peek. Only the device's id and length are set.
+// peeked is a device during a peek. Only the id and size of its Device are set.
 type peeked struct {
 	device  *Device
 	o       openDevice
@@ -51,7 +51,7 @@ type peeked struct {
 	mapping pdata.Mapping
 }
 
-// run finds runs by the peek's view.
+// run finds runs in the view of the peek.
 func (g peeked) run(ctx context.Context, virtualBlock, maxLength uint64) (pdata.Run, error) {
 	if err := g.view.CheckInTime(ctx); err != nil {
 		return pdata.Run{}, err

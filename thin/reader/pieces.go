@@ -9,26 +9,26 @@ import (
 	"thintree/thin/pdata"
 )
 
-// Piece is a part of a device, and what lies there. Lengths and offsets are in bytes.
+// Piece is a part of a device that is mapped in one way.
 type Piece struct {
-	Length int64
+	Length int64 // in bytes
 	Kind   PieceKind
-	Data   int64 // where it lies in the pool's data, if it is mapped
+	Data   int64 // its offset in the pool's data in bytes, if it is mapped
 }
 
-// PieceKind is what lies in a piece of a device.
+// PieceKind is how a piece of a device is mapped.
 type PieceKind int
 
-// The kinds of pieces. What is broken cannot be read: its mapping is damaged, or leads
-// beyond the end of the pool's data.
+// The kinds of pieces. A broken piece cannot be read: its mapping is damaged, or leads beyond
+// the end of the pool's data.
 const (
 	Unmapped PieceKind = iota
 	Mapped
 	Broken
 )
 
-// Version is what a device was at some moment. As long as it is that, its mappings are the
-// same, and nothing else is in the data blocks that they lead to.
+// Version identifies the mapping of a device at some moment. While the device has the same
+// Version, its data blocks are the same ones, and are its own.
 type Version struct {
 	pool          *Pool
 	id            uint32
@@ -36,15 +36,15 @@ type Version struct {
 	transactionID uint64
 }
 
-// ErrTooManyPieces says that a device is in more pieces than were asked for.
-var ErrTooManyPieces = errors.New("the device is in too many pieces")
+// ErrTooManyPieces says that a device has more pieces than the caller allows.
+var ErrTooManyPieces = errors.New("the device has too many pieces")
 
-// changedTries is how often the pieces of a device are read that changes meanwhile.
+// changedTries is how often the pieces of a device are read if it changes each time.
 const changedTries = 4
 
-// Pieces are the pieces of a device of a length in bytes, from its beginning to its end, and
-// its version then. Errors are [ErrTooManyPieces] if there are more than most, and a
-// *[pdata.NoDeviceError].
+// Pieces returns the pieces of a device in order, and its version. sizeBytes is the device's
+// length in bytes. Errors are [ErrTooManyPieces] if there are more than most pieces, a
+// *[pdata.NoDeviceError], and [pdata.ErrChanging] if the device changes each time.
 func (p *Pool) Pieces(ctx context.Context, id uint32, sizeBytes int64, most int) ([]Piece, Version, error) {
 	s := p.use()
 	defer s.users.Done()
@@ -75,8 +75,8 @@ func (p *Pool) version(ctx context.Context, s *poolState, id uint32) (Version, e
 	return Version{p, id, d.MappingRoot, d.TransactionID}, nil
 }
 
-// Still is an error unless the device is what it was: then what was read of its pieces
-// until now was its own.
+// Still returns an error unless the device still has this version: then all data read from its
+// pieces until now were its own. The error is [ErrChanged] or a *[pdata.NoDeviceError].
 func (v Version) Still(ctx context.Context) error {
 	s := v.pool.use()
 	defer s.users.Done()
@@ -87,8 +87,8 @@ func (v Version) Still(ctx context.Context) error {
 	return err
 }
 
-// ErrChanged says that a device is not what it was, or its pool's data not where they were.
-// It unwraps to ESTALE.
+// ErrChanged says that a device is mapped differently now, or that its pool's data lie in another
+// place. It unwraps to ESTALE.
 var ErrChanged = fmt.Errorf("it was written to, deleted or moved while it was read: %w", syscall.ESTALE)
 
 func (s *poolState) pieces(ctx context.Context, id uint32, sizeBytes int64, most int) (list []Piece, err error) {

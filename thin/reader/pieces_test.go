@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestPiecesOfADeviceAreItsWhole(t *testing.T) {
+func TestPiecesCoverTheDevice(t *testing.T) {
 	t.Parallel()
 	const block = 64 * kib
 	spec := deviceSpec{id: 1, runs: []runSpec{{2, 10, 3, 0}, {5, 20, 1, 0}, {9, 198, 4, 0}}}
@@ -30,10 +30,10 @@ func TestPiecesOfADeviceAreItsWhole(t *testing.T) {
 		}
 	}
 	if _, _, err := files.open(t, Options{}).Pieces(t.Context(), 1, 14*block, 3); !errors.Is(err, ErrTooManyPieces) {
-		t.Errorf("three at most: %v", err)
+		t.Errorf("at most three pieces: %v", err)
 	}
 	if _, _, err := files.open(t, Options{}).Pieces(t.Context(), 2, block, 3); !errors.Is(err, syscall.ENXIO) {
-		t.Errorf("of no device: %v", err)
+		t.Errorf("of a missing device: %v", err)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestPiecesThatCannotBeReadAreBroken(t *testing.T) {
 	}
 }
 
-func TestVersionHoldsUntilTheDeviceIsMappedOtherwise(t *testing.T) {
+func TestVersionChangesWithTheMapping(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))
 	files := newPool(t, spec)
@@ -73,12 +73,13 @@ func TestVersionHoldsUntilTheDeviceIsMappedOtherwise(t *testing.T) {
 	if err := v.Still(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// The kernel never writes to a block of a committed tree: another mapping is another root.
+	// The kernel never writes to a block of a committed tree, so another mapping has another
+	// root.
 	spec.transaction, spec.devices = 3, []deviceSpec{{id: 0}, blocks(1, 8, 4), blocks(2, 4, 4)}
 	files.format(t, spec)
 	refresh(t, p)
 	if err := v.Still(t.Context()); !errors.Is(err, ErrChanged) || !errors.Is(err, syscall.ESTALE) {
-		t.Errorf("mapped otherwise: %v", err)
+		t.Errorf("mapped differently: %v", err)
 	}
 	v = version()
 	files.format(t, poolOf(16, blocks(2, 4, 4)))

@@ -13,50 +13,49 @@ import (
 	"thintree/thin/pdata"
 )
 
-// Pool is a pool that is read in this process. Its methods may be called concurrently, but
-// for Close.
+// Pool is a pool that is read in this process. Its methods may be called concurrently, except
+// Close.
 //
-// A pool that somebody has active is live: it moves while it is read. Then both halves are
-// read past the page cache, because what the kernel writes through device-mapper does not
-// pass that. The blocks of one committed superblock stay as they are while it is the current
-// one. So after each walk of the metadata and each read of data the superblock is read again;
-// if it changed, the walk is done again.
+// A pool that is active in the kernel is live: it may change while it is read. Its halves are
+// then read past the page cache, because the kernel's writes through device-mapper bypass it.
+// The blocks of a committed superblock do not change while it is the current one. So after each
+// walk of the metadata and each read of data, the superblock is read again. If it has changed,
+// the walk or the read is repeated.
 //
-// Both halves are open only while they are read, and for a moment after: see
-// [block.OnDemand].
+// Both halves are open only while they are read, and a moment longer: see [block.OnDemand].
 type Pool struct {
 	given [2]block.Location // where the metadata and the data were at first
 	opts  Options
 
 	mu    sync.Mutex
-	state *poolState // guarded by mu; replaced if the pool becomes live, or no longer is, or has grown
+	state *poolState // replaced if the pool becomes live, is no longer live, or has grown; guarded by mu
 	epoch int        // guarded by mu
 	lost  bool       // the last Refresh did not find the halves; guarded by mu
-	until time.Time  // the halves are not opened before; guarded by mu
+	until time.Time  // the halves are not opened before this; guarded by mu
 }
 
 // Options say how a pool is read.
 type Options struct {
-	// HeldRoot reads the metadata as of the pool's metadata snapshot, which
-	// somebody must have reserved.
+	// HeldRoot reads the pool's metadata snapshot instead of its present metadata. The
+	// snapshot must have been reserved before.
 	HeldRoot bool
 }
 
-// poolState is a pool as it was opened, live or not. It is closed when it is
-// replaced and no call uses it any more.
+// poolState is a pool as it was opened, live or not. Once it is replaced, it is closed after the
+// last call that uses it.
 type poolState struct {
 	metadata, data *block.Lazy
 	places         [2]block.Location // of the halves
-	looks          [2]block.Looks    // at them, when they were opened
+	looks          [2]block.Looks    // at the halves when they were opened
 	md             *pdata.Metadata
-	liveBy         string // the device that has it active, "" if none has
+	liveBy         string // the device that has the pool active, "" if it is not live
 	users          sync.WaitGroup
 
 	refreshed uint64 // the generation of md at the last Refresh; guarded by Pool.mu
 }
 
-// Open opens a pool by where its halves lie. Errors are those of [pdata.Open], and a
-// [block.FormatError] if a half is in a format that is not raw.
+// Open opens a pool by its two halves. The errors are those of [pdata.Open], and a
+// *[block.FormatError] if a half is a disk image that is not raw.
 func Open(ctx context.Context, metadata, data block.Location, o Options) (*Pool, error) {
 	p := &Pool{given: [2]block.Location{metadata, data}, opts: o}
 	liveBy, err := inUse(p.given)
@@ -69,7 +68,7 @@ func Open(ctx context.Context, metadata, data block.Location, o Options) (*Pool,
 	return p, nil
 }
 
-// inUse is the device that has a pool active, "" if there is none.
+// inUse is the device that has a pool with these halves active, "" if there is none.
 func inUse(halves [2]block.Location) (by string, err error) {
 	for _, half := range halves {
 		if by, err = half.InUse(); err != nil || by != "" {
@@ -101,8 +100,8 @@ func (p *Pool) open(ctx context.Context, places [2]block.Location, liveBy string
 	return s, nil
 }
 
-// openHalf opens a half past the page cache if the pool is live, and a block device always:
-// what the page cache has of that may be from before somebody had the pool active.
+// openHalf opens a half. It bypasses the page cache if the pool is live. It always does so for a
+// block device, because the page cache may have blocks from before the pool was last active.
 func openHalf(ctx context.Context, place block.Location, live bool) (*block.Lazy, error) {
 	looks, err := place.LookAt()
 	if err != nil {
@@ -129,14 +128,14 @@ func (s *poolState) close() error {
 	return errors.Join(errs...)
 }
 
-// current is the state to look at what is in memory.
+// current is the present state, only to look at what it has in memory.
 func (p *Pool) current() *poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state
 }
 
-// use is the state to read with, which is not closed until its users are done.
+// use is the present state, to read with. It is not closed until all its users are done.
 func (p *Pool) use() *poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,9 +143,9 @@ func (p *Pool) use() *poolState {
 	return p.state
 }
 
-// Refresh reports whether the pool has changed: its metadata, whether it is live, or whether
-// its halves are others, or were missing for some time. What was read before may be false
-// then. Open devices are read as the pool is now.
+// Refresh looks at the pool again. It reports whether the metadata have changed, whether the pool
+// became live or is no longer live, and whether its halves are other ones or were missing
+// meanwhile. Earlier reads may be out of date then. Open devices read the pool as it is now.
 func (p *Pool) Refresh(ctx context.Context) (changed bool, err error) {
 	if err := p.wait(ctx); err != nil {
 		return false, err
@@ -172,18 +171,16 @@ func (p *Pool) Refresh(ctx context.Context) (changed bool, err error) {
 	return true, err
 }
 
-// found is what find tells of a pool.
+// found is the result of find.
 type found struct {
 	places [2]block.Location // of the halves
 	liveBy string            // see poolState
-	// replaced says that the halves are others, or may have been written to: they were
-	// not there for a while, or are files that have changed though nobody has the pool
-	// active.
+	// replaced is true if the halves are other ones, or may have been written to: they were
+	// missing meanwhile, or are files that changed although the pool is not active.
 	replaced bool
 }
 
-// find finds where the halves are now, and the device that has the pool active. It opens
-// nothing.
+// find looks for the halves, and for the device that has the pool active. It opens nothing.
 func (p *Pool) find() (f found, err error) {
 	s := p.current()
 	var looks [2]block.Looks
@@ -206,15 +203,15 @@ func (p *Pool) find() (f found, err error) {
 	return f, err
 }
 
-// Halves is where the pool's metadata and data are now.
+// Halves are where the pool's metadata and data lie now.
 func (p *Pool) Halves() (metadata, data block.Location) {
 	s := p.current()
 	return s.places[0], s.places[1]
 }
 
-// Yield closes the pool's halves as soon as no read is under way, and leaves device-mapper
-// devices among them closed for a pause: their owner wants to deactivate them. Readers that
-// come meanwhile wait.
+// Yield closes the device-mapper devices among the pool's halves as soon as no read is under way,
+// and keeps them closed for a pause, so that their owner can deactivate them. New reads wait
+// until then.
 func (p *Pool) Yield(pause time.Duration) {
 	s := p.use()
 	defer s.users.Done()
@@ -227,7 +224,7 @@ func (p *Pool) Yield(pause time.Duration) {
 	}
 }
 
-// wait waits until the halves may be opened after a Yield.
+// wait waits until the pause of a Yield has ended.
 func (p *Pool) wait(ctx context.Context) error {
 	p.mu.Lock()
 	pause := time.Until(p.until)
@@ -243,16 +240,14 @@ func (p *Pool) wait(ctx context.Context) error {
 	}
 }
 
-// outgrown reports whether the pool has become larger than its halves were when
-// they were opened.
+// outgrown reports whether the pool is larger now than its halves were when they were opened.
 func (s *poolState) outgrown() bool {
 	u := s.usage()
 	return s.data.Size() < u.DataTotalBytes || s.metadata.Size() < u.MetadataTotalBytes
 }
 
-// reopen replaces a state by a new one, unless another caller has done so. another says
-// that what was read before may be false; otherwise only the lengths of the halves can
-// differ.
+// reopen replaces a state by a new one, unless another caller has done so. If another is true,
+// earlier reads may be out of date. Otherwise only the lengths of the halves can differ.
 func (p *Pool) reopen(ctx context.Context, old *poolState, places [2]block.Location, liveBy string, another bool) error {
 	now, err := p.open(ctx, places, liveBy)
 	if err != nil {
@@ -281,8 +276,8 @@ func (p *Pool) reopen(ctx context.Context, old *poolState, places [2]block.Locat
 	return nil
 }
 
-// advance reports whether the metadata are another generation than at the last Refresh: a
-// read may have found before it that they have changed.
+// advance reports whether the metadata have another generation than at the last Refresh. A read
+// in between may already have found that they changed.
 func (p *Pool) advance(s *poolState) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -292,34 +287,33 @@ func (p *Pool) advance(s *poolState) bool {
 	}
 	s.refreshed = now
 	if s.liveBy == "" {
-		p.epoch++ // nobody has it active, and yet it is another one now
+		p.epoch++ // it changed although it was not active
 	}
 	return true
 }
 
-// Epoch changes when what was read of devices that nobody seemed to write to may
-// have become false: the pool became live, or is no longer, or has changed
-// though nobody has it active.
+// Epoch is a number that grows when reads of devices without a writer may be out of date: the
+// pool became live, is no longer live, or changed although it was not active.
 func (p *Pool) Epoch() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.epoch
 }
 
-// Live reports whether somebody has the pool active, so that it moves.
+// Live reports whether the pool is active, so that it may change.
 func (p *Pool) Live() bool { return p.current().liveBy != "" }
 
-// ShowsWrites reports whether every write to the pool shows at the next Refresh: nobody has
-// it active, and its halves are files, which keep the time of their last change.
+// ShowsWrites reports whether the next Refresh sees every write to the pool. It does if the pool
+// is not live and its halves are files, which have a time of their last change.
 func (p *Pool) ShowsWrites() bool {
 	s := p.current()
 	return s.liveBy == "" && s.looks[0].AllFiles() && s.looks[1].AllFiles()
 }
 
-// LiveBy is the device of this host that has the pool active, "" if none has.
+// LiveBy is the device of this host that has the pool active, "" if it is not live.
 func (p *Pool) LiveBy() string { return p.current().liveBy }
 
-// Devices lists the pool's devices by rising id, as [pdata.Metadata.Devices].
+// Devices is [pdata.Metadata.Devices]: it lists the pool's devices by rising id.
 func (p *Pool) Devices(ctx context.Context) iter.Seq2[pdata.DeviceDetails, error] {
 	return func(yield func(pdata.DeviceDetails, error) bool) {
 		s := p.use()
@@ -335,7 +329,7 @@ func (s *poolState) blockBytes() int64 {
 	return int64(s.md.Superblock().DataBlockSize) * blockdev.SectorBytes
 }
 
-// Usage is how full a pool is, in bytes, and in what state.
+// Usage is how full a pool is, and its state.
 type Usage struct {
 	DataTotalBytes, DataUsedBytes         int64
 	MetadataTotalBytes, MetadataUsedBytes int64
@@ -343,7 +337,7 @@ type Usage struct {
 	NeedsCheck                            bool
 }
 
-// Usage is how full the pool is, by its superblock.
+// Usage is the usage by the superblock as it was last read.
 func (p *Pool) Usage() Usage { return p.current().usage() }
 
 func (s *poolState) usage() Usage {
@@ -359,8 +353,8 @@ func (s *poolState) usage() Usage {
 	}
 }
 
-// Warnings are what is wrong with the pool as a whole, though it can be read: the
-// data file is shorter than the metadata say.
+// Warnings are faults of the pool as a whole that do not keep it from being read. The only one
+// is that the data are shorter than the metadata say.
 func (p *Pool) Warnings() []error {
 	s := p.current()
 	var list []error

@@ -19,7 +19,7 @@ import (
 	"thintree/thin/pdata"
 )
 
-// blocks is a device that maps so many blocks from 0 on, to the data from a block on.
+// blocks is a device that maps its first length blocks to the data blocks from data on.
 func blocks(id uint32, data, length int64) deviceSpec {
 	return deviceSpec{id: id, transaction: uint64(id), runs: []runSpec{{0, data, length, 0}}}
 }
@@ -90,7 +90,7 @@ func TestEndOfDevice(t *testing.T) {
 	}
 }
 
-func TestDeviceOfAnyLengthIsSearched(t *testing.T) {
+func TestHolesOfALongDeviceAreFound(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, poolOf(4, blocks(1, 0, 2))).open(t, Options{})
 	d := openDeviceOf(t, p, 1, math.MaxInt64)
@@ -108,7 +108,7 @@ func TestDeviceOfAnyLengthIsSearched(t *testing.T) {
 	}
 }
 
-// countedHalf counts the reads of it.
+// countedHalf counts its reads.
 type countedHalf struct {
 	block.Reader
 	reads int
@@ -119,7 +119,7 @@ func (c *countedHalf) ReadAt(ctx context.Context, p []byte, off int64) (int, err
 	return c.Reader.ReadAt(ctx, p, off)
 }
 
-func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
+func TestContiguousBlocksAreReadAtOnce(t *testing.T) {
 	t.Parallel()
 	spec := deviceSpec{id: 1, runs: []runSpec{{0, 10, 90, 0}, {90, 110, 10, 0}}}
 	files := newPool(t, poolOf(128, spec))
@@ -135,7 +135,7 @@ func TestBlocksThatFollowEachOtherAreReadAsOne(t *testing.T) {
 	}
 }
 
-func TestExternalOriginThatFails(t *testing.T) {
+func TestErrorOfTheExternalOriginIsReturned(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, poolOf(4, blocks(1, 0, 1))).open(t, Options{})
 	d, err := p.OpenDevice(t.Context(), 1, 256*kib, brokenOrigin{newSparse(256*kib, func(int) bool { return false })})
@@ -176,7 +176,7 @@ func TestDataShorterThanThePool(t *testing.T) {
 		t.Error(n, err)
 	}
 	if at, err := d.NextHole(t.Context(), 0); at != size || err != nil {
-		t.Error("what cannot be read counts as data: ", at, err)
+		t.Error("data that cannot be read do not count as data: ", at, err)
 	}
 }
 
@@ -216,20 +216,20 @@ func TestDamagedLeafTakesItsRangeOnly(t *testing.T) {
 		t.Errorf("%d bytes, want %d: %v", n, begin, err)
 	}
 	if at, err := d.NextHole(t.Context(), 0); at != 3*begin || err != nil {
-		t.Error("damage counts as data: ", at, err)
+		t.Error("damage does not count as data: ", at, err)
 	}
 	if at, err := d.NextData(t.Context(), begin+5); at != begin+5 || err != nil {
-		t.Error("damage counts as data: ", at, err)
+		t.Error("damage does not count as data: ", at, err)
 	}
 	readAll(t, openDeviceOf(t, p, 2, 4*64*kib))
 }
 
-func TestHeldRootIsThePoolAsItWas(t *testing.T) {
+func TestHeldRootShowsThePoolAsItWas(t *testing.T) {
 	t.Parallel()
 	spec := poolOf(16, blocks(1, 0, 4), blocks(2, 4, 4))
 	files := newPool(t, spec)
 	files.edit(t, hold)
-	// Device 1 goes, in place: the tree of devices has one entry less.
+	// Delete device 2: a new device tree has one entry less.
 	files.edit(t, func(metadata []byte) {
 		root := le.Uint64(metadata[320:])
 		const fresh = metadataBlocks - 2
@@ -266,7 +266,7 @@ func TestRefreshOfAPoolThatWasChangedOffline(t *testing.T) {
 	readAll(t, same)
 	epoch := p.Epoch()
 	if refresh(t, p) || p.Epoch() != epoch {
-		t.Error("nothing has changed")
+		t.Error("a change is reported, but there was none")
 	}
 	spec.transaction, spec.devices = 7, []deviceSpec{blocks(1, 12, 4), blocks(2, 4, 4)}
 	spec.devices[1].transaction = 99
@@ -298,14 +298,15 @@ func TestPoolThatGrows(t *testing.T) {
 	files.fill(t, spec)
 	files.format(t, spec)
 	if !refresh(t, p) || len(p.Warnings()) > 0 {
-		t.Error("not seen: ", p.Warnings())
+		t.Error("the growth was not seen: ", p.Warnings())
 	}
 	if !bytes.Equal(readAll(t, d), files.dataAt(t, 0, 8*64*kib)) {
 		t.Error("other bytes")
 	}
 }
 
-// replace does to a pool what Refresh does where it becomes live, or no longer is.
+// replace replaces the state of a pool, as Refresh does if the pool becomes live or is no longer
+// live.
 func (p *Pool) replace(t *testing.T, liveBy string) {
 	t.Helper()
 	if err := p.reopen(t.Context(), p.current(), p.given, liveBy, true); err != nil {
@@ -328,7 +329,7 @@ func openFiles(t *testing.T, path string) (n int) {
 	return n
 }
 
-func TestPoolThatNobodyReadsHoldsNothingOpen(t *testing.T) {
+func TestIdlePoolHoldsNothingOpen(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
 	p := files.open(t, Options{})
@@ -336,17 +337,17 @@ func TestPoolThatNobodyReadsHoldsNothingOpen(t *testing.T) {
 	for range 2 {
 		readAll(t, d)
 		if openFiles(t, files.data) == 0 {
-			t.Error("the data are opened for each reading")
+			t.Error("the data are not open after a read")
 		}
 		for end := time.Now().Add(2 * block.Linger); openFiles(t, files.metadata)+openFiles(t, files.data) > 0; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatal("the pool is held open though nobody reads it")
+				t.Fatal("the pool is held open without reads")
 			}
 		}
 	}
 }
 
-func TestHalvesThatComeAgainAreOthers(t *testing.T) {
+func TestHalvesThatWereMissingAreTakenForOthers(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
 	p := files.open(t, Options{})
@@ -358,29 +359,29 @@ func TestHalvesThatComeAgainAreOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := p.Refresh(t.Context()); !errors.Is(err, os.ErrNotExist) {
-		t.Error("halves that are not there: ", err)
+		t.Error("missing halves: ", err)
 	}
 	if _, err := p.MappedBytes(t.Context(), 1); err != nil && (!errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ENOENT)) {
-		t.Error("a volume of a pool that is not there has to be unreadable, not missing: ", err)
+		t.Error("a volume of a missing pool must be unreadable, not missing: ", err)
 	}
 	if err := os.Rename(aside, files.metadata); err != nil {
 		t.Fatal(err)
 	}
 	if !refresh(t, p) || p.Epoch() == epoch {
-		t.Error("what was not there for a while is taken for unchanged")
+		t.Error("halves that were missing are taken for unchanged")
 	}
 	if !bytes.Equal(readAll(t, d), files.dataAt(t, 0, 4*64*kib)) {
 		t.Error("other bytes")
 	}
 }
 
-func TestFilesThatChangeWhileNobodyHasThePoolActiveAreAnotherEpoch(t *testing.T) {
+func TestEpochChangesWithTheFilesOfAnInactivePool(t *testing.T) {
 	t.Parallel()
 	files := newPool(t, poolOf(16, blocks(1, 0, 4)))
 	p := files.open(t, Options{})
 	for name, path := range map[string]string{"metadata": files.metadata, "data": files.data} {
 		epoch := p.Epoch()
-		time.Sleep(20 * time.Millisecond) // the clock of the filesystem
+		time.Sleep(20 * time.Millisecond) // longer than a tick of the filesystem's clock
 		f, err := os.OpenFile(path, os.O_RDWR, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -396,7 +397,7 @@ func TestFilesThatChangeWhileNobodyHasThePoolActiveAreAnotherEpoch(t *testing.T)
 			t.Errorf("a write to the %s was not seen", name)
 		}
 		if epoch = p.Epoch(); refresh(t, p) || p.Epoch() != epoch {
-			t.Errorf("the %s have not changed since", name)
+			t.Errorf("a change of the %s is reported again", name)
 		}
 	}
 }
@@ -430,7 +431,7 @@ func TestReplacedStateIsClosedAfterItsUsers(t *testing.T) {
 	old := p.state
 	for _, err := range p.Devices(t.Context()) {
 		if err != nil {
-			t.Fatal("listing while the state was replaced: ", err)
+			t.Fatal("list devices while the state is replaced: ", err)
 		}
 		if p.current() == old {
 			p.replace(t, "loop9")
@@ -442,7 +443,7 @@ func TestReplacedStateIsClosedAfterItsUsers(t *testing.T) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Error("it stays open")
+	t.Error("the replaced state stays open")
 }
 
 func TestConcurrentReadersWhileThePoolIsReplaced(t *testing.T) {
@@ -536,7 +537,7 @@ func TestLoopDeviceOverTheDataMakesThePoolLive(t *testing.T) {
 	}
 	epoch = p.Epoch()
 	detach()
-	for range 100 { // another test may have it open for a moment
+	for range 100 { // another test may have the loop device open for a moment
 		if refresh(t, p) {
 			break
 		}

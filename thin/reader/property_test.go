@@ -13,7 +13,7 @@ import (
 	"thintree/thin/block"
 )
 
-// model is a device as one would read it without any cleverness.
+// model is the simplest implementation of a device.
 type model struct {
 	block, size int64
 	mapped      map[int64]int64
@@ -21,7 +21,7 @@ type model struct {
 	data        block.Reader
 }
 
-// sparse is bytes of which some units are holes. It is a block.Reader.
+// sparse is a block.Reader in memory. Some of its units are holes.
 type sparse struct {
 	p    []byte
 	hole []bool // by unit
@@ -67,7 +67,7 @@ func (s *sparse) NextHole(_ context.Context, off int64) (int64, error) {
 	return s.Size(), nil
 }
 
-// read is all bytes of a range that lies in the device.
+// read reads a range within the device.
 func (m *model) read(p []byte, off int64) error {
 	for len(p) > 0 {
 		part := p[:min(int64(len(p)), m.block-off%m.block)]
@@ -94,8 +94,8 @@ func (m *model) isData(off int64) bool {
 	return m.origin != nil && off < m.origin.Size() && !m.origin.hole[off/unit]
 }
 
-// next is the next data or hole. The kinds of bytes change at the ends of blocks
-// and, in the origin, of units, and at its end.
+// next is the next data or hole. Data and holes change only at the ends of blocks, at the ends
+// of the origin's units, and at the origin's end.
 func (m *model) next(off int64, data bool) (int64, error) {
 	if off >= m.size {
 		return 0, io.EOF
@@ -116,7 +116,7 @@ func (m *model) next(off int64, data bool) (int64, error) {
 	return m.size, nil
 }
 
-func TestReadsAsAPlainModelDoes(t *testing.T) {
+func TestReadsLikeTheModel(t *testing.T) {
 	t.Parallel()
 	for _, blockBytes := range []int64{64 * kib, 192 * kib, 1 * mib, 1 * gib} {
 		t.Run(fmt.Sprint(blockBytes/kib, " KiB"), func(t *testing.T) {
@@ -181,7 +181,7 @@ func compare(t *testing.T, r *rapid.T, files poolFiles, m *model) {
 	if m.origin != nil {
 		return
 	}
-	p.state.liveBy = "who has it active"
+	p.state.liveBy = "a device that has it active"
 	err = p.Peek(t.Context(), 1, func(open func(int64) block.Reader) error {
 		compareDevice(r, open(m.size), m)
 		return nil
@@ -222,8 +222,7 @@ func compareDevice(r *rapid.T, d block.Reader, m *model) {
 	}
 }
 
-// drawOffset likes what lies near the ends of blocks, of the device and of the
-// origin.
+// drawOffset draws an offset, often near the end of a block, of the device or of the origin.
 func drawOffset(r *rapid.T, m *model) int64 {
 	near := rapid.Int64Range(0, m.size/m.block+1).Draw(r, "block") * m.block
 	switch rapid.IntRange(0, 3).Draw(r, "near") {

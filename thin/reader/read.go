@@ -10,8 +10,8 @@ import (
 	"thintree/thin/pdata"
 )
 
-// ReadAt reads as io.ReaderAt does. What is not mapped is zeros, or the external
-// origin's. Data blocks that follow each other are read as one.
+// ReadAt reads as io.ReaderAt does. Unmapped blocks are zeros, or the bytes of the external
+// origin. Contiguous data blocks are read at once.
 func (d *Device) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	o, released, err := d.use(ctx)
 	if err != nil {
@@ -21,7 +21,7 @@ func (d *Device) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return d.readRuns(p, off, func(p []byte, off int64) (int, error) { return d.readRun(ctx, o, p, off) })
 }
 
-// readRuns reads run by run, each as far as readRun does.
+// readRuns calls readRun until p is full. It returns io.EOF at the end of the device.
 func (d *Device) readRuns(p []byte, off int64, readRun func(p []byte, off int64) (int, error)) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("device %d: read at %d: %w", d.id, off, syscall.EINVAL)
@@ -44,11 +44,10 @@ func (d *Device) readRuns(p []byte, off int64, readRun func(p []byte, off int64)
 	return done, end
 }
 
-// rereads is how often a run is read whose mapping changes each time.
+// rereads is how often a run is read if its mapping changes each time.
 const rereads = 64
 
-// readRun reads from the one run of blocks that off lies in, which need not fill
-// p.
+// readRun reads from the run that off lies in. That may be less than p.
 func (d *Device) readRun(ctx context.Context, o openDevice, p []byte, off int64) (int, error) {
 	for range rereads {
 		run, length, err := o.run(ctx, o.find, off, int64(len(p)))
@@ -59,7 +58,7 @@ func (d *Device) readRun(ctx context.Context, o openDevice, p []byte, off int64)
 		if o.state.liveBy == "" {
 			return n, err
 		}
-		// The mapping may have led to blocks that are somebody else's by now.
+		// The data blocks may have been given to another device during the read.
 		same, sameErr := o.tree.Current(ctx, run)
 		if sameErr != nil {
 			return 0, sameErr
@@ -71,15 +70,15 @@ func (d *Device) readRun(ctx context.Context, o openDevice, p []byte, off int64)
 	return 0, pdata.ErrChanging
 }
 
-// findRun is [pdata.Mappings.Run], or as good.
+// findRun finds a run, as [pdata.Mappings.Run].
 type findRun func(ctx context.Context, virtualBlock, maxLength uint64) (pdata.Run, error)
 
 func (o openDevice) find(ctx context.Context, virtualBlock, maxLength uint64) (pdata.Run, error) {
 	return o.tree.Run(ctx, virtualBlock, maxLength)
 }
 
-// run is the run that off lies in, by what finds it, and how many bytes of it follow
-// off, at most want.
+// run finds the run that off lies in. The int64 is how many of its bytes are at off and after
+// it, at most want.
 func (o openDevice) run(ctx context.Context, find findRun, off, want int64) (pdata.Run, int64, error) {
 	first, last := off/o.block, (off+want-1)/o.block
 	blocks := uint64(last - first + 1)
@@ -90,7 +89,7 @@ func (o openDevice) run(ctx context.Context, find findRun, off, want int64) (pda
 	return run, int64(run.Length)*o.block - off%o.block, nil
 }
 
-// readMapped reads what lies in one run.
+// readMapped reads from one run, which p does not exceed. It also reads unmapped runs.
 func (d *Device) readMapped(ctx context.Context, o openDevice, p []byte, off int64, run pdata.Run) (int, error) {
 	if !run.Mapped {
 		return d.readUnmapped(ctx, p, off)
