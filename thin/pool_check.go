@@ -71,7 +71,7 @@ func check(ctx context.Context, program, metadata string) error {
 	if !f.Direct() {
 		l, err := loop.Attach(ctx, metadata, loop.Options{ReadOnly: true})
 		if err != nil {
-			return &UncheckedError{fmt.Errorf("%s: thin_check reads with O_DIRECT, which its filesystem does not have (root gets a loop device for it; others can check a copy elsewhere): %w", metadata, err)}
+			return &UncheckedError{fmt.Errorf("%s: thin_check needs O_DIRECT, which its filesystem does not support: as root a loop device is used instead, other users can check a copy elsewhere: %w", metadata, err)}
 		}
 		defer l.Close()
 		path = l.Path()

@@ -16,8 +16,9 @@ import (
 // Pool is a pool that is read in this process. Its methods may be called concurrently, except
 // Close.
 //
-// A pool that is active in the kernel is live: it may change while it is read. Its halves are
-// then read past the page cache, because the kernel's writes through device-mapper bypass it.
+// A pool is live if a device of this host uses one of its halves, such as the pool's own device
+// while it is active ([block.InUse]). It may change while it is read. Its halves are then read past
+// the page cache, because the kernel's writes through device-mapper bypass it.
 // The blocks of a committed superblock do not change while it is the current one. So after each
 // walk of the metadata and each read of data, the superblock is read again. If it has changed,
 // the walk or the read is repeated.
