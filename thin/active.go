@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"thintree/thin/block"
 	"thintree/thin/blockdev"
 	"thintree/thin/dm"
+	"thintree/thin/inuse"
 )
 
 // ActiveDevice is an active device of a pool, under one of its names.
@@ -32,7 +32,7 @@ func (p *Pool) Active(ctx context.Context) ([]ActiveDevice, error) {
 
 // ActiveOfOthers lists the active devices of the pool that package lend has not activated.
 func (p *Pool) ActiveOfOthers(ctx context.Context) ([]ActiveDevice, error) {
-	return p.active(ctx, func(name string) bool { return !strings.HasPrefix(name, block.LentPrefix) })
+	return p.active(ctx, func(name string) bool { return !strings.HasPrefix(name, inuse.LentPrefix) })
 }
 
 func (p *Pool) active(ctx context.Context, wanted func(name string) bool) ([]ActiveDevice, error) {

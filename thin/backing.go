@@ -2,15 +2,12 @@ package thin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin/block"
+	"thintree/thin/inuse"
 	"thintree/thin/loop"
-	"thintree/thin/resolve"
 )
 
 // backing is a block device that a pool lies on. If the caller gave a file, it is a loop device
@@ -106,75 +103,11 @@ func same(a, b string) (bool, error) {
 // a second pool over the same file, and the two would destroy each other. The loop device own
 // does not count as a user.
 func unused(path string, own uint64) error {
-	by, err := user(path, own)
+	by, err := inuse.ByAnother(path, own)
 	if err == nil && by != "" {
 		err = &InUseError{Path: path, By: by}
 	}
 	return err
-}
-
-// user is the user of a file or block device, "" if there is none.
-func user(path string, own uint64) (by string, err error) {
-	st, err := resolve.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return loopUser(path, own)
-	}
-	if by, err := block.InUse(path); by != "" || err != nil {
-		return by, err
-	}
-	fd, err := resolve.Open(path, unix.O_RDONLY|unix.O_EXCL)
-	if errors.Is(err, unix.EBUSY) {
-		return "a mount, or another program,", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	unix.Close(fd)
-	if unix.Major(st.Rdev) != loopMajor {
-		return "", nil
-	}
-	l, err := loop.Open(st.Rdev)
-	if errors.Is(err, unix.ENXIO) {
-		return "", nil // not attached
-	}
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	file, err := l.Backing()
-	if err != nil || file.Path == "" {
-		return "", err
-	}
-	return loopUser(file.Path, st.Rdev)
-}
-
-const loopMajor = 7
-
-// loopUser is a loop device over a file, or a device on top of it. A read-only loop device counts
-// only if a device is on top of it.
-func loopUser(path string, own uint64) (by string, err error) {
-	over, err := loop.Over(path)
-	if err != nil {
-		return "", err
-	}
-	for _, l := range over {
-		if l.Number == own {
-			continue
-		}
-		by, err := block.InUse(l.Path)
-		switch {
-		case err != nil:
-			return "", err
-		case by != "":
-			return by, nil
-		case !l.ReadOnly:
-			return l.Path, nil
-		}
-	}
-	return "", nil
 }
 
 // lengthOf is the length of a file or block device in bytes.

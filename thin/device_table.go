@@ -62,7 +62,7 @@ func parseDeviceTable(table []dm.Target) (deviceTable, error) {
 	if len(words) < 2 || len(words) > 3 {
 		return deviceTable{}, fmt.Errorf("thin table %q: not understood", table[0].Params)
 	}
-	pool, err := parseDevice(words[0])
+	pool, err := blockdev.Parse(words[0])
 	if err != nil {
 		return deviceTable{}, err
 	}
@@ -72,7 +72,7 @@ func parseDeviceTable(table []dm.Target) (deviceTable, error) {
 	}
 	t := deviceTable{sectors: table[0].Length, pool: pool, id: uint32(id)}
 	if len(words) == 3 {
-		t.origin, err = parseDevice(words[2])
+		t.origin, err = blockdev.Parse(words[2])
 	}
 	return t, err
 }

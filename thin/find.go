@@ -8,12 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin/block"
 	"thintree/thin/blockdev"
-	"thintree/thin/loop"
-	"thintree/thin/resolve"
+	"thintree/thin/inuse"
 )
 
 // ErrNotActive says that a pool is not active in the kernel.
@@ -26,10 +23,8 @@ func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, 
 	if !ok { // the kernel has pools on block devices only
 		return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
 	}
-	devices, err := blockDevices(path)
-	if err != nil {
-		return nil, err
-	}
+	// The error may be of loop devices that are not attached to the file.
+	devices, unknown := inuse.Devices(path)
 	for _, number := range devices {
 		holders, err := filepath.Glob(blockdev.Sysfs(number) + "/holders/*/dm/name")
 		if err != nil {
@@ -46,25 +41,8 @@ func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, 
 			}
 		}
 	}
+	if len(devices) == 0 && unknown != nil {
+		return nil, unknown
+	}
 	return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
-}
-
-// blockDevices are the block device at path, or the loop devices over a file.
-func blockDevices(path string) ([]uint64, error) {
-	st, err := resolve.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-		return []uint64{st.Rdev}, nil
-	}
-	over, err := loop.Over(path)
-	numbers := make([]uint64, len(over))
-	for i, l := range over {
-		numbers[i] = l.Number
-	}
-	if len(over) > 0 {
-		err = nil // it is of other loop devices, which could not be examined
-	}
-	return numbers, err
 }

@@ -5,16 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 
 	"thintree/thin/block"
 	"thintree/thin/blockdev"
 	"thintree/thin/dm"
-	"thintree/thin/loop"
+	"thintree/thin/inuse"
 	"thintree/thin/pdata"
-	"thintree/thin/resolve"
 )
 
 // Pool is a pool that is active in the kernel. Its methods may be called concurrently. A Pool
@@ -129,24 +127,12 @@ func (k *Kernel) activePool(ctx context.Context, c PoolConfig) (*Pool, error) {
 // isOver returns an error unless a device is the block device at path, or a loop device over the
 // file there.
 func isOver(number uint64, path string) error {
-	st, err := resolve.Stat(path)
+	devices, err := inuse.Devices(path)
+	if slices.Contains(devices, number) {
+		return nil
+	}
 	if err != nil {
 		return err
-	}
-	if st.Mode&unix.S_IFMT == unix.S_IFBLK {
-		if st.Rdev == number {
-			return nil
-		}
-	} else {
-		over, err := loop.Over(path)
-		if err != nil {
-			return err
-		}
-		for _, l := range over {
-			if l.Number == number {
-				return nil
-			}
-		}
 	}
 	return fmt.Errorf("it lies on device %s, and not on %s", blockdev.Text(number), path)
 }

@@ -81,7 +81,7 @@ func (p *Pool) reload(ctx context.Context, have, want poolTable) error {
 // growDevice makes the file of a loop device longer. It returns the length of the device then, in
 // bytes.
 func growDevice(number uint64, bytes int64) (int64, error) {
-	if unix.Major(number) != loopMajor {
+	if unix.Major(number) != blockdev.LoopMajor {
 		if bytes != 0 {
 			return 0, fmt.Errorf("device %s is not over a file that can be extended: extend the device, and grow the pool without a size", blockdev.Text(number))
 		}

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"thintree/thin/blockdev"
 	"thintree/thin/dm"
 )
@@ -108,8 +106,8 @@ func parsePoolTable(table []dm.Target) (poolTable, error) {
 	}
 	var err [4]error
 	var block uint64
-	t.metadata, err[0] = parseDevice(words[0])
-	t.data, err[1] = parseDevice(words[1])
+	t.metadata, err[0] = blockdev.Parse(words[0])
+	t.data, err[1] = blockdev.Parse(words[1])
 	block, err[2] = strconv.ParseUint(words[2], 10, 32)
 	t.LowWaterBlocks, err[3] = strconv.ParseUint(words[3], 10, 64)
 	for _, e := range err {
@@ -126,14 +124,4 @@ func parsePoolTable(table []dm.Target) (poolTable, error) {
 		}
 	}
 	return t, nil
-}
-
-func parseDevice(text string) (uint64, error) {
-	major, minor, ok := strings.Cut(text, ":")
-	a, err := strconv.ParseUint(major, 10, 32)
-	b, err2 := strconv.ParseUint(minor, 10, 32)
-	if !ok || err != nil || err2 != nil {
-		return 0, fmt.Errorf("%q is not a device number", text)
-	}
-	return unix.Mkdev(uint32(a), uint32(b)), nil
 }

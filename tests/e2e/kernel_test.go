@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"thintree/tests/guest"
-	"thintree/thin/block"
+	"thintree/thin/inuse"
 )
 
 const (
@@ -67,7 +67,7 @@ func nothingLent() error {
 		if err != nil {
 			return fmt.Errorf("listing devices: %w: %s", err, out)
 		}
-		if text := string(out); !strings.Contains(text, block.LentPrefix) && !strings.Contains(text, " "+os.TempDir()+"/") {
+		if text := string(out); !strings.Contains(text, inuse.LentPrefix) && !strings.Contains(text, " "+os.TempDir()+"/") {
 			return nil
 		}
 		if time.Since(begin) > 30*time.Second {

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"thintree/thin/loop"
 )
 
 // writeFile makes a file of n random bytes.
@@ -274,5 +276,33 @@ func TestDirectFallsBackToBufferedReads(t *testing.T) {
 	p := make([]byte, 3)
 	if n, err := mustOpen(t, f.Name(), Options{Direct: true}).ReadAt(t.Context(), p, 1); n != 3 || err != nil || string(p) != "ell" {
 		t.Errorf("ReadAt = %d, %v, %q", n, err, p)
+	}
+}
+
+func TestBlockDeviceIsReadAsItsFile(t *testing.T) {
+	t.Parallel()
+	path, contents := writeFile(t, 1<<20)
+	if f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0); err != nil {
+		t.Skipf("needs root: loop device: %v", err)
+	} else {
+		f.Close()
+	}
+	device, err := loop.Attach(t.Context(), path, loop.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	for _, direct := range []bool{false, true} {
+		f := mustOpen(t, device.Path(), Options{Direct: direct})
+		if f.Size() != 1<<20 || f.Direct() != direct || f.Identity().Rdev != device.Number() {
+			t.Errorf("a block device: Size %d, Direct %v, %v", f.Size(), f.Direct(), f.Identity())
+		}
+		p := make([]byte, 1000)
+		if _, err := f.ReadAt(t.Context(), p, 700); err != nil || string(p) != string(contents[700:1700]) {
+			t.Errorf("a block device, direct %v: %v", direct, err)
+		}
+		if at, err := f.NextHole(t.Context(), 5); at != 1<<20 || err != nil {
+			t.Errorf("a block device: NextHole = %d, %v", at, err)
+		}
 	}
 }

@@ -146,14 +146,3 @@ func (l Location) Find(before Looks) (now Location, looks Looks, err error) {
 	}
 	return l.moved(to), looks, nil
 }
-
-// InUse returns the device of this host that uses one of the files and devices, as the
-// function [InUse] does. It is "" if there is none.
-func (l Location) InUse() (by string, err error) {
-	for _, path := range l.Paths() {
-		if by, err = InUse(path); err != nil || by != "" {
-			break
-		}
-	}
-	return by, err
-}

@@ -8,14 +8,14 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"thintree/thin/block"
 	"thintree/thin/dm"
+	"thintree/thin/inuse"
 )
 
 // prefix begins the names of lent devices, and uuidPrefix their UUIDs. After it comes the
 // process that they are lent to: its id, and in the UUID also when it began.
 const (
-	prefix     = block.LentPrefix
+	prefix     = inuse.LentPrefix
 	uuidPrefix = "THINTREE-LENT-"
 )
 

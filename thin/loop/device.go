@@ -28,7 +28,7 @@ type Device struct {
 func Open(number uint64) (*Device, error) { return system.open(number) }
 
 func (h host) open(number uint64) (*Device, error) {
-	if unix.Major(number) != major {
+	if unix.Major(number) != blockdev.LoopMajor {
 		return nil, fmt.Errorf("device %s is not a loop device", blockdev.Text(number))
 	}
 	name, err := h.nameOf(number)

@@ -1,4 +1,4 @@
-// Package loop attaches loop devices to files, and finds attached ones.
+// Package loop attaches loop devices to files. The package thin/inuse finds attached ones.
 //
 // Every device is attached with autoclear: the kernel detaches it when its last descriptor
 // is closed, so a process that dies leaves no device. A device has sectors of 512 bytes. It

@@ -14,9 +14,6 @@ import (
 	"thintree/thin/blockdev"
 )
 
-// major is the major number of loop devices.
-const major = 7
-
 // host says where the device nodes are.
 type host struct{ dev string }
 
@@ -77,7 +74,7 @@ func (h host) openNode(name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, node.Close())
 	}
-	if rdev := uint64(st.Sys().(*syscall.Stat_t).Rdev); st.Mode().Type() != fs.ModeDevice || unix.Major(rdev) != major {
+	if rdev := uint64(st.Sys().(*syscall.Stat_t).Rdev); st.Mode().Type() != fs.ModeDevice || unix.Major(rdev) != blockdev.LoopMajor {
 		return nil, errors.Join(fmt.Errorf("%s is not the node of a loop device", path), node.Close())
 	}
 	return node, nil

@@ -10,6 +10,7 @@ import (
 
 	"thintree/thin/block"
 	"thintree/thin/blockdev"
+	"thintree/thin/inuse"
 	"thintree/thin/pdata"
 )
 
@@ -17,7 +18,7 @@ import (
 // Close.
 //
 // A pool is live if a device of this host uses one of its halves, such as the pool's own device
-// while it is active ([block.InUse]). It may change while it is read. Its halves are then read past
+// while it is active ([inuse.By]). It may change while it is read. Its halves are then read past
 // the page cache, because the kernel's writes through device-mapper bypass it.
 // The blocks of a committed superblock do not change while it is the current one. So after each
 // walk of the metadata and each read of data, the superblock is read again. If it has changed,
@@ -71,12 +72,12 @@ func Open(ctx context.Context, metadata, data block.Location, o Options) (*Pool,
 
 // inUse is the device that has a pool with these halves active, "" if there is none.
 func inUse(halves [2]block.Location) (by string, err error) {
-	for _, half := range halves {
-		if by, err = half.InUse(); err != nil || by != "" {
-			break
+	for _, path := range append(halves[0].Paths(), halves[1].Paths()...) {
+		if by, err = inuse.By(path); err != nil || by != "" {
+			return by, err
 		}
 	}
-	return by, err
+	return "", nil
 }
 
 func (p *Pool) open(ctx context.Context, places [2]block.Location, liveBy string) (_ *poolState, err error) {
