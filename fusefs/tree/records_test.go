@@ -29,7 +29,7 @@ func TestRecordOfAnotherDeviceShowsNothingOfIt(t *testing.T) {
 		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{mine, recorded("fits", partsID, 1), recorded("unsized", zerosID, 9)},
 		Containers: []meta.Container{{ID: "1", Name: "web", Volume: "mine"}},
 	}})
-	const says = "device 1 of the pool was made in transaction 1, and the record says 5: it is another device"
+	const says = "device 1 of the pool was created in transaction 1, but the record says 5: it is another device"
 	for _, dir := range []string{"volumes/mine", "containers/web"} {
 		_, err := listed(t, tree, dir)
 		cannot(t, dir, err, says)
@@ -166,7 +166,7 @@ func TestDeviceThatBecomesAnotherIsShownNoMore(t *testing.T) {
 	})
 	look(t, tree)
 	_, err := listed(t, tree, "volumes/a")
-	cannot(t, "volumes/a", err, "made in transaction 8, and the record says 1")
+	cannot(t, "volumes/a", err, "created in transaction 8, but the record says 1")
 	if got := names(t, tree, "volumes/@1"); !slices.Contains(got, "rootfs") {
 		t.Errorf("volumes/@1 holds %q", got)
 	}

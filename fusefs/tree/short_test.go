@@ -123,9 +123,9 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	var log lockedBuffer
 	tree := shortTree(t, Options{}, &log)
 	for volume, says := range map[string]string{
-		"short":  "its ext4 is 4.0 MiB long, and the volume 2.0 MiB: what lies beyond cannot be read",
-		"table":  "its partition p1 ends at 5.0 MiB, and the volume at 3.0 MiB: what lies beyond cannot be read",
-		"narrow": "p1: its ext4 is 4.0 MiB long, and the partition 2.0 MiB: what lies beyond cannot be read",
+		"short":  "its ext4 is 4.0 MiB long, but the volume only 2.0 MiB: what lies beyond cannot be read",
+		"table":  "its partition p1 ends at 5.0 MiB, but the volume at 3.0 MiB: what lies beyond cannot be read",
+		"narrow": "p1: its ext4 is 4.0 MiB long, but the partition only 2.0 MiB: what lies beyond cannot be read",
 	} {
 		for range 2 {
 			var v VolumeInfo
@@ -155,7 +155,7 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	if n := readPart(t, tree, "raw/table.parts/p1.img", []byte(imageAt(t, tree, "raw/narrow.img"))[partStart:]); n != shortSize {
 		t.Errorf("%d bytes of p1.img can be read, want %d", n, shortSize)
 	}
-	for _, says := range []string{"its ext4 is 4.0 MiB long, and the volume", "its partition p1 ends", "its ext4 is 4.0 MiB long, and the partition"} {
+	for _, says := range []string{"its ext4 is 4.0 MiB long, but the volume", "its partition p1 ends", "its ext4 is 4.0 MiB long, but the partition"} {
 		if n := strings.Count(log.String(), says); n != 1 && !(n == 2 && strings.HasSuffix(says, "partition")) {
 			t.Errorf("the log says %d times that %s:\n%s", n, says, log.String())
 		}

@@ -16,8 +16,7 @@ import (
 	"thintree/thin/lend"
 )
 
-// kernel is a kernel in which a pool is active or not, and its devices are used as a test
-// says. It can do nothing else.
+// kernel is a Kernel with the users that a test sets. Its other methods panic.
 type kernel struct {
 	Kernel
 	users map[uint32]lend.User // nil if the pool is not active
