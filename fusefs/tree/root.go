@@ -106,7 +106,7 @@ func (t *Tree) withFS(ctx context.Context, r *root, use func(volfs.FS) error) er
 // peek returns a peek of a root. If the volume has to be opened for that it is closed again soon.
 func (t *Tree) peek(ctx context.Context, r *root) (*volume.Peek, error) {
 	return t.opener.Peek(ctx, r.Root, func(ctx context.Context, use func(*volume.Contents) error) error {
-		if !t.leases.Holds(r.Volume) {
+		if !t.leases.Has(r.Volume) {
 			defer t.leases.EndPeek(r.Volume)
 		}
 		l, err := t.acquire(ctx, r)
