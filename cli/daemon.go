@@ -86,8 +86,8 @@ func daemonReady() error {
 	return nil
 }
 
-// openLog opens the log that --log-file and --log-level ask for. seen is whether its
-// warnings go to standard error, so that the caller of the command sees them.
+// openLog opens the log that --log-file and --log-level ask for. seen reports whether its
+// warnings go to standard error, where the caller of the command sees them.
 func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
