@@ -62,7 +62,7 @@ type reported struct{ status int }
 
 func (r reported) Error() string { return fmt.Sprintf("exit status %d", r.status) }
 
-// daemonReady tells the command that the tree can be used. It also leaves the command's
+// daemonReady signals the command that the tree can be used. It also leaves the command's
 // folder and closes its standard files, so that the daemon keeps neither busy.
 func daemonReady() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
