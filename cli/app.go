@@ -20,8 +20,8 @@ func (e usageError) Error() string { return e.text }
 
 func wrongUse(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// errPartial ends a command that did what it could, and has already printed what it
-// could not read.
+// errPartial is the error of a command that could not read something, and has already printed
+// what.
 var errPartial = errors.New("something could not be read")
 
 // Main runs a command line in the form of os.Args, and returns the exit status.
@@ -115,8 +115,8 @@ func newApp() *cli.App {
 	return app
 }
 
-// group is a command that only holds subcommands. The library gives none of these a
-// subcommand help, so that "help" can be an argument of theirs.
+// group makes a command that consists of subcommands. They get no help command of the library, so
+// that "help" can be the name of a pool or volume.
 func group(name, usage, description string, commands ...*cli.Command) *cli.Command {
 	for _, c := range commands {
 		c.HideHelpCommand = true
@@ -152,9 +152,9 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 	return wrongUse("%s: see %s --help", text, command)
 }
 
-// arrange puts a command's flags before its arguments, so that they may stand
-// anywhere. A source and a mountpoint without a command are a mount: so mount.fuse(8)
-// calls the program.
+// arrange puts a command's flags before its arguments, so that a user may put them anywhere. A
+// source and a mountpoint without a command mean the command mount: mount.fuse(8) calls the
+// program in this way.
 func arrange(app *cli.App, args []string) []string {
 	if len(args) < 2 || args[len(args)-1] == "--generate-bash-completion" {
 		return args

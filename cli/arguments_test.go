@@ -111,12 +111,12 @@ func TestOptionThatIsUnknownOrWrongIsAWrongUse(t *testing.T) {
 		if _, ok := err.(usageError); !ok {
 			t.Errorf("-o %s: %v, want a wrong use", o, err)
 		} else if !strings.Contains(err.Error(), o) {
-			t.Errorf("-o %s: %v does not name it", o, err)
+			t.Errorf("-o %s: %v does not name the option", o, err)
 		}
 	}
 }
 
-func TestWithoutOptionsTheDefaultsHold(t *testing.T) {
+func TestWithoutOptionsTheDefaultsApply(t *testing.T) {
 	t.Parallel()
 	c, err := parseMount(t)
 	if err != nil {

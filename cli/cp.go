@@ -18,13 +18,13 @@ func cpCommand() *cli.Command {
 		Usage:     "copy a file or folder out of a volume",
 		ArgsUsage: "SOURCE VOLUME:/PATH DEST",
 		Description: `Like cp -a: modes, times, links, extended attributes and holes are kept; owners and
-device files too, if the user may set them. Standard error names everything that the
-destination cannot hold: it is left out. Needs no mount and no root.
+device files too, if the user may set them. Things that the destination cannot hold are
+left out, and standard error names them. Needs no mount and no root.
 
 ` + sourceHelp,
 		Flags:              sourceFlags(),
 		BashComplete:       completeVolumes,
-		CustomHelpTemplate: exits{done: "everything was copied that the user may set", partial: "copied in part: something could not be read, or the destination cannot hold it"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "everything was copied that the user may copy", partial: "copied in part: something could not be read, or the destination cannot hold it"}.after(commandHelp),
 		Action:             cp,
 	}
 }

@@ -62,7 +62,7 @@ type reported struct{ status int }
 
 func (r reported) Error() string { return fmt.Sprintf("exit status %d", r.status) }
 
-// daemonReady tells the command that the tree can be used. It also leaves the command's
+// daemonReady signals the command that the tree can be used. It also leaves the command's
 // folder and closes its standard files, so that the daemon keeps neither busy.
 func daemonReady() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -86,8 +86,8 @@ func daemonReady() error {
 	return nil
 }
 
-// openLog opens the log that --log-file and --log-level ask for. seen is whether its
-// warnings go to standard error, so that the caller of the command sees them.
+// openLog opens the log that --log-file and --log-level ask for. seen reports whether its
+// warnings go to standard error, where the caller of the command sees them.
 func openLog(c *cli.Context) (log *slog.Logger, seen bool, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {

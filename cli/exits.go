@@ -16,25 +16,24 @@ const (
 	statusPartial = 3
 )
 
-// exits is what the exit statuses of a command mean. Its help ends with it.
+// exits is the meanings of a command's exit statuses. The command's help ends with them.
 type exits struct {
 	done    string
-	failed  string // empty if there is no more to say than that the command failed
-	usage   string // empty if there is no more to say than that the use was wrong
-	partial string // empty if the command never does only a part
+	failed  string // "" for the usual text
+	usage   string // "" for the usual text
+	partial string // "" if the command is never done in part
 }
 
 // The library's help of a command, and of a group of commands.
 var commandHelp, groupHelp = cli.CommandHelpTemplate, cli.SubcommandHelpTemplate
 
-// The library brings the command help itself. It is the only one without an exits of
-// its own.
+// The command help is the library's own. So these are set for it here.
 func init() {
 	cli.CommandHelpTemplate = exits{done: "the help was printed"}.after(commandHelp)
 	cli.SubcommandHelpTemplate = exits{done: "the help was printed"}.after(groupHelp)
 }
 
-// after is a help template with the exit statuses at its end.
+// after returns a help template with the exit statuses at its end.
 func (e exits) after(template string) string {
 	var b strings.Builder
 	b.WriteString(template)

@@ -47,7 +47,7 @@ func exitsOf(t *testing.T) map[string][][]string {
 		good    = "docker:" + pools.Docker(t)
 		missing = filepath.Join(dir, "missing")
 		none    = "thintree-test-no-such-pool"
-		// Of a pool whose data are cut off something cannot be read.
+		// The data of this pool are cut off, so something in it cannot be read.
 		half = filepath.Join(pools.Docker(t), "devicemapper/devicemapper/metadata") + "," + filepath.Join(dir, "half")
 		bad  = "the name of no command"
 
@@ -99,10 +99,10 @@ func TestHelpOfEachCommandEndsWithItsExitStatuses(t *testing.T) {
 	for _, command := range append(commandNames("", newApp().Commands), "", "help") {
 		lines, known := all[command]
 		if !known {
-			t.Errorf("%q: nothing is known of its exit statuses", command)
+			t.Errorf("%q: exitsOf has no entry for this command", command)
 			continue
 		}
-		if command == "help" { // it prints the help of thintree for help --help
+		if command == "help" { // "help --help" prints the help of thintree
 			continue
 		}
 		var want []int
@@ -144,7 +144,7 @@ func flagsOf(app *cli.App) map[string][]cli.Flag {
 	return all
 }
 
-func TestPlaceholdersOfFlagsSayWhatGoesThere(t *testing.T) {
+func TestPlaceholdersOfFlagsNameTheirValues(t *testing.T) {
 	t.Parallel()
 	placeholder := regexp.MustCompile("`([^`]*)`")
 	count := 0

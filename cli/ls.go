@@ -26,9 +26,9 @@ func lsCommand() *cli.Command {
 		Name:      "ls",
 		Usage:     "list a source's volumes, or a folder in one",
 		ArgsUsage: "SOURCE [VOLUME[:/PATH]]",
-		Description: `On a terminal, a source's volumes are a table: the names by which people know them, a
-short id that can be typed as VOLUME, sizes and a state. Otherwise they are full names,
-one a line, and the volumes themselves are not read.
+		Description: `On a terminal, a source's volumes are listed in a table: the names by which people know
+them, a short id that can be typed as VOLUME, sizes and a state. Otherwise only their
+full names are listed, one a line, and the volumes themselves are not read.
 
 ` + sourceHelp,
 		CustomHelpTemplate: exits{
@@ -81,7 +81,7 @@ func listVolumes(c *cli.Context, t *tree.Tree) (partial bool, err error) {
 	list := make([]tree.VolumeInfo, 0, len(refs))
 	for _, r := range refs {
 		v, err := t.Volume(c.Context, r.ID)
-		if errors.Is(err, syscall.ESTALE) { // its name has gone to another volume since it was listed
+		if errors.Is(err, syscall.ESTALE) { // its name was given to another volume since it was listed
 			v, err = volumeNow(c.Context, t, r.Name)
 		}
 		if errors.Is(err, syscall.ENOENT) {
@@ -140,7 +140,7 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 	return w.Flush()
 }
 
-// usersOf are the containers and images that a volume is of, as they are printed and typed.
+// usersOf lists the containers and images that a volume belongs to, as a user types them.
 func usersOf(v tree.VolumeInfo) (users []string) {
 	for _, name := range v.Containers {
 		users = append(users, "container:"+printable(name))
@@ -151,7 +151,7 @@ func usersOf(v tree.VolumeInfo) (users []string) {
 	return users
 }
 
-// holdsOf says in a word or a few what is on a volume.
+// holdsOf describes in a few words what is on a volume.
 func holdsOf(v tree.VolumeInfo) string {
 	if v.Filesystem != nil {
 		return v.Filesystem.Type
@@ -180,8 +180,8 @@ func isHash(name string) bool {
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
 }
 
-// printable is a name as it is printed: in quotes if it would move a terminal's cursor,
-// or the text beside it.
+// printable is a name as it is printed: in quotes if it would move a terminal's cursor or the
+// text beside it.
 func printable(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return r == '\uFFFD' || !strconv.IsPrint(r) }) {
 		return strconv.Quote(name)

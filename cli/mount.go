@@ -26,7 +26,7 @@ func mountCommand() *cli.Command {
 		Name:      "mount",
 		Usage:     "show every volume of one or more sources as folders",
 		ArgsUsage: "SOURCE… MOUNTPOINT",
-		Description: `Returns once the tree can be used. Walking into volumes/NAME opens the volume; it is
+		Description: `Returns once the tree can be used. Entering volumes/NAME opens the volume; it is
 closed after some idle time. The source is never changed. Unmount the tree with
 thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
 
@@ -34,11 +34,11 @@ MOUNTPOINT must not be inside the source, or above it.
 
 The owner of an active pool can delete volumes and deactivate the pool while the tree
 is mounted. Only an open file in a volume that the owner has mounted keeps that volume
-busy. Deleting a volume that is in very many pieces may take a second.
+busy. Deleting a volume that consists of very many pieces may take a second.
 
 A tree is always ro,nosuid,nodev. Of mount(8)'s options -o also takes noexec,
 nosymfollow, user and users (both imply noexec). Of FUSE's options it takes
-default_permissions (modes and ACLs hold for the user who mounts too), fsname=NAME
+default_permissions (modes and ACLs apply to the user who mounts too), fsname=NAME
 (shown by df) and max_read=BYTES. Options without a meaning for a tree are ignored;
 others are refused.
 
@@ -47,8 +47,8 @@ others are refused.
 			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume after `DURATION` without use; 0: never"},
 			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "keep at most `COUNT` volumes open"},
 			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "wait at most `DURATION` for another volume to close if that many are open and busy, and for a suspended pool"},
-			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in; modes and ACLs in the volumes hold for them"},
-			&cli.StringSliceFlag{Name: "o", Usage: "take `OPTION[,OPTION…]`: these flags as fstab has them, and options of mount(8)"},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users read the tree; modes and ACLs in the volumes apply to them"},
+			&cli.StringSliceFlag{Name: "o", Usage: "take `OPTION[,OPTION…]`: these flags as they are written in fstab, and options of mount(8)"},
 			&cli.BoolFlag{Name: "f", Aliases: []string{"foreground"}, Usage: "stay in the foreground"},
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "log from `LEVEL` up: debug, info, warn or error"},
 			&cli.StringFlag{Name: "log-file", Usage: "log to `FILE`, not to the system log (with -f: not to standard error)"},
@@ -74,9 +74,9 @@ func mount(c *cli.Context) error {
 	sources, mountpoint := args[:len(args)-1], args[len(args)-1]
 	switch {
 	case c.Int("max-active") < 1:
-		return wrongUse("--max-active: it is at least 1")
+		return wrongUse("--max-active: it must be at least 1")
 	case c.Duration("open-timeout") < 0:
-		return wrongUse("--open-timeout: it is not less than 0")
+		return wrongUse("--open-timeout: it must not be negative")
 	}
 	mountpoint, err = mounts.Prepare(mountpoint)
 	if err != nil {
@@ -142,14 +142,13 @@ func mount(c *cli.Context) error {
 		log.Info("stopping", "mountpoint", mountpoint)
 		err := atMost(longestEnd, m.Unmount)
 		if err != nil {
-			log.Error("unmounting", "error", err)
+			log.Error("cannot unmount the tree", "error", err)
 		}
 		return err
 	}
 }
 
-// checkApart refuses a mountpoint at which the tree would hide its own sources or its
-// log.
+// checkApart returns an error if the tree would hide its own sources or log at the mountpoint.
 func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error {
 	var places []string
 	for _, s := range sources {
@@ -161,11 +160,11 @@ func checkApart(c *cli.Context, mountpoint string, sources []meta.Source) error 
 	return mounts.CheckApart(mountpoint, places)
 }
 
-// longestEnd is how long the process waits until a tree has ended. The watchdog does
-// the rest.
+// longestEnd is how long the process waits for a tree to end. After that it exits, and the
+// watchdog cleans up.
 const longestEnd = 5 * time.Second
 
-// atMost runs a function, and waits for its end no longer than a duration.
+// atMost runs a function, and returns an error if it has not ended after a duration.
 func atMost(longest time.Duration, run func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- run() }()

@@ -48,8 +48,8 @@ func applyOption(c *cli.Context, o *fusefs.Options, text string) error {
 	return nil
 }
 
-// takeOption takes an option of mount(8) or of FUSE that says how a tree is mounted,
-// and reports whether it is one.
+// takeOption sets an option of mount(8) or of FUSE in o. It reports whether the option is one that
+// a tree takes.
 func takeOption(o *fusefs.Options, option, value string) (taken bool, err error) {
 	switch option {
 	case "exec", "noexec":
@@ -75,13 +75,12 @@ func takeOption(o *fusefs.Options, option, value string) (taken bool, err error)
 	return true, nil
 }
 
-// idleOptions are accepted and change nothing. mount(8), mount.fuse3(8) and fstab(5)
-// add some of them; others hold for every tree, or have no meaning for it. A tree is
-// always ro,nosuid,nodev; rw, suid and dev are here because mount(8) and
-// mount.fuse3(8) add them. Nothing is written, no access time either, so options about
-// writing do not matter. The type is always fuse.thintree, whatever subtype says,
-// because umount finds trees by it. The watchdog does for every tree what auto_unmount
-// asks for.
+// idleOptions are accepted and change nothing. mount(8), mount.fuse3(8) and fstab(5) add some of
+// them; others apply to every tree, or have no meaning for one. A tree is always ro,nosuid,nodev;
+// rw, suid and dev are here because mount(8) and mount.fuse3(8) add them. Nothing is written, not
+// even access times, so options about writing do not matter. The type is always fuse.thintree and
+// subtype is ignored, because umount finds trees by their type. auto_unmount changes nothing,
+// because the watchdog unmounts every tree whose daemon has ended.
 var idleOptions = map[string]bool{
 	"defaults": true, "ro": true, "rw": true, "suid": true, "nosuid": true, "dev": true, "nodev": true,
 	"auto": true, "noauto": true, "nouser": true, "owner": true, "noowner": true,
@@ -95,7 +94,7 @@ var idleOptions = map[string]bool{
 // refusedOptions are options that users may expect, and why a tree does not have them.
 var refusedOptions = map[string]string{
 	"remount":    "a tree cannot be remounted: thintree umount it first",
-	"allow_root": "the kernel shows what it has cached to other users too: take allow_other, with which modes and ACLs hold for them",
+	"allow_root": "the kernel would show cached files to other users too: use allow_other, which applies modes and ACLs to them",
 	"uid":        foreignOwner,
 	"gid":        foreignOwner,
 	"umask":      foreignOwner,

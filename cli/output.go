@@ -29,8 +29,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, o.err
 }
 
-// close closes the file and returns the first error of all. Some filesystems report
-// only at close that they are full.
+// close closes the file and returns the first error, which may be one of an earlier write. Some
+// filesystems report only at close that they are full.
 func (o *output) close() error {
 	o.keep(o.file.Close())
 	return o.err

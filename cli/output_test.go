@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program runs the program with a standard output, and returns its exit status and its
+// program runs the program with the given standard output, and returns its exit status and
 // standard error.
 func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr string) {
 	t.Helper()
@@ -41,9 +41,9 @@ func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr
 	return cmd.ProcessState.ExitCode(), said.String()
 }
 
-// printed are the arguments by which each command prints something. Commands on active
-// pools need device-mapper: package guest tests them. Package layers checks that all
-// commands print by the one writer.
+// printed has the arguments with which each command prints something. Commands on active pools
+// need device-mapper: package guest tests them. Package layers checks that every command prints
+// through the one writer.
 func printed(source string) map[string][][]string {
 	const volume, folder = "base", "container:ran:/etc"
 	var kernel, nothing [][]string
@@ -70,7 +70,7 @@ func printed(source string) map[string][][]string {
 	}
 }
 
-// commandNames are the commands of an app and those below them.
+// commandNames lists the names of all commands and their subcommands.
 func commandNames(before string, commands []*cli.Command) (names []string) {
 	for _, c := range commands {
 		names = append(names, before+c.Name)
@@ -85,7 +85,7 @@ func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
 	lines := [][]string{{}, {"--help"}, {"--generate-bash-completion"}}
 	for _, name := range commandNames("", newApp().Commands) {
 		if _, known := forms[name]; !known {
-			t.Errorf("%s: nothing is known of what it prints", name)
+			t.Errorf("%s: printed has no entry for this command", name)
 		}
 		lines = append(lines, append(strings.Fields(name), "--help"))
 	}

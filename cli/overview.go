@@ -14,7 +14,7 @@ import (
 
 // overviewRow is a line of the table that ls prints on a terminal.
 type overviewRow struct {
-	name  string // by which people know the volume, printable; "" if there is none
+	name  string // a printable name of the volume; "" if it has none
 	id    string
 	about [4]string // size, mapped, holds, state
 }
@@ -49,7 +49,7 @@ func overview(list []tree.VolumeInfo) []overviewRow {
 	return rows
 }
 
-// kindOf is the place of a name's kind in the order of the table.
+// kindOf is the position of a name's kind in the order of the table.
 func kindOf(name string) int {
 	switch {
 	case strings.HasPrefix(name, "container:"):
@@ -62,7 +62,7 @@ func kindOf(name string) int {
 	return 3
 }
 
-// overviewState is the state of a volume in a word or two.
+// overviewState is the state of a volume in one or two words.
 func overviewState(v tree.VolumeInfo) string {
 	switch {
 	case v.Damaged:
@@ -77,8 +77,8 @@ func overviewState(v tree.VolumeInfo) string {
 	return "idle"
 }
 
-// printOverview prints the table for a terminal of a width in characters, or of an
-// unknown width: 0. If the table is wider, names are cut in their middle.
+// printOverview prints the table for a terminal. width is the terminal's width in characters, 0 if
+// it is not known. If the table is wider, names are cut in their middle.
 func printOverview(list []tree.VolumeInfo, columns int) error {
 	const gap = 2
 	rows := append([]overviewRow{overviewHeader}, overview(list)...)
@@ -103,8 +103,8 @@ func printOverview(list []tree.VolumeInfo, columns int) error {
 	return w.Flush()
 }
 
-// ellipsis cuts the middle out of a text that is longer than a width in characters. It
-// leaves enough to tell names apart.
+// ellipsis cuts the middle out of a text that is longer than a width in characters. It leaves
+// enough to distinguish names.
 func ellipsis(text string, width int) string {
 	const minWidth = 16
 	all := []rune(text)

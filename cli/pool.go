@@ -33,8 +33,8 @@ func poolCommand() *cli.Command {
 		poolStatusCommand(), poolGrowCommand(), poolCheckCommand())
 }
 
-// poolArg is what an argument POOL means: the folder of a store, or the device-mapper
-// name of a pool. One of the two is "".
+// poolArg is a parsed argument POOL: the folder of a store, or the device-mapper name of a pool.
+// One of the two is "".
 type poolArg struct{ store, name string }
 
 func parsePool(arg string) (poolArg, error) {
@@ -62,11 +62,11 @@ func parsePool(arg string) (poolArg, error) {
 }
 
 func optFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "opt", Usage: "make or use a store with option `dm.NAME=VALUE`, as dockerd --storage-opt"}
+	return &cli.StringSliceFlag{Name: "opt", Usage: "make or use a store with the option `dm.NAME=VALUE` of dockerd --storage-opt"}
 }
 
-// onPool runs a command on the pool that an argument POOL means: by inStore if it is
-// that of a store, and by inPool if it is another.
+// onPool runs a command on the pool of an argument POOL: inStore if that is a store, and otherwise
+// inPool.
 func onPool(c *cli.Context, arg string,
 	inStore func(k *thin.Kernel, s *deviceset.DeviceSet) error,
 	inPool func(k *thin.Kernel, p *thin.Pool) error,
@@ -136,8 +136,8 @@ func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset
 	return s, nil
 }
 
-// until makes a command end in order at a signal, or if nothing reads its output any
-// more: what has begun is completed or undone. A second signal ends it at once.
+// until makes a command end in order at a signal, or if nothing reads its output any more: it
+// completes or undoes the step under way. A second signal ends it at once.
 func until(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
@@ -161,7 +161,7 @@ func adviseStore(err error, dir string) error {
 	return err
 }
 
-// adviceError is an error and what to do about it.
+// adviceError is an error together with what to do about it.
 type adviceError struct {
 	err    error
 	advice string

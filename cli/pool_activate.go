@@ -21,10 +21,10 @@ func poolActivateCommand() *cli.Command {
 		Name:      "activate",
 		Usage:     "activate a pool that was made before",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
-		Description: `METADATA and DATA are the block devices or files that it was made on. If a pool of that
+		Description: `METADATA and DATA are the block devices or files that it was made on. If a pool with that
 name is active on them already, it is left as it is; it must be active as the flags say.
-The pool of a store is active while one of its volumes is. Activated by this command,
-it stays active until pool deactivate. Commands on it are faster then.`,
+The pool of a store is active while one of its volumes is. After this command it stays
+active until pool deactivate, and commands on it are faster.`,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "read-only", Usage: "allow no changes in the pool"}, optFlag(),
 		}, featureFlags()...),
@@ -96,13 +96,13 @@ func poolDeactivateCommand() *cli.Command {
 		Name:      "deactivate",
 		Usage:     "deactivate a pool; its contents stay",
 		ArgsUsage: "POOL",
-		Description: `A pool is deactivated if none of its devices is active. The volumes of a store are
+		Description: `A pool is deactivated only if none of its devices is active. The volumes of a store are
 unmounted and deactivated first; if one is mounted, the command asks.
 
 ` + poolHelp,
 		Flags:              []cli.Flag{yesFlag(), optFlag()},
 		BashComplete:       completePools,
-		CustomHelpTemplate: exits{done: "the pool is not active any more"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "the pool is no longer active"}.after(commandHelp),
 		Action:             until(poolDeactivate),
 	}
 }

@@ -18,8 +18,8 @@ func yesFlag() cli.Flag {
 // errNotConfirmed means that the user was asked, and did not say yes.
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
 
-// confirm asks the user before something is lost, unless --yes is given. The text what
-// says what would be lost.
+// confirm asks the user before something is lost, unless --yes is given. what names the things
+// that would be lost.
 func confirm(c *cli.Context, what string) error {
 	if c.Bool("yes") {
 		return nil

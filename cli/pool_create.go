@@ -22,8 +22,8 @@ func poolCreateCommand() *cli.Command {
 		Usage:     "make an empty pool, or a store with one, and activate it",
 		ArgsUsage: "NAME METADATA DATA | store:DIR",
 		Description: `METADATA and DATA are block devices or files. Files that do not exist are made,
-sparse, with the lengths --metadata-size and --data-size. If one of the two holds
-something that would be lost, the command asks first.
+sparse, with the lengths --metadata-size and --data-size. If one of the two has contents
+that would be lost, the command asks first.
 
 A store is a folder with a pool in two files and a base device. All its volumes are
 snapshots of the base device. If the store exists already, only its missing parts are
@@ -137,8 +137,8 @@ func newPool(c *cli.Context, name string) (thin.NewPool, error) {
 
 const defaultBlockBytes = 64 << 10
 
-// lost says what a new pool would destroy in its metadata and data. first is the one
-// that is known to hold something; the other may not exist.
+// lost says what a new pool would destroy in its metadata and data. first is the one that is known
+// to have contents; the other may not exist.
 func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) string {
 	var holds []string
 	for _, path := range []string{p.Metadata, p.Data} {
@@ -154,7 +154,7 @@ func lost(ctx context.Context, p thin.PoolConfig, first *thin.NotEmptyError) str
 	return strings.Join(holds, " and ") + ", which a new pool destroys"
 }
 
-// contents says what a file or block device holds, or "" if that is not known.
+// contents describes the contents of a file or block device, "" if they are not known.
 func contents(ctx context.Context, path string) string {
 	f, err := block.Open(path, block.Options{Direct: true})
 	if err != nil {

@@ -101,7 +101,7 @@ func poolCheck(c *cli.Context) error {
 	return nil
 }
 
-// metadataOf is the path of the metadata that an argument of pool check means.
+// metadataOf is the path of the metadata for an argument of pool check.
 func metadataOf(c *cli.Context, arg string) (string, error) {
 	if !strings.HasPrefix(arg, "store:") {
 		return arg, onlyFor(c, storePool, "opt")

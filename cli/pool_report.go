@@ -8,7 +8,7 @@ import (
 	"thintree/thin/deviceset"
 )
 
-// poolReport is what thintree shows of an active pool. docs/json.md documents its JSON.
+// poolReport is thintree's report of an active pool. docs/json.md documents its JSON.
 type poolReport struct {
 	Name                  string        `json:"name"`
 	Store                 string        `json:"store,omitempty"`
@@ -32,7 +32,7 @@ type poolReport struct {
 	*storeReport
 }
 
-// storeReport is what thintree shows in addition if the pool is that of a store.
+// storeReport is the additional part of a poolReport if the pool is that of a store.
 type storeReport struct {
 	Volumes        int      `json:"volumes"`
 	DeletedVolumes int      `json:"deleted_volumes"`

@@ -48,7 +48,7 @@ func sizeOf(c *cli.Context, flag string) (int64, error) {
 	return n, nil
 }
 
-// grownSize is the size in bytes that a flag asks for: its value or, after a +, now and
+// grownSize is the size in bytes that a flag asks for: its value or, after a +, the sum of now and
 // its value. It is 0 if the flag is not given.
 func grownSize(c *cli.Context, flag string, now int64) (int64, error) {
 	text, added := strings.CutPrefix(c.String(flag), "+")

@@ -69,7 +69,7 @@ func run(t *testing.T, action func(c *cli.Context) error, line ...string) error 
 	return app.Run(arrange(app, append([]string{"thintree"}, line...)))
 }
 
-func TestGrownSizeIsAddedToWhatThereIs(t *testing.T) {
+func TestSizeAfterAPlusIsAddedToTheCurrentSize(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int64{"+1K": 5 << 10, "8K": 8 << 10} {
 		err := run(t, func(c *cli.Context) error {
@@ -120,7 +120,7 @@ func TestNewPoolIsAsTheFlagsSay(t *testing.T) {
 	}
 }
 
-func TestWrongUsesOfPoolAndVolumeAreTold(t *testing.T) {
+func TestWrongUsesOfPoolAndVolumeAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"pool nonsense", "volume nonsense", "pool create", "pool create vault m", "pool create vault m d --block-size 65K",
@@ -226,7 +226,7 @@ func TestContentsThatWouldBeLostAreNamed(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatHoldsSomethingIsSaidToBeLost(t *testing.T) {
+func TestOnlyFilesWithContentsAreNamedAsLost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	full, none, empty := filepath.Join(dir, "full"), filepath.Join(dir, "none"), filepath.Join(dir, "empty")
@@ -250,7 +250,7 @@ func TestOnlyWhatHoldsSomethingIsSaidToBeLost(t *testing.T) {
 	}
 }
 
-func TestMissingStoreIsAdvisedToBeMade(t *testing.T) {
+func TestErrorOfAMissingStoreSaysHowToMakeOne(t *testing.T) {
 	t.Parallel()
 	err := adviseStore(&fs.PathError{Op: "open", Path: "/x/metadata", Err: fs.ErrNotExist}, "/x")
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "thintree pool create store:/x") {

@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-func TestModesAreLettersAsLsPrintsThem(t *testing.T) {
+func TestModesArePrintedAsLsPrintsThem(t *testing.T) {
 	t.Parallel()
 	for want, f := range map[string]file{
 		"-rw-r--r--": {Type: "file", Mode: "0644"},

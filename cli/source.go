@@ -109,7 +109,7 @@ func list(words []string, last string) string {
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
 
-// recognise opens what lies at a path as a source of the first system that takes it.
+// recognise opens the folder at a path as a source of the first naming system that recognises it.
 func recognise(c *cli.Context, path string) (meta.Source, error) {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,8 +136,8 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	return nil, fmt.Errorf("%s: this folder is no known source: %s", path, strings.Join(signs, ", "))
 }
 
-// openTimeout is the default of how long a volume waits for its turn, or for a suspended
-// pool.
+// openTimeout is the default of how long a request waits for its turn to open a volume, or for a
+// suspended pool.
 const openTimeout = time.Minute
 
 // openTree opens the sources of a command that reads them and ends.
@@ -174,7 +174,7 @@ func openSources(c *cli.Context, args []string) (sources []meta.Source, err erro
 	return sources, nil
 }
 
-// openedTree is a tree, and what lends it devices; nil if nothing does.
+// openedTree is a tree and the lender of its devices, which is nil if it needs none.
 type openedTree struct {
 	*tree.Tree
 	lender *lend.Lender

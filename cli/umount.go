@@ -24,7 +24,7 @@ has mounted) cannot be closed this way. If any is open or mapped into memory, th
 volume is busy. With --lazy it is closed all the same: these files read errors from
 then on, and the volume's device is free.`,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "also if files in it are open"},
+			&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"}, Usage: "unmount or close it even if files in it are open"},
 			&cli.StringFlag{Name: "volume", Usage: "close only this `VOLUME`"},
 		},
 		CustomHelpTemplate: exits{done: "the tree is unmounted, or the volume is closed", failed: "it failed, and the tree is still mounted or the volume still open: standard error says why"}.after(commandHelp),

@@ -14,7 +14,7 @@ func version() string {
 	return versionOf(info)
 }
 
-// unknownVersion is that of a program that was built without its module's history.
+// unknownVersion is the version of a program that was built without its repository's history.
 const unknownVersion = "unknown"
 
 // versionOf is the module's version or, if it has none, the revision of its repository.

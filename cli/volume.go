@@ -23,7 +23,7 @@ func volumeCommand() *cli.Command {
 // baseName is the name of the base device of a store.
 const baseName = "base"
 
-// hashOf is the store's own name of a volume that has this name for people.
+// hashOf is the name that the store uses for the volume that users know by a name.
 func hashOf(name string) string {
 	if name == baseName {
 		return ""
@@ -39,8 +39,8 @@ func volumeName(hash string) string {
 	return hash
 }
 
-// onlyFor is a wrong use if one of some flags is given: they are for another kind of
-// pool only.
+// onlyFor returns a wrong use if one of the flags is given, because they are only for the given
+// kind of pool.
 func onlyFor(c *cli.Context, kind string, flags ...string) error {
 	for _, flag := range flags {
 		if c.IsSet(flag) {
@@ -50,11 +50,11 @@ func onlyFor(c *cli.Context, kind string, flags ...string) error {
 	return nil
 }
 
-// theVolume is what a command about one volume takes.
+// theVolume describes the arguments of a command about one volume.
 const theVolume = "a POOL and the NAME or ID of a volume"
 
-// takes is a wrong use unless a command has from least to most arguments and none of
-// them is empty. what says what they are.
+// takes returns a wrong use unless a command has from least to most arguments and none of them is
+// empty. what describes the arguments.
 func takes(c *cli.Context, least, most int, what, example string) error {
 	if n := c.NArg(); n < least || n > most || slices.Contains(c.Args().Slice(), "") {
 		name := strings.TrimPrefix(c.Command.HelpName, "thintree ")

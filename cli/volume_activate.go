@@ -19,7 +19,7 @@ func volumeActivateCommand() *cli.Command {
 		Usage:     "make a block device for a volume, and print its path",
 		ArgsUsage: "store:DIR NAME | POOL ID DEVICE",
 		Description: `The device stays until volume deactivate. If the pool is no store's, DEVICE is the name
-of the new device-mapper device, and --size its length: the pool does not keep it.
+of the new device-mapper device, and --size its length: the pool does not record it.
 
 ` + volumeHelp,
 		Flags: []cli.Flag{
@@ -29,7 +29,7 @@ of the new device-mapper device, and --size its length: the pool does not keep i
 			jsonFlag(), optFlag(),
 		},
 		BashComplete:       completeStoreVolumes,
-		CustomHelpTemplate: exits{done: "the volume has a block device", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "the volume has a block device", partial: "done, but with --json: the pool's details of the volume could not be read"}.after(commandHelp),
 		Action:             until(volumeActivate),
 	}
 }
@@ -69,7 +69,7 @@ func activateRaw(c *cli.Context, k *thin.Kernel, p *thin.Pool) error {
 		return err
 	}
 	if size == 0 {
-		return wrongUse("--size: give the length of the volume: the pool does not keep it")
+		return wrongUse("--size: give the length of the volume: the pool does not record it")
 	}
 	id, err := idOf(c.Context, p, c.Args().Get(1))
 	if err != nil {
@@ -110,7 +110,7 @@ func volumeDeactivateCommand() *cli.Command {
 		Description:        volumeHelp,
 		Flags:              []cli.Flag{&cli.BoolFlag{Name: "deferred", Usage: "if it is in use, remove it when its last user closes it"}, optFlag()},
 		BashComplete:       completeStoreVolumes,
-		CustomHelpTemplate: exits{done: "the block device is removed, or with --deferred will be"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "the block device is removed, or will be with --deferred"}.after(commandHelp),
 		Action:             until(volumeDeactivate),
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"thintree/thin/pdata"
 )
 
-// volumeArg is what an argument for a volume means if the pool is no store's: the
-// device-mapper name of its device or, if that is "", its id.
+// volumeArg is a parsed argument for a volume of a pool that is no store's: the device-mapper name
+// of the volume's device or, if that is "", the volume's id.
 type volumeArg struct {
 	name string
 	id   uint32
 }
 
-// parseVolume parses one. A number is an id, even if it is the name of a device.
+// parseVolume parses such an argument. A number is an id, even if a device has it as its name.
 func parseVolume(arg string) (volumeArg, error) {
 	for _, prefix := range []string{devicePrefix, "/dev/mapper/"} {
 		if name, ok := strings.CutPrefix(arg, prefix); ok {
@@ -42,7 +42,7 @@ func isID(arg string) bool {
 	return strings.HasPrefix(arg, "@") || strings.Trim(arg, "0123456789") == ""
 }
 
-// deviceArg is the argument that means the device of a name.
+// deviceArg is the argument that stands for the device with a name.
 func deviceArg(name string) string {
 	if isID(name) || strings.HasPrefix(name, devicePrefix) {
 		return devicePrefix + name
@@ -59,7 +59,7 @@ func parseID(arg string) (uint32, error) {
 	return uint32(id), nil
 }
 
-// idOf is the id of the volume that an argument means.
+// idOf is the id of the volume that an argument stands for.
 func idOf(ctx context.Context, p *thin.Pool, arg string) (uint32, error) {
 	v, err := parseVolume(arg)
 	if err != nil || v.name == "" {
@@ -69,7 +69,7 @@ func idOf(ctx context.Context, p *thin.Pool, arg string) (uint32, error) {
 	return a.ID, err
 }
 
-// activeOf finds the active device that an argument means.
+// activeOf finds the active device that an argument stands for.
 func activeOf(ctx context.Context, p *thin.Pool, arg string) (thin.ActiveDevice, error) {
 	v, err := parseVolume(arg)
 	if err != nil {
@@ -98,7 +98,7 @@ func activeOf(ctx context.Context, p *thin.Pool, arg string) (thin.ActiveDevice,
 	return thin.ActiveDevice{}, fmt.Errorf("volume %d is active under several names, give one of them: %s", v.id, strings.Join(deviceArgs(found), " "))
 }
 
-// activeOfID lists the active devices of an id, without those that a tree has lent.
+// activeOfID lists the active devices with an id, without those that are lent to a tree.
 func activeOfID(ctx context.Context, p *thin.Pool, id uint32) ([]thin.ActiveDevice, error) {
 	active, err := p.ActiveOfOthers(ctx)
 	var found []thin.ActiveDevice

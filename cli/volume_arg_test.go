@@ -21,7 +21,7 @@ func TestVolumeIsAnIDOrTheNameOfADevice(t *testing.T) {
 	}
 }
 
-func TestDeviceIsNamedSoThatItIsUnderstood(t *testing.T) {
+func TestArgumentForADeviceIsParsedBackToItsName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"seven", "7", "@7", "dm:7", "@", "7th"} {
 		if got, err := parseVolume(deviceArg(name)); err != nil || got != (volumeArg{name: name}) {

@@ -19,8 +19,8 @@ func volumeCreateCommand() *cli.Command {
 		Usage:     "make a volume",
 		ArgsUsage: "POOL NAME|ID",
 		Description: `In a store the volume begins as a snapshot of its parent. With --size it is longer than
-its parent, and its filesystem is grown. In another pool the volume is empty; its
-length is given at each volume activate.
+its parent, and its filesystem is grown. In another pool the volume is empty, and each
+volume activate says how long it is.
 
 ` + volumeHelp,
 		Flags: []cli.Flag{
@@ -29,7 +29,7 @@ length is given at each volume activate.
 			jsonFlag(), optFlag(),
 		},
 		BashComplete:       completePools,
-		CustomHelpTemplate: exits{done: "the volume exists", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "the volume exists", partial: "done, but with --json: the pool's details of the volume could not be read"}.after(commandHelp),
 		Action:             until(volumeCreate),
 	}
 }
@@ -50,7 +50,7 @@ func volumeCreate(c *cli.Context) error {
 			return err
 		}
 		if c.IsSet("size") {
-			return wrongUse("--size: a pool does not keep the length: give it to thintree volume activate")
+			return wrongUse("--size: a pool does not record the length: give it to thintree volume activate")
 		}
 		id, err := parseID(name)
 		if err != nil {
@@ -88,7 +88,7 @@ NAME in a store, and an ID in another pool.
 ` + volumeHelp,
 		Flags:              []cli.Flag{jsonFlag(), optFlag()},
 		BashComplete:       completeStoreVolumes,
-		CustomHelpTemplate: exits{done: "the snapshot exists", partial: "done, but with --json: what the pool keeps of the volume could not be read"}.after(commandHelp),
+		CustomHelpTemplate: exits{done: "the snapshot exists", partial: "done, but with --json: the pool's details of the volume could not be read"}.after(commandHelp),
 		Action:             until(volumeSnapshot),
 	}
 }
@@ -142,7 +142,7 @@ func volumeDelete(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := confirm(c, fmt.Sprintf("volume %s of %s (%s): what only it holds is lost", printable(name), c.Args().First(), bytes(v.SizeBytes))); err != nil {
+		if err := confirm(c, fmt.Sprintf("volume %s of %s (%s): the data that no other volume shares will be lost", printable(name), c.Args().First(), bytes(v.SizeBytes))); err != nil {
 			return err
 		}
 		return s.DeleteDevice(c.Context, hashOf(name))
@@ -159,7 +159,7 @@ func deleteRaw(c *cli.Context, p *thin.Pool, id uint32) error {
 	if has, err := p.HasDevice(c.Context, id); err != nil || !has {
 		return errors.Join(err, p.DeleteDevice(c.Context, id))
 	}
-	if err := confirm(c, fmt.Sprintf("volume %d of pool %s: what only it holds is lost", id, p.Name())); err != nil {
+	if err := confirm(c, fmt.Sprintf("volume %d of pool %s: the data that no other volume shares will be lost", id, p.Name())); err != nil {
 		return err
 	}
 	err := p.DeleteDevice(c.Context, id)

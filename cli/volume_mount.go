@@ -94,7 +94,7 @@ func volumeTrimCommand() *cli.Command {
 		Name:      "trim",
 		Usage:     "free the blocks that a volume's filesystem does not use",
 		ArgsUsage: "POOL NAME|ID",
-		Description: `Prints how much less of the volume is mapped than before. Blocks that a snapshot shares
+		Description: `Prints by how much the mapped part of the volume has shrunk. Blocks that a snapshot shares
 stay in the pool. If the pool is no store's, the volume must be mounted.
 
 ` + volumeHelp,
@@ -127,7 +127,7 @@ func volumeTrim(c *cli.Context) error {
 			return err
 		}
 		if len(mounts) == 0 {
-			return fmt.Errorf("%s is not mounted: mount it first, only its filesystem knows what it does not use", a.Name)
+			return fmt.Errorf("%s is not mounted: mount it first, because only its filesystem knows which blocks are unused", a.Name)
 		}
 		dir, err := os.Open(mounts[0])
 		if err != nil {

@@ -20,17 +20,16 @@ import (
 	"thintree/thin/reader"
 )
 
-// volumeReport is what thintree shows of a volume of a pool. docs/json.md documents its
-// JSON.
+// volumeReport is thintree's report of a volume of a pool. docs/json.md documents its JSON.
 type volumeReport struct {
-	// Name is the volume's in a store, and that of its device otherwise. Path is the
+	// Name is the volume's name in a store, and otherwise the name of its device. Path is the
 	// path of the device.
 	Name        string `json:"name,omitempty"`
 	DeviceID    uint32 `json:"device_id"`
 	SizeBytes   int64  `json:"size_bytes,omitempty"`
 	MappedBytes int64  `json:"mapped_bytes"`
-	// TransactionID is what the pool keeps for the volume, RecordTransactionID what the
-	// store's record has.
+	// TransactionID is from the pool's details of the volume. RecordTransactionID is from the
+	// store's record.
 	TransactionID       uint64   `json:"transaction_id"`
 	RecordTransactionID *uint64  `json:"record_transaction_id,omitempty"`
 	Deleted             bool     `json:"deleted"`
@@ -42,7 +41,7 @@ type volumeReport struct {
 	Mounts              []string `json:"mounts,omitempty"`
 }
 
-// reportVolume reports on a store's volume, without what its pool keeps.
+// reportVolume reports on a store's volume, without the pool's details of it.
 func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (volumeReport, error) {
 	st, err := s.DeviceStatus(ctx, hash)
 	if err != nil {
@@ -55,7 +54,7 @@ func reportVolume(ctx context.Context, s *deviceset.DeviceSet, hash string) (vol
 	}, nil
 }
 
-// reportActive reports on an active device, without what its pool keeps.
+// reportActive reports on an active device, without the pool's details of it.
 func reportActive(ctx context.Context, k *thin.Kernel, a thin.ActiveDevice) (volumeReport, error) {
 	_, st, err := k.DeviceStatus(ctx, a.Name)
 	if err != nil {
@@ -93,7 +92,7 @@ func (v volumeReport) state() string {
 	return strings.Join(words, ", ")
 }
 
-// showJSON prints the one volume of a command, with what its pool keeps.
+// showJSON prints the one volume of a command, with the pool's details of it.
 func (v volumeReport) showJSON(ctx context.Context, p *thin.Pool) error {
 	all, missing := detailsOf(ctx, p)
 	v.addDetails(all)
@@ -203,13 +202,13 @@ func printVolumes(list []volumeReport) error {
 	return w.Flush()
 }
 
-// details is what a pool keeps of a device.
+// details is what a pool's metadata say about a device.
 type details struct {
 	mappedBytes   int64
 	transactionID uint64
 }
 
-// detailsOf reads what an active pool keeps of its devices, by id.
+// detailsOf reads the details that an active pool has of its devices, by id.
 func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	l, err := p.Layout(ctx)
 	if err != nil {
@@ -229,8 +228,8 @@ func detailsOf(ctx context.Context, p *thin.Pool) (map[uint32]details, error) {
 	return all, r.Close()
 }
 
-// addDetails adds what the pool keeps of the volume. If the volume is active, the
-// kernel's number of mapped bytes is newer, and stays.
+// addDetails adds the pool's details of the volume. If the volume is active, the kernel's number
+// of mapped bytes is newer, and stays.
 func (v *volumeReport) addDetails(all map[uint32]details) {
 	d := all[v.DeviceID]
 	v.TransactionID = d.transactionID
@@ -239,13 +238,13 @@ func (v *volumeReport) addDetails(all map[uint32]details) {
 	}
 }
 
-// warnDetails is nil if err is. Otherwise it prints why what the pool keeps of its
-// volumes is missing, and returns errPartial.
+// warnDetails returns nil if err is nil. Otherwise it prints why the pool's details of its volumes
+// are missing, and returns errPartial.
 func warnDetails(err error) error {
 	if err == nil {
 		return nil
 	}
-	fmt.Fprintln(os.Stderr, "thintree: warning: what the pool keeps of its volumes:", oneLine(err.Error()))
+	fmt.Fprintln(os.Stderr, "thintree: warning: cannot read the pool's details of its volumes:", oneLine(err.Error()))
 	return errPartial
 }
 

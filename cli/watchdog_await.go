@@ -29,8 +29,8 @@ const (
 	longestFreed = 5 * time.Second
 )
 
-// await waits until the daemon has ended, or is unable to end, and frees the processes
-// that wait for its tree. It returns the device number that the daemon sent: "" if none.
+// await waits until the daemon has ended, or is unable to end, and frees the processes that wait
+// for its tree. It returns the device number that the daemon sent, "" if it sent none.
 func await(owner string, ends <-chan os.Signal) (device string) {
 	mounted, ended := make(chan message, 1), make(chan struct{})
 	go func() {

@@ -13,34 +13,34 @@ import (
 	"thintree/meta"
 )
 
-// Source is what is laid out of one source.
+// Source is a source as Build takes it.
 type Source struct {
 	Folder  string // its folder in the tree, "" if it is the only source
-	Rank    uint64 // among all, in the order of their names
+	Rank    uint64 // its position among all sources in the order of their names
 	Pools   []Pool
 	Catalog *meta.Catalog
 }
 
 // Options say how a layout is built.
 type Options struct {
-	// Now is the time of what is not as it was before.
+	// Now is the time that new and changed nodes get.
 	Now time.Time
-	// Log is told of names that cannot be shown; not nil.
+	// Log gets a warning for each name that cannot be shown; not nil.
 	Log *slog.Logger
 }
 
-// Changes are what became of volumes from one layout to the next.
+// Changes are the differences between the volumes of two layouts.
 type Changes struct {
-	// Fresh were not in the layout before. Their slots are in no Slots yet: the caller adds
-	// them before it uses the layout.
+	// Fresh are the volumes that the layout before does not have. Their slots are in no Slots
+	// yet: the caller adds them before it uses the layout.
 	Fresh []*Volume
-	// Kept are the others, as they are now, and Gone those that are not there any more, as
-	// they were.
-	Kept, Gone []*Volume
+	// Kept are the volumes that both layouts have, from the new one.
+	Kept []*Volume
+	// Gone are the volumes that only the layout before has.
+	Gone []*Volume
 }
 
-// Build lays out what sources name. before is the layout that is there now, nil if there is
-// none.
+// Build makes the layout of sources. before is the current layout, nil if there is none.
 func Build(sources []Source, before *Layout, o Options) (*Layout, Changes) {
 	count := 0
 	for _, s := range sources {
@@ -68,7 +68,7 @@ func Build(sources []Source, before *Layout, o Options) (*Layout, Changes) {
 	return b.finish(o.Now), c
 }
 
-// addSource lays out one source in its folder.
+// addSource adds one source in its folder.
 func (b *builder) addSource(i int, s Source, sources uint64) {
 	a := &adder{builder: b, Source: s, sources: sources, byName: make(map[string]*Volume, s.count()), named: make(map[Pool]map[uint32]*Volume)}
 	a.section = Section{Folder: s.Folder, Pools: s.Pools, Misfits: make([][]*Volume, len(s.Pools)), layers: b.layersBefore(i)}
@@ -96,14 +96,14 @@ func (b *builder) addSource(i int, s Source, sources uint64) {
 	b.layout.Sections = append(b.layout.Sections, a.section)
 }
 
-// adder lays out one source.
+// adder adds one source to a layout.
 type adder struct {
 	*builder
 	Source
-	sources uint64 // how many there are
+	sources uint64 // how many sources there are
 	section Section
-	byName  map[string]*Volume          // the volumes that containers and images mean
-	named   map[Pool]map[uint32]*Volume // the device ids that have a name
+	byName  map[string]*Volume          // the volumes by their recorded names
+	named   map[Pool]map[uint32]*Volume // the volumes by pool and device id, if a record names them
 }
 
 // path is the path of something in the source's folder.
@@ -118,7 +118,7 @@ func (a *adder) addPools() {
 	}
 }
 
-// addRecorded lays out the volumes that records name.
+// addRecorded adds the volumes that have records.
 func (a *adder) addRecorded() {
 	pools := make(map[string]int)
 	for i, p := range a.Pools {
@@ -134,7 +134,7 @@ func (a *adder) addRecorded() {
 			continue
 		}
 		p := a.Pools[i]
-		// The device with the id may be another volume's, or nobody's.
+		// The device with the id may belong to another volume, or to none.
 		beside := a.named[p][record.DeviceID] != nil || p.OtherDevice(record) != nil
 		v := a.addVolume(p, record, beside)
 		if v == nil {
@@ -153,7 +153,7 @@ func (a *adder) addRecorded() {
 	}
 }
 
-// addIDs lays out all device ids of a pool, also those that no record names.
+// addIDs adds all device ids of a pool, and the volumes that have no record.
 func (a *adder) addIDs(p Pool) {
 	under := a.path("by-id/" + p.Name())
 	ids := p.IDs()
@@ -173,7 +173,7 @@ func (a *adder) addIDs(p Pool) {
 	}
 	if lost := p.Lost(); lost != nil {
 		a.lose(under, lost)
-		// Records name their volumes also if the pool has lost the ids.
+		// Volumes with records are shown even if the ids cannot be listed.
 		for _, view := range []string{"volumes", "raw", "info"} {
 			if unnamed {
 				a.lose(a.path(view), lost)
@@ -217,20 +217,20 @@ func (a *adder) addImages() {
 	}
 }
 
-// link lays out a link to where the files of a container or image begin, and returns the
-// name that it got, "" if it cannot be shown.
+// link adds a link to the root folder of a container or image. It returns the volume and the name
+// that the link got. The name is "" if the link cannot be shown.
 func (a *adder) link(view, name, tag, volume string) (v *Volume, shown string) {
 	v = a.byName[volume]
 	if v == nil {
-		a.Log.Warn("what a record names has no volume", "view", view, "name", name, "volume", volume)
+		a.Log.Warn("a container or image has no volume", "view", view, "name", name, "volume", volume)
 		return nil, ""
 	}
 	if !validName(name) {
-		a.Log.Warn("a name cannot be a path, its id is shown instead", "view", view, "name", name, "id", tag)
+		a.Log.Warn("a name is no valid path, the id is shown instead", "view", view, "name", name, "id", tag)
 		name = tag
 	}
 	if !validName(name) {
-		a.Log.Warn("an id cannot be a path", "view", view, "id", tag)
+		a.Log.Warn("an id is no valid path", "view", view, "id", tag)
 		return nil, ""
 	}
 	under := a.path(view)
@@ -241,7 +241,7 @@ func (a *adder) link(view, name, tag, volume string) (v *Volume, shown string) {
 	return v, shown
 }
 
-// count is about how many volumes a source has.
+// count is roughly how many volumes a source has.
 func (s *Source) count() int {
 	ids := 0
 	for _, p := range s.Pools {
@@ -250,7 +250,7 @@ func (s *Source) count() int {
 	return max(ids, len(s.Catalog.Volumes))
 }
 
-// deletedLast is higher of what is deleted than of others, to sort by.
+// deletedLast is a sort key that puts deleted volumes last.
 func deletedLast(v *meta.Volume) int {
 	if v.State == meta.StateDeleted {
 		return 1
@@ -258,13 +258,13 @@ func deletedLast(v *meta.Volume) int {
 	return 0
 }
 
-// addVolume lays out a volume. It is nil if the volume cannot be shown. What is deleted has
-// its info, and no folder. beside says that the device with the id is not this volume's, or
-// another volume's too.
+// addVolume adds a volume, and returns nil if it cannot be shown. A deleted volume gets its info
+// and no folder. beside says that the device with the id is not this volume's, or that another
+// volume has it too.
 func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	name := record.Name
 	if !validName(name) || !validName(name+".parts") {
-		a.Log.Warn("a volume has a name that cannot be a path", "volume", name, "id", record.DeviceID)
+		a.Log.Warn("a volume has a name that is no valid path", "volume", name, "id", record.DeviceID)
 		return nil
 	}
 	number := uint64(record.DeviceID)*a.sources + a.Rank
@@ -273,7 +273,7 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 		return nil
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
-	n := &Node{Volume: &Volume{}} // until it is known which volume it is
+	n := &Node{Volume: &Volume{}} // a placeholder until the volume's name is known
 	if record.State != meta.StateDeleted {
 		switch shown := a.add(a.path("volumes"), name, tag, n); shown {
 		case name:
@@ -310,11 +310,11 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	return v
 }
 
-// MayHavePartitions is false of what container engines make: there is a filesystem on the
-// whole of it, so that nobody needs to look.
+// MayHavePartitions reports whether the volume may have partitions. The volumes of container
+// engines have none: they are always a filesystem as a whole.
 func (v *Volume) MayHavePartitions() bool { return v.Record.Role == meta.RoleVolume }
 
-// unnamed is the record of an id that no record names.
+// unnamed makes a record for a device that has none.
 func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
 	name := "@" + strconv.FormatUint(uint64(id), 10)
 	if len(a.Pools) > 1 {
@@ -323,8 +323,8 @@ func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
 	return &meta.Volume{Name: name, Pool: p.Name(), DeviceID: id, Role: meta.RoleVolume}
 }
 
-// linkTo is the target of a link at a path in the tree to a folder in a volume, or to
-// the info of one that is deleted and has no folder.
+// linkTo is the target of a link at the path from in the tree to the folder inside of a volume.
+// For a deleted volume, which has no folder, it leads to the volume's info.
 func (a *adder) linkTo(from string, v *Volume, inside string) string {
 	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, a.Folder+"/"), "/"))
 	if v.Deleted() {
@@ -333,8 +333,8 @@ func (a *adder) linkTo(from string, v *Volume, inside string) string {
 	return path.Join(up+"volumes/"+v.Name(), inside)
 }
 
-// inFolderOrder sorts so that names which make folders come first: a folder has
-// its name for sure, a link can take another.
+// inFolderOrder sorts items so that names with slashes come first. A folder must get its own
+// name, and a volume or link of the same name can get another one.
 func inFolderOrder[T any](items []T, name func(*T) string) []*T {
 	out := make([]*T, len(items))
 	for i := range items {
@@ -350,7 +350,7 @@ func inFolderOrder[T any](items []T, name func(*T) string) []*T {
 	return out
 }
 
-// shortID is an id as docker shows it: 12 digits, without the name of its hash.
+// shortID is an id as docker shows it: its first 12 digits, without the name of the hash.
 func shortID(id string) string {
 	if i := strings.IndexByte(id, ':'); i >= 0 {
 		id = id[i+1:]
@@ -358,9 +358,9 @@ func shortID(id string) string {
 	return id[:min(len(id), 12)]
 }
 
-// Folders are the folders of several sources with these names: the kind and the last part of
-// where the source lies, and a number if that is not enough. "docker:/var/lib/docker" is in
-// "docker-docker", "pool:a/meta,a/data" in "pool-meta".
+// Folders are the names of the folders of several sources. Each consists of the source's kind and
+// the last part of its path, and of a number if two sources have these in common. The folder of
+// "docker:/var/lib/docker" is "docker-docker", that of "pool:a/meta,a/data" is "pool-meta".
 func Folders(names []string) []string {
 	folders, count := make([]string, len(names)), make(map[string]int)
 	for i, name := range names {

@@ -12,17 +12,14 @@ type builder struct {
 	Options
 	before *Layout // nil for the first
 	layout *Layout
-	// dirs are the folders made so far, by path, and names what is in them.
-	dirs  map[string]*Node
-	names map[*Node]map[string]*Node
-	// fresh are the volumes that the layout before does not have, and counts is how
-	// many volumes there are by their address.volume.
-	fresh  []*Volume
-	beside []*Volume // the same, of a device id that others have too
-	counts map[uint64]int
+	dirs   map[string]*Node           // the folders made so far, by path
+	names  map[*Node]map[string]*Node // their entries, by name
+	fresh  []*Volume                  // those that the layout before does not have
+	beside []*Volume                  // more of these: see addVolume
+	counts map[uint64]int             // how many volumes have an address.volume
 }
 
-// newBuilder begins a layout of about count volumes, each of which is a link too.
+// newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
 	root := &Node{id: RootID}
 	nodes := make(map[NodeID]*Node, count)
@@ -36,8 +33,8 @@ func newBuilder(o Options, before *Layout, count int) *builder {
 	}
 }
 
-// dir is the folder at a path, made with those above it if it is missing; nil if
-// something else has that name.
+// dir returns the folder at a path. It makes the folder and those above it if they are missing.
+// It returns nil if something else has the name.
 func (b *builder) dir(path string) *Node {
 	if d := b.dirs[path]; d != nil {
 		return d
@@ -55,7 +52,7 @@ func (b *builder) dir(path string) *Node {
 	return d
 }
 
-// expect makes a folder that will hold about count entries.
+// expect makes a folder that will have about count entries.
 func (b *builder) expect(path string, count int) {
 	if d := b.dir(path); d != nil && len(d.entries) == 0 {
 		b.names[d] = make(map[string]*Node, count)
@@ -63,7 +60,7 @@ func (b *builder) expect(path string, count int) {
 	}
 }
 
-// put adds a node to a folder, unless its name is taken there.
+// put adds a node to a folder. It returns false if the name is taken there.
 func (b *builder) put(parent *Node, path string, n *Node) bool {
 	if parent == nil || b.names[parent][n.Name] != nil {
 		return false
@@ -75,8 +72,8 @@ func (b *builder) put(parent *Node, path string, n *Node) bool {
 	return true
 }
 
-// add puts a node in a folder under a name whose slashes make folders, or under name@tag if
-// that is taken, by a folder or by another node of the same name. It returns the name that
+// add puts a node below a folder under a name, in which slashes make more folders. If the name
+// is taken by a folder or another node, it puts the node under name@tag. It returns the name that
 // the node got, "" if both are taken.
 func (b *builder) add(under, name, tag string, n *Node) string {
 	for _, try := range []string{name, name + "@" + tag} {
@@ -93,8 +90,8 @@ func (b *builder) add(under, name, tag string, n *Node) string {
 	return ""
 }
 
-// finish sorts and numbers the folders. What is as it was in the layout before has the time
-// that it had there: the kernel keeps a folder's listing as long as that stays.
+// finish sorts the folders and numbers the nodes. A node that has not changed since the layout
+// before keeps its time, because the kernel caches a folder's listing until its time changes.
 func (b *builder) finish(now time.Time) *Layout {
 	for _, d := range b.dirs {
 		slices.SortFunc(d.entries, func(x, y *Node) int { return cmp.Compare(x.Name, y.Name) })
@@ -114,7 +111,7 @@ func (b *builder) finish(now time.Time) *Layout {
 	return b.layout
 }
 
-// sameEntry reports whether a folder's entry is what another one was in the layout before.
+// sameEntry reports whether an entry of a folder is the same in two layouts.
 func sameEntry(x, y *Node) bool {
 	if x.Volume == nil || y.Volume == nil {
 		return x.Name == y.Name && x.Volume == y.Volume && x.id == y.id
@@ -122,9 +119,9 @@ func sameEntry(x, y *Node) bool {
 	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.ino == y.ino
 }
 
-// number gives ids to what lies in no volume. If several nodes want one, the one with the
-// lowest cookie gets it, and the others those that follow; but what was in the layout before
-// keeps its own.
+// number gives ids to the nodes that belong to no volume. A node that was in the layout before
+// keeps its id. If the hashes of several new nodes lead to one id, the node with the lowest
+// cookie gets it, and the others get the next free ones.
 func (b *builder) number() {
 	nodes, before := b.layout.nodes, b.before
 	kept := func(n *Node, id NodeID) bool {
@@ -162,7 +159,7 @@ func (b *builder) number() {
 	}
 }
 
-// lose says of a folder that it may have more entries than are known.
+// lose records why a folder may have more entries than are known.
 func (b *builder) lose(path string, why error) {
 	if d := b.dir(path); d != nil {
 		d.Lost = why

@@ -1,16 +1,16 @@
-// Package layout lays out what sources name as folders and links: all of the tree that lies
-// above the files of volumes. It is pure: it reads nothing, and knows a pool only as an
-// interface.
+// Package layout arranges the volumes, containers and images of sources as folders and links: the
+// part of the tree above the files of volumes. It is pure: it reads nothing, and knows a pool
+// only as an interface.
 //
-// A [Layout] is never changed once it is built. [Build] makes the next one from the one
-// before: what is the same keeps its node id, its inode number and its time, and what is not
-// there any more is returned, so that the tree can close it.
+// A [Layout] never changes once it is built. [Build] makes the next one from the current one.
+// Nodes that are the same in both keep their ids, inode numbers and times. Build returns the
+// volumes that are no longer there, so that the tree can close them.
 //
 // # Node ids and inode numbers
 //
-// A [NodeID] is computed, not kept: in a volume it is the slot of its filesystem and an inode
-// number, elsewhere a hash of the path. So nothing has to be remembered of what callers know,
-// nothing is to be forgotten, and memory does not grow with the files that are walked. Inode
-// numbers are computed in the same way, from what does not change between mounts: see
+// A [NodeID] is computed and not stored: in a volume it is the slot of the filesystem and an
+// inode number, elsewhere it is a hash of the path. So the tree need not remember which ids the
+// kernel knows, and its memory does not grow with the number of files that are read. Inode
+// numbers are computed in the same way, from values that do not change between mounts: see
 // inode.go.
 package layout

@@ -7,37 +7,38 @@ import (
 	"thintree/volfs"
 )
 
-// address is what a filesystem adds to inode numbers: it is the same in every mount of the
-// same sources. With an inode number on the disk it makes the one that the tree shows.
+// address identifies a filesystem in the inode numbers of the tree. It is the same in every mount
+// of the same sources. The inode number in the tree is made from an address and the inode number
+// on the disk.
 type address struct {
-	// volume is the device id × the number of sources + the rank of the volume's source in
-	// the order of their names: with one source the device id itself.
+	// volume is the device id × the number of sources + the rank of the volume's source. With
+	// one source it is the device id itself.
 	volume uint64
-	// layer tells volumes of one device id in one source apart. It is 0, unless the
-	// source has several pools, or several names for the device.
+	// layer distinguishes volumes with one device id in one source. It is 0 unless the source
+	// has several pools, or several names for the device.
 	layer uint8
 	part  int // the partition's number, 0 for the whole volume, or unnumbered
 }
 
-// unnumbered is the part of places whose files have no inode numbers.
+// unnumbered is the part of places in which files cannot have inode numbers.
 const unnumbered = 1 << 30
 
-// maxVolume is the highest address.volume whose files have inode numbers: 64 sources can
-// have any device ids.
+// maxVolume is the highest address.volume whose files can have inode numbers. It is enough for 64
+// sources with any device ids.
 const maxVolume = 1<<30 - 1
 
-// class is a range of inode numbers, in which the bits of a number are, from the lowest
-// on, the file's inode number on the disk, its address's volume, partition and layer.
+// class is a range of inode numbers. From the lowest bit on, a number in it consists of the
+// file's inode number on the disk, and the volume, part and layer of its address.
 type class struct {
 	first                    uint64
-	layer, part, volume, ino int // how many bits each
+	layer, part, volume, ino int // how many bits each has
 }
 
-// classes are those of files. A file's class is the first one that has enough bits. Classes
-// do not overlap, so no two files have one number.
+// classes are the ranges for files. A file's class is the first one that has enough bits.
+// Classes do not overlap, so no two files have the same number.
 //
-// Numbers below 2^53 are exact in a double; those are for what there is in practice. A file
-// that needs more gets a number above 2^53, or above 2^63, rather than an error.
+// Numbers below 2^53 are exact in a double. They are for all files that are likely to exist. A
+// file that needs more bits gets a number above 2^53, or above 2^63, rather than an error.
 var classes = []class{
 	{first: 0, volume: 20, ino: 32},
 	{first: 1 << 52, volume: 24, ino: 27},
@@ -56,14 +57,14 @@ var classes = []class{
 	{first: 1 << 63, layer: 8, part: 8, volume: 30, ino: 17},
 }
 
-// What lies in no volume has the numbers from firstView to 2^53.
+// Nodes that belong to no volume have the numbers from firstView up to 2^53.
 const (
 	firstView = 0b111111 << viewBits
 	viewBits  = 47
 )
 
-// number is the inode number in the tree of one on the disk, 0 being the root of the
-// filesystem. It is not ok if no class has it.
+// number turns an inode number on the disk, 0 for the root of the filesystem, into the one in the
+// tree. ok is false if no class has enough bits for it.
 func (p address) number(ino volfs.Ino) (n uint64, ok bool) {
 	for i := range classes {
 		if n, ok := classes[i].number(p, ino); ok {
@@ -83,12 +84,12 @@ func (c *class) number(p address, ino volfs.Ino) (n uint64, ok bool) {
 	n = uint64(p.layer)<<c.part | uint64(p.part)
 	n = n<<c.volume | p.volume
 	n = c.first | n<<c.ino | uint64(ino)&(1<<c.ino-1)
-	// Device 0 is in another class: 0 is no inode number, and RootID is taken.
+	// Device 0 must use another class: 0 is not a valid inode number, and 1 is RootID.
 	return n, n >= 1<<32
 }
 
-// viewID is the node id, and the inode number, that a node in no volume gets from the hash
-// of its path, unless another node has it.
+// viewID turns the hash of a path into the node id and inode number of a node that belongs to no
+// volume. The node gets another one if that is taken.
 func viewID(hash uint64) NodeID { return NodeID(firstView | hash&(1<<viewBits-1)) }
 
 // hashOf hashes a path or a name.

@@ -10,8 +10,8 @@ import (
 	"thintree/volfs"
 )
 
-// bits draws a number of so many bits: of each length about as often, and often one of
-// the highest of that length.
+// bits draws a number of at most so many bits. Each length is about as likely as any other, and
+// the highest numbers of a length are more likely than the rest.
 func bits(rt *rapid.T, label string, most int) uint64 {
 	end := uint64(1) << rapid.IntRange(0, most).Draw(rt, label+"'s bits")
 	if rapid.Bool().Draw(rt, label+" is high") {
@@ -26,7 +26,7 @@ func drawAddress(rt *rapid.T) address {
 
 func (c *class) end() uint64 { return c.first - 1 + 1<<(c.layer+c.part+c.volume+c.ino) }
 
-func TestClassesFillWhatADoubleHoldsAndDoNotOverlap(t *testing.T) {
+func TestClassesFillTheIntegersOfADoubleAndDoNotOverlap(t *testing.T) {
 	t.Parallel()
 	all := append(slices.Clone(classes), class{first: firstView, ino: viewBits})
 	slices.SortFunc(all, func(x, y class) int { return cmp.Compare(x.first, y.first) })
@@ -42,9 +42,9 @@ func TestClassesFillWhatADoubleHoldsAndDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestInodeNumberTellsItsFile reads a file's place and its number on the disk back from
-// its inode number: so no two files can have one.
-func TestInodeNumberTellsItsFile(t *testing.T) {
+// TestInodeNumberIdentifiesItsFile computes the address of a file and its number on the disk from
+// its inode number. So no two files can have the same inode number.
+func TestInodeNumberIdentifiesItsFile(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		p := drawAddress(rt)
@@ -89,7 +89,7 @@ func TestHighestInodeNumberIsNotThatOfAnImage(t *testing.T) {
 		for _, what := range []volfs.Ino{RawIno, PartsIno, InfoIno} {
 			n, _ := p.number(what)
 			if other, ok := p.number(what & (1<<c.ino - 1)); ok && other == n {
-				t.Errorf("%+v: %#x is a file's inode number, and an image's", p, n)
+				t.Errorf("%+v: %#x is the inode number of both a file and an image", p, n)
 			}
 		}
 	}
@@ -101,13 +101,13 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 		what   string
 		place  address
 		inodes uint64
-		below  uint64 // what the number has to be below
+		below  uint64 // the number must be below this
 	}{
 		{"a device id below 2^20", address{volume: 1<<20 - 1}, 1<<32 - besides, 1 << 53},
 		{"any device id", address{volume: 1<<24 - 1}, 1<<27 - besides, 1 << 53},
 		{"device 0", address{}, 1<<37 - besides, 1 << 53},
 		{"ten sources of 2^20 devices each", address{volume: 10<<20 - 1}, 1<<27 - besides, 1 << 53},
-		{"eight sources of any device ids", address{volume: 8<<24 - 1}, 1<<20 - besides, 1 << 53},
+		{"eight sources with any device ids", address{volume: 8<<24 - 1}, 1<<20 - besides, 1 << 53},
 		{"a large xfs", address{volume: 1<<10 - 1}, 1<<39 - besides, 1 << 53},
 		{"a partition", address{volume: 1<<13 - 1, part: 15}, 1<<32 - besides, 1 << 53},
 		{"a large partition", address{volume: 1<<9 - 1, part: 15}, 1<<36 - besides, 1 << 53},
@@ -116,7 +116,7 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 		{"any device id of 64 sources", address{volume: maxVolume}, 1<<32 - besides, 1 << 63},
 		{"a partition of any device id", address{volume: 1<<24 - 1, part: 15}, 1<<32 - besides, 1 << 63},
 		{"any partition of one of several pools", address{volume: 1<<12 - 1, layer: 255, part: 255}, 1<<32 - besides, 1 << 63},
-		{"an xfs of the largest inode numbers", address{volume: 1<<19 - 1}, 1<<40 - besides, 1 << 63},
+		{"an xfs with the largest inode numbers", address{volume: 1<<19 - 1}, 1<<40 - besides, 1 << 63},
 		{"a partition with the largest inode numbers", address{volume: 1<<14 - 1, part: 15}, 1<<40 - besides, 1 << 63},
 	} {
 		for _, ino := range []volfs.Ino{0, 1, volfs.Ino(c.inodes) / 2, volfs.Ino(c.inodes) - 1, RawIno, PartsIno, InfoIno} {
@@ -127,7 +127,7 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 	}
 }
 
-func TestInodeNumberOfAFileIsItsDeviceIDAndItsNumber(t *testing.T) {
+func TestInodeNumberConsistsOfDeviceIDAndNumberOnTheDisk(t *testing.T) {
 	t.Parallel()
 	if n, ok := (address{volume: 23}).number(130817); !ok || n != 23<<32+130817 {
 		t.Errorf("device 23, inode 130817: %d, %v", n, ok)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// maxNames is how many volumes of one device id a source can have: each has a layer.
+// maxNames is how many volumes with one device id a source can have: each needs its own layer.
 const maxNames = 256
 
 // layersBefore are the layers of a source's pools in the layout before.
@@ -16,7 +16,7 @@ func (b *builder) layersBefore(section int) map[string]uint8 {
 	return maps.Clone(b.before.Sections[section].layers)
 }
 
-// volumeBefore is the volume of an identity in the layout before, nil if it had none.
+// volumeBefore is the volume with an identity in the layout before, nil if there is none.
 func (b *builder) volumeBefore(identity any) *Volume {
 	if b.before == nil {
 		return nil
@@ -24,9 +24,9 @@ func (b *builder) volumeBefore(identity any) *Volume {
 	return b.before.volumes[identity]
 }
 
-// layPools gives each pool its layer, which it keeps. The only pool that a source has at
-// first has layer 0. Each of several has one that its name tells or, if another pool has
-// that, the next.
+// layPools gives each pool a layer, which the pool then keeps. If a source has only one pool at
+// first, that one gets layer 0. Otherwise a pool's layer is a hash of its name, or the next free
+// one if another pool has that layer.
 func (s *Section) layPools(source Source) {
 	var fresh []string
 	for _, p := range source.Catalog.Pools {
@@ -53,8 +53,9 @@ func (s *Section) layPools(source Source) {
 	}
 }
 
-// layVolumes gives no two volumes one address: of several of one device id those that were
-// shown before keep theirs, and of the others the first has its pool's.
+// layVolumes gives each volume an address of its own. Among volumes with one device id, those of
+// the layout before keep their layers. The first of the others gets its pool's layer if no volume
+// has that, and the rest get free ones.
 func (b *builder) layVolumes() {
 	taken := make(map[uint64]map[uint8]bool) // layers, by address.volume
 	for number, count := range b.counts {
@@ -83,8 +84,8 @@ func (b *builder) layVolumes() {
 	}
 }
 
-// freeLayer is a layer that is not taken, which the name tells as far as it can. If
-// 1 to 255 are taken it is 0.
+// freeLayer returns the first layer from the hash of a name on that is not taken. It returns 0 if
+// 1 to 255 are taken.
 func freeLayer(name string, taken map[uint8]bool) uint8 {
 	first := hashOf(name) % (maxNames - 1)
 	for i := range uint64(maxNames - 1) {

@@ -6,78 +6,77 @@ import (
 	"thintree/meta"
 )
 
-// Layout is all that the sources name, as folders and links. It is never changed.
+// Layout is the folders and links of all sources. It never changes.
 type Layout struct {
 	Root *Node
-	// Sections are what it has of each source.
+	// Sections are the parts of the sources, in the order of Build's.
 	Sections []Section
 
-	nodes   map[NodeID]*Node // but for those of volumes
+	nodes   map[NodeID]*Node // without the nodes of volumes
 	users   map[*Slot]Users  // by the volumes' slots
 	volumes map[any]*Volume  // by identity
 }
 
-// Section is what a layout has of one source.
+// Section is the part of a layout for one source.
 type Section struct {
 	Folder string // "" if it is the only source
 	Pools  []Pool
-	// Deleted are volumes that are in no folder, but have their info.
+	// Deleted are the deleted volumes. They have their info, but no folder.
 	Deleted []*Volume
-	// Misfits are, for each of Pools, the volumes whose records name no device of their own
-	// in it.
+	// Misfits has a list for each of Pools: the volumes whose devices the pool lacks.
 	Misfits [][]*Volume
 
-	layers map[string]uint8 // of pools, by name
+	layers map[string]uint8 // the layers of pools, by name
 }
 
-// Pool is a pool that a source has. It must be comparable.
+// Pool is a pool of a source. It must be comparable.
 type Pool interface {
 	// Name is its name in the source.
 	Name() string
-	// IDs are the ids of its devices, rising.
+	// IDs are the ids of its devices, ascending.
 	IDs() []uint32
-	// Lost is why there may be ids that are not among IDs; nil if there are none.
+	// Lost is why IDs may be incomplete, nil if it is complete.
 	Lost() error
-	// Identity is comparable, and differs if a record's volume is another one than before:
-	// other bytes, or other attributes that must not be mixed with those of before.
+	// Identity identifies the volume of a record. It is comparable, and changes if the record's
+	// device becomes another volume, whose bytes and attributes must not be mixed with those of
+	// the one before.
 	Identity(record *meta.Volume) any
-	// OtherDevice is why the device with a record's id is not the one that it was made for;
-	// nil if it is, or nobody can say.
+	// OtherDevice returns an error if the device with a record's id is not the one that the
+	// record describes. It returns nil if it is, and also if that cannot be checked.
 	OtherDevice(record *meta.Volume) error
-	// NoDevice is why a record names no device of its own, as far as IDs and OtherDevice
-	// say; nil if it does.
+	// NoDevice returns an error if the pool has no device for a record, or only another one with
+	// the same id. It returns nil otherwise.
 	NoDevice(record *meta.Volume) error
 }
 
-// Volume is a volume as a layout shows it.
+// Volume is a volume of a layout.
 type Volume struct {
-	// Record is what the source says of it. Its Name is the shown one, which differs if the
-	// name was taken.
+	// Record is the source's record of it. Its Name is the name in the tree, which differs from
+	// the source's name if that was taken.
 	Record *meta.Volume
 	Pool   Pool
-	// Identity is the pool's of it.
+	// Identity is what Pool.Identity returned for it.
 	Identity any
 	// Slot is the same in all layouts that have the volume.
 	Slot *Slot
 }
 
-// Name is the volume's shown name.
+// Name is the volume's name in the tree.
 func (v *Volume) Name() string { return v.Record.Name }
 
-// Deleted reports whether its owner has deleted the volume, though the pool may still have
-// its device.
+// Deleted reports whether the owner has deleted the volume. The pool may still have its device.
 func (v *Volume) Deleted() bool { return v.Record.State == meta.StateDeleted }
 
-// Users are the names of the containers and images that a volume is of.
+// Users are the names of the containers and images that a volume belongs to.
 type Users struct{ Containers, Images []string }
 
-// Users are those of the volume with a slot.
+// Users returns the users of the volume with a slot.
 func (l *Layout) Users(s *Slot) Users { return l.users[s] }
 
-// Node is the node of an id, nil if it is in none of the layout's folders, or in a volume.
+// Node is the node with an id, nil if there is none or if it belongs to a volume.
 func (l *Layout) Node(id NodeID) *Node { return l.nodes[id] }
 
-// Find is the node of a path, nil if there is none. It follows no links.
+// Find returns the node at a path, nil if there is none. It follows no links.
 func (l *Layout) Find(path string) *Node {
 	n := l.Root
 	for name := range strings.SplitSeq(path, "/") {
@@ -88,8 +87,8 @@ func (l *Layout) Find(path string) *Node {
 	return n
 }
 
-// Volumes lists all volumes: those in folders in the order of their names, then those that
-// are deleted, source by source.
+// Volumes lists all volumes source by source: first those in folders, in the order of their
+// names, then the deleted ones.
 func (l *Layout) Volumes() (list []*Volume) {
 	var walk func(n *Node)
 	walk = func(n *Node) {
@@ -110,8 +109,9 @@ func (l *Layout) Volumes() (list []*Volume) {
 	return list
 }
 
-// Meant are the paths that a person can mean by the name of a volume: its name, @ and a device
-// id, or container: or image: and a name. An image without a tag is the one tagged latest.
+// Meant returns the paths that a name of a volume may stand for. The name is the volume's name,
+// "@" and its device id, or "container:" or "image:" and a name. An image without a tag is the
+// one with the tag latest.
 func (l *Layout) Meant(name string) (paths []string) {
 	kind, rest, _ := strings.Cut(name, ":")
 	id, isID := strings.CutPrefix(name, "@")
@@ -133,10 +133,10 @@ func (l *Layout) Meant(name string) (paths []string) {
 	return paths
 }
 
-// maxLinks is how many links VolumeAt follows, as the kernel does.
+// maxLinks is how many links VolumeAt follows. The kernel has the same limit.
 const maxLinks = 40
 
-// VolumeAt is the volume that a path leads to or into, nil if it leads to none.
+// VolumeAt returns the volume that a path leads to or into, nil if it leads to none.
 func (l *Layout) VolumeAt(at string) *Volume {
 	for range maxLinks {
 		n, rest := l.Root, cleanParts(at)

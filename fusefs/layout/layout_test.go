@@ -14,12 +14,12 @@ import (
 	"thintree/meta"
 )
 
-// fakePool is a pool of devices that a test names.
+// fakePool is a pool with the devices that a test sets.
 type fakePool struct {
 	name    string
 	ids     []uint32
 	lost    error
-	foreign bool // no record is of it
+	foreign bool // all records describe devices of another pool
 }
 
 func (p *fakePool) Name() string  { return p.name }
@@ -48,18 +48,18 @@ func volumeOf(name string, id uint32) meta.Volume {
 	return meta.Volume{Name: name, Pool: "pool", DeviceID: id, Role: meta.RoleVolume}
 }
 
-// sourceOf is a source with a pool of the devices 1 to 9.
+// sourceOf is a source with one pool, which has the devices 1 to 9.
 func sourceOf(c meta.Catalog) Source {
 	c.Pools = []meta.Pool{{Name: "pool"}}
 	return Source{Pools: []Pool{&fakePool{name: "pool", ids: []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9}}}, Catalog: &c}
 }
 
-// lay builds a layout after another one.
+// lay builds a layout. before is the layout before it.
 func lay(before *Layout, sources ...Source) (*Layout, Changes) {
 	return Build(sources, before, Options{Now: time.Unix(1, 0), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }
 
-// paths are those of all nodes, with the targets of links.
+// paths lists the paths of all nodes, with the targets of links.
 func paths(l *Layout) (list []string) {
 	var walk func(n *Node)
 	walk = func(n *Node) {
@@ -77,7 +77,7 @@ func paths(l *Layout) (list []string) {
 	return list
 }
 
-func TestVolumesContainersAndImagesAreLaidOut(t *testing.T) {
+func TestLayoutHasVolumesContainersAndImages(t *testing.T) {
 	t.Parallel()
 	v := volumeOf("group/v", 3)
 	v.Root, v.Role = "rootfs", meta.RoleContainer
@@ -99,7 +99,7 @@ func TestVolumesContainersAndImagesAreLaidOut(t *testing.T) {
 	}
 	slices.Sort(want)
 	if got := paths(l); !slices.Equal(got, want) {
-		t.Errorf("laid out:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("paths:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if len(changes.Fresh) != 2 || changes.Kept != nil || changes.Gone != nil {
 		t.Errorf("%+v", changes)
@@ -110,7 +110,7 @@ func TestVolumesContainersAndImagesAreLaidOut(t *testing.T) {
 	}
 }
 
-func TestWhatStaysKeepsItsNodesAndWhatGoesIsReturned(t *testing.T) {
+func TestUnchangedVolumesKeepTheirNodesAndGoneOnesAreReturned(t *testing.T) {
 	t.Parallel()
 	source := func(volumes ...meta.Volume) Source { return sourceOf(meta.Catalog{Volumes: volumes}) }
 	first, _ := lay(nil, source(volumeOf("a", 1), volumeOf("b", 2)))
@@ -171,7 +171,7 @@ func TestFolderThatMayHaveMoreEntriesSaysSo(t *testing.T) {
 	}
 }
 
-func TestRecordsOfNoDeviceAreReturned(t *testing.T) {
+func TestVolumesWithoutADeviceAreReturned(t *testing.T) {
 	t.Parallel()
 	s := sourceOf(meta.Catalog{Volumes: []meta.Volume{volumeOf("there", 1), volumeOf("missing", 10)}})
 	l, _ := lay(nil, s)
@@ -184,14 +184,14 @@ func TestRecordsOfNoDeviceAreReturned(t *testing.T) {
 	}
 }
 
-// Names whose links in containers/ want the same inode number.
+// sameNumber are names whose links in containers/ hash to the same inode number.
 var sameNumber = []string{"16692736", "22647684"}
 
-func TestLinksThatWantOneInodeNumberDiffer(t *testing.T) {
+func TestLinksThatHashToOneInodeNumberGetTwo(t *testing.T) {
 	t.Parallel()
 	a, b := hashOf("containers/"+sameNumber[0]), hashOf("containers/"+sameNumber[1])
 	if viewID(a) != viewID(b) {
-		t.Fatal("they want different ones")
+		t.Fatal("the names hash to different numbers")
 	}
 	numbersOf := func(l *Layout, names ...string) (list []NodeID) {
 		for _, name := range names {
@@ -221,22 +221,22 @@ func TestLinksThatWantOneInodeNumberDiffer(t *testing.T) {
 		next, _ := lay(alone, source(both...))
 		now := numbersOf(next, sameNumber...)
 		if now[i] != was[0] || now[0] == now[1] {
-			t.Errorf("number %d, and %d since the other has come", was, now)
+			t.Errorf("number %d, and %d since the other link was added", was, now)
 		}
 		s := source(both...)
 		s.Catalog.Volumes = append(s.Catalog.Volumes, volumeOf("w", 2))
 		last, _ := lay(next, s)
 		if again := numbersOf(last, sameNumber...); !slices.Equal(again, now) {
-			t.Errorf("numbers %d, and %d since something else has come", now, again)
+			t.Errorf("numbers %d, and %d since another volume was added", now, again)
 		}
 	}
 }
 
-func TestLinksInTwoFoldersThatWantOneInodeNumberHaveTheSameInTheNextLayout(t *testing.T) {
+func TestLinksInTwoFoldersThatHashToOneNumberKeepTheirsInEveryLayout(t *testing.T) {
 	t.Parallel()
 	const container, image = "5684112", "1610484"
 	if viewID(hashOf("containers/"+container)) != viewID(hashOf("images/"+image)) {
-		t.Fatal("they want different ones")
+		t.Fatal("the paths hash to different numbers")
 	}
 	s := sourceOf(meta.Catalog{
 		Volumes:    []meta.Volume{volumeOf("v", 1)},
@@ -244,7 +244,7 @@ func TestLinksInTwoFoldersThatWantOneInodeNumberHaveTheSameInTheNextLayout(t *te
 		Images:     []meta.Image{{ID: "i", Names: []string{image}, Volume: "v"}},
 	})
 	var first []NodeID
-	for range 20 { // the folders come in any order
+	for range 20 { // each Build numbers the folders in another order
 		l, _ := lay(nil, s)
 		now := []NodeID{l.Find("containers/" + container).ID(), l.Find("images/" + image).ID()}
 		if first == nil {

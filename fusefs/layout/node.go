@@ -10,29 +10,29 @@ import (
 	"thintree/volfs"
 )
 
-// Node is one entry of a layout: a folder, a link to or into a volume, a volume or what is
-// shown of one, or a pool's info.
+// Node is one entry of a layout: a folder, a link, the root, image or info of a volume, the folder
+// of its partitions' images, or the info of a pool.
 type Node struct {
 	Name   string
-	Parent *Node // nil of the root
+	Parent *Node // nil for the root
 	// Cookie resumes a listing of Parent after the node. It is a hash of the path, higher than
 	// DotDotCookie.
 	Cookie uint64
-	// When is when it last changed, in nanoseconds since 1970.
+	// When is the time of its last change, in nanoseconds since 1970.
 	When   int64
-	Target string  // of a link
-	Volume *Volume // of a volume's root, image, partitions' images and info
-	Pool   Pool    // of a pool's info
-	// Lost is why a folder may have more entries than are known; nil if it has not.
+	Target string  // the target of a link; otherwise ""
+	Volume *Volume // the volume that the node belongs to; nil if none
+	Pool   Pool    // the pool if this is a pool's info; otherwise nil
+	// Lost is why a folder may have more entries than are known, nil if all are known.
 	Lost error
 
-	id      NodeID    // of what is no volume's
-	ino     volfs.Ino // of what is a volume's: 0, RawIno, PartsIno or InfoIno
-	entries []*Node   // of a folder, by name
+	id      NodeID    // if Volume is nil
+	ino     volfs.Ino // if Volume is not nil: 0, RawIno, PartsIno or InfoIno
+	entries []*Node   // the entries of a folder, by name
 	listing []*Node   // the same, by cookie
 }
 
-// The cookies of the first two entries of each folder in no volume.
+// The cookies of the first two entries of each folder of a layout.
 const (
 	DotCookie = 1 + iota
 	DotDotCookie
@@ -46,7 +46,7 @@ func (n *Node) ID() NodeID {
 	return n.id
 }
 
-// InodeNumber is what stat(2) shows.
+// InodeNumber is the inode number in the tree.
 func (n *Node) InodeNumber() uint64 {
 	if n.Volume != nil {
 		return n.Volume.Slot.InodeNumber(n.ID())
@@ -54,8 +54,8 @@ func (n *Node) InodeNumber() uint64 {
 	return uint64(n.id)
 }
 
-// IsParts reports whether the node is the folder of images of a volume's partitions, which
-// is shown only if the volume has some.
+// IsParts reports whether the node is the folder of the images of a volume's partitions. The tree
+// shows it only if the volume has partitions.
 func (n *Node) IsParts() bool { return n.Volume != nil && n.ino == PartsIno }
 
 // FileType is the S_IFMT bits of the node's mode.
@@ -69,7 +69,7 @@ func (n *Node) FileType() uint32 {
 	return syscall.S_IFDIR
 }
 
-// Child is the entry of a folder with a name, nil if there is none.
+// Child returns the entry of a folder with a name, nil if there is none.
 func (n *Node) Child(name string) *Node {
 	i, ok := slices.BinarySearchFunc(n.entries, name, func(e *Node, name string) int { return cmp.Compare(e.Name, name) })
 	if !ok {
@@ -78,13 +78,13 @@ func (n *Node) Child(name string) *Node {
 	return n.entries[i]
 }
 
-// After are the entries of a folder behind a cookie, in the order of listings.
+// After returns the entries of a folder after a cookie, in the order of listings.
 func (n *Node) After(cookie uint64) []*Node {
 	from, _ := slices.BinarySearchFunc(n.listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
 	return n.listing[from:]
 }
 
-// Path is the node's path in the tree, without a slash at its start.
+// Path is the node's path in the tree, without a leading slash.
 func (n *Node) Path() string {
 	if n.Parent == nil {
 		return ""
@@ -92,7 +92,7 @@ func (n *Node) Path() string {
 	return Join(n.Parent.Path(), n.Name)
 }
 
-// Join is the path of a name in a folder, which is "" for the root.
+// Join is the path of a name in the folder dir, which is "" for the root.
 func Join(dir, name string) string {
 	if dir == "" {
 		return name
@@ -100,7 +100,7 @@ func Join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// cleanParts are the names in a path, none of which is "", "." or "..".
+// cleanParts returns the names in a path after it was cleaned: none is "", "." or "..".
 func cleanParts(p string) []string {
 	p = path.Clean("/" + p)[1:]
 	if p == "" {
@@ -109,8 +109,8 @@ func cleanParts(p string) []string {
 	return strings.Split(p, "/")
 }
 
-// validName reports whether a name can be a path below a folder of the tree: no
-// component of it is empty, "." or "..", or too long, and none holds a NUL.
+// validName reports whether a name is a valid path below a folder of the tree: no component is
+// empty, "." or "..", is longer than 255 bytes, or contains a NUL.
 func validName(name string) bool {
 	for c := range strings.SplitSeq(name, "/") {
 		if c == "" || c == "." || c == ".." || len(c) > 255 || strings.ContainsRune(c, 0) {

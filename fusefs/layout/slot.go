@@ -8,13 +8,14 @@ import (
 	"thintree/volfs"
 )
 
-// Slot is a filesystem in node ids and inode numbers: that of a volume, or of a place in one.
+// Slot makes the node ids and inode numbers of one filesystem: that of a whole volume, or that at
+// a place in one.
 type Slot struct {
 	name    string // for errors
 	address address
 	table   widener // the Slots that it was added to
-	number  uint32  // in node ids
-	wide    uint32  // its wide slot + 1, 0 if it has none; guarded by the table
+	number  uint32  // its number in node ids
+	wide    uint32  // its wide slot + 1, 0 if it has none; guarded by the table's lock
 }
 
 // widener gives wide slots to filesystems with high inode numbers.
@@ -22,7 +23,7 @@ type widener interface {
 	widen(s *Slot) (wide uint32, err error)
 }
 
-// At is a slot for a place in the volume that s is of.
+// At makes a slot for a place in the volume of s.
 func (s *Slot) At(volume string, p Place) *Slot {
 	at := s.address
 	outer, number := p.Last()
@@ -33,15 +34,15 @@ func (s *Slot) At(volume string, p Place) *Slot {
 	return &Slot{name: p.Below(volume), address: at}
 }
 
-// ID is the node of the filesystem's root (0), of what else is shown of it (RawIno, PartsIno,
-// InfoIno), or of a file whose inode number is below 1<<32-3.
+// ID is the node id of the filesystem's root (0), of the nodes RawIno, PartsIno and InfoIno, or of
+// a file whose inode number is below 1<<32-3.
 func (s *Slot) ID(ino volfs.Ino) NodeID {
 	return fileBit | NodeID(s.number)<<slotShift | NodeID(uint32(ino))
 }
 
-// FileID is the node of an inode, given the inode number of the filesystem's root. The root
-// has the inode number 0 in node ids, so that it has an id before the volume is looked into.
-// The error is EOVERFLOW if there is no inode number for it in the tree.
+// FileID is the node id of an inode. root is the inode number of the filesystem's root. In node
+// ids the root has the inode number 0, so it has an id before the filesystem is read. The error is
+// EOVERFLOW if the tree has no inode number for the inode.
 func (s *Slot) FileID(ino, root volfs.Ino) (NodeID, error) {
 	if ino == root {
 		return s.ID(0), nil
@@ -56,27 +57,28 @@ func (s *Slot) FileID(ino, root volfs.Ino) (NodeID, error) {
 	return fileBit | wideBit | NodeID(wide)<<wideShift | NodeID(ino), err
 }
 
-// InodeNumber is what stat(2) shows of a node of the filesystem.
+// InodeNumber is the inode number in the tree of a node of the filesystem.
 func (s *Slot) InodeNumber(id NodeID) uint64 {
-	n, _ := s.address.number(id.Ino()) // FileID has seen to it that there is one
+	n, _ := s.address.number(id.Ino()) // FileID has checked that there is one
 	return n
 }
 
-// Slots finds filesystems by their slots in node ids. A slot is never used again. Its
-// methods may be called concurrently.
+// Slots finds filesystems by their slots in node ids. The number of a slot is never used again.
+// The methods may be called concurrently.
 type Slots[T any] struct {
 	mu   sync.RWMutex
 	all  []slotted[T] // by number; guarded by mu
 	wide []slotted[T] // by wide slot; guarded by mu
 }
 
-// slotted is what lies at a slot; zero if that is gone.
+// slotted is a slot with its filesystem; zero after Drop.
 type slotted[T any] struct {
 	slot *Slot
 	of   T
 }
 
-// Get is the filesystem that a node is in; the zero T if it is gone, or the node is in none.
+// Get returns the filesystem of a node. It returns the zero T if the filesystem was dropped, or if
+// the node is in none.
 func (t *Slots[T]) Get(id NodeID) T {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -98,7 +100,7 @@ func (t *Slots[T]) Add(s *Slot, of T) {
 	t.all = append(t.all, slotted[T]{s, of})
 }
 
-// Drop forgets a slot: Get does not find it any more.
+// Drop removes a slot: Get no longer finds its filesystem.
 func (t *Slots[T]) Drop(s *Slot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,7 +110,7 @@ func (t *Slots[T]) Drop(s *Slot) {
 	}
 }
 
-// widen is the wide slot of s, which is given one if it has none.
+// widen returns the wide slot of s. It gives s one first if s has none.
 func (t *Slots[T]) widen(s *Slot) (wide uint32, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

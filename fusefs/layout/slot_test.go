@@ -45,7 +45,7 @@ func TestNodeIDsFindTheirFiles(t *testing.T) {
 	})
 }
 
-func TestWhatIsShownOfAVolumeHasNodesThatAreNoFiles(t *testing.T) {
+func TestImagesAndInfoHaveNodeIDsThatNoFileHas(t *testing.T) {
 	t.Parallel()
 	var s Slots[*Slot]
 	r := &Slot{address: address{volume: 1}}
@@ -55,7 +55,7 @@ func TestWhatIsShownOfAVolumeHasNodesThatAreNoFiles(t *testing.T) {
 			t.Errorf("%d: node %x is %d", ino, uint64(id), id.Ino())
 		}
 	}
-	// The files that have these numbers, cut to 32 bits.
+	// Files whose inode numbers are these, cut to 32 bits.
 	for _, ino := range []volfs.Ino{RawIno, PartsIno, InfoIno} {
 		if id, err := r.FileID(volfs.Ino(uint32(ino)), 2); err != nil || id.Ino() != volfs.Ino(uint32(ino)) {
 			t.Errorf("inode %d: node %x, %v", uint32(ino), uint64(id), err)
@@ -63,7 +63,7 @@ func TestWhatIsShownOfAVolumeHasNodesThatAreNoFiles(t *testing.T) {
 	}
 }
 
-func TestVolumeThatIsGoneIsGivenNoWideSlot(t *testing.T) {
+func TestGoneVolumeGetsNoWideSlot(t *testing.T) {
 	t.Parallel()
 	var s Slots[*Slot]
 	v, other := &Slot{}, &Slot{}

@@ -2,9 +2,9 @@ package lease
 
 import "context"
 
-// OpenAhead opens a resource that is not open, and calls use with its lease, in the
-// background. It does nothing if the resource would have to wait for its turn, or another
-// one is opened ahead.
+// OpenAhead opens a resource in the background if it is not open, and calls use with its lease.
+// It does nothing if the resource would have to wait for its turn, or if another resource is
+// being opened ahead.
 func (s *Set[K, R]) OpenAhead(key K, use func(context.Context, *Lease[K, R])) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -25,7 +25,8 @@ func (s *Set[K, R]) OpenAhead(key K, use func(context.Context, *Lease[K, R])) {
 	})
 }
 
-// AcquireOpen adds a caller to the lease of a resource that is open; nil if it is not.
+// AcquireOpen adds a caller to the lease of a resource that is open. It returns nil if the
+// resource is not open.
 func (s *Set[K, R]) AcquireOpen(key K) *Lease[K, R] {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,23 +8,24 @@ import (
 	"thintree/thin/wait"
 )
 
-// BusyError says that a resource cannot be evicted, because what holds it open is read
-// without asking, so that nobody knows when that ends. It unwraps to EBUSY.
+// BusyError says that a resource cannot be evicted, because holds of it are passed through:
+// their reads are invisible to the package. It unwraps to EBUSY.
 type BusyError struct {
 	Name  string // of the key
 	Holds int    // how many holds are passed through
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself: close them, or have them read errors with --lazy", e.Name, e.Holds)
+	return fmt.Sprintf("%s: busy: %d open files in it are read by the kernel itself: close them, or use --lazy, after which their reads fail", e.Name, e.Holds)
 }
 
 // Unwrap makes errors.Is(err, syscall.EBUSY) true.
 func (e *BusyError) Unwrap() error { return syscall.EBUSY }
 
-// Evict closes the resources that match, and what holds them open, and returns when that is
-// done. If a hold is passed through it is a *[BusyError] and the resource stays open, unless
-// lazy: then the resource is revoked. match is called with the set's lock held.
+// Evict ends the holds of the resources that match, closes the resources, and returns when they
+// are closed. If a hold of a resource is passed through and lazy is false, the resource stays
+// open, and the error is a *[BusyError]. If lazy is true the resource is revoked and closed.
+// match is called with the set's lock held.
 func (s *Set[K, R]) Evict(ctx context.Context, match func(K) bool, lazy bool) (errs []error) {
 	s.mu.Lock()
 	var list []*Lease[K, R]
@@ -66,7 +67,7 @@ func (s *Set[K, R]) evict(ctx context.Context, l *Lease[K, R], lazy bool) error 
 	go func() {
 		if passed > 0 {
 			if err := l.resource.Revoke(context.Background()); err != nil {
-				s.log.Warn("files that are passed through are still read", "volume", l.key.String(), "error", err)
+				s.log.Warn("cannot end the reads of files that are passed through", "volume", l.key.String(), "error", err)
 			}
 		}
 		if closeNow {
@@ -74,7 +75,7 @@ func (s *Set[K, R]) evict(ctx context.Context, l *Lease[K, R], lazy bool) error 
 		}
 		for h := range holds {
 			if err := h.end(); err != nil {
-				s.log.Warn("closing a file", "volume", l.key.String(), "error", err)
+				s.log.Warn("cannot close a file", "volume", l.key.String(), "error", err)
 			}
 			s.Release(l)
 		}
@@ -82,8 +83,8 @@ func (s *Set[K, R]) evict(ctx context.Context, l *Lease[K, R], lazy bool) error 
 	return wait.For(ctx, l.gone, 0)
 }
 
-// Abandon closes the resource of a key that is gone. What is read without asking gets
-// errors: what lies there now is another one's.
+// Abandon closes the resource of a key that is gone, once nobody uses it. It revokes the resource
+// at once: reads that are passed through could return another resource's bytes.
 func (s *Set[K, R]) Abandon(key K) {
 	s.mu.Lock()
 	l := s.held[key]
@@ -103,7 +104,7 @@ func (s *Set[K, R]) Abandon(key K) {
 		<-l.ready
 		if l.err == nil {
 			if err := l.resource.Revoke(context.Background()); err != nil {
-				s.log.Warn("a volume that is in use by somebody else is still read", "volume", key.String(), "error", err)
+				s.log.Warn("cannot end the reads of a volume that is in use by somebody else", "volume", key.String(), "error", err)
 			}
 		}
 		s.Release(l)

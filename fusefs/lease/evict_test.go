@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// hold holds a resource open, and counts how often that was ended by an eviction.
+// hold makes a hold of a resource. ended counts how often an eviction ended it.
 func (b *bench) hold(t *testing.T, k *key) (h *Hold[*key, *thing], ended *atomic.Int64) {
 	t.Helper()
 	ended = new(atomic.Int64)
@@ -21,7 +21,7 @@ func (b *bench) hold(t *testing.T, k *key) (h *Hold[*key, *thing], ended *atomic
 	return h, ended
 }
 
-// end ends a hold as its owner does, and reports whether an eviction had not.
+// end ends a hold as its owner does. It returns false if an eviction has ended it before.
 func (b *bench) end(h *Hold[*key, *thing]) bool {
 	l, ok := h.Take()
 	if ok {
@@ -97,7 +97,7 @@ func TestResourceThatIsPassedThroughIsEvictedLazilyOnly(t *testing.T) {
 		b.hold(t, k)
 		h, ended := b.hold(t, k)
 		if b.PassesThrough() || !h.PassThrough() || !b.PassesThrough() {
-			t.Error("PassesThrough does not tell")
+			t.Error("PassesThrough is wrong")
 		}
 		r, _ := b.Peek(k)
 		busy, ok := errors.AsType[*BusyError](b.evictAll(t, false))
@@ -132,7 +132,7 @@ func TestAbandonedResourceIsRevokedAndClosedWithItsLastUse(t *testing.T) {
 	})
 }
 
-func TestResourceIsOpenNoLongerThanItWantsToBeIdle(t *testing.T) {
+func TestIdleResourceStaysOpenForItsMaxIdleAtMost(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{{Idle: time.Hour}, {}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -141,17 +141,17 @@ func TestResourceIsOpenNoLongerThanItWantsToBeIdle(t *testing.T) {
 			b.Release(b.mustAcquire(t, keys(1)[0]))
 			time.Sleep(2 * time.Second)
 			if b.active.Load() != 1 {
-				t.Error("it is closed too soon")
+				t.Error("the resource is closed too soon")
 			}
 			time.Sleep(3 * time.Second)
 			if b.active.Load() != 0 {
-				t.Error("it is still open")
+				t.Error("the resource is still open")
 			}
 		})
 	}
 }
 
-func TestResourceIsOpenedAheadOneAtATime(t *testing.T) {
+func TestResourcesAreOpenedAheadOneAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 2, Timeout: time.Minute, Idle: time.Hour})
@@ -164,18 +164,18 @@ func TestResourceIsOpenedAheadOneAtATime(t *testing.T) {
 		ahead(k[1])
 		synctest.Wait()
 		time.Sleep(2 * time.Second)
-		if !b.Holds(k[0]) || b.Holds(k[1]) || used != 1 {
-			t.Errorf("open: %v and %v, used %d times", b.Holds(k[0]), b.Holds(k[1]), used)
+		if !b.Has(k[0]) || b.Has(k[1]) || used != 1 {
+			t.Errorf("open: %v and %v, used %d times", b.Has(k[0]), b.Has(k[1]), used)
 		}
 		if b.AcquireOpen(k[1]) != nil {
-			t.Error("what is not open is joined")
+			t.Error("a lease of a resource that is not open was returned")
 		}
 		first := b.AcquireOpen(k[0])
 		second := b.mustAcquire(t, k[1])
-		ahead(k[2]) // it would have to wait
+		ahead(k[2]) // does nothing, because it would have to wait
 		synctest.Wait()
-		if b.Holds(k[2]) {
-			t.Error("one is opened ahead that has to wait")
+		if b.Has(k[2]) {
+			t.Error("a resource that has to wait is opened ahead")
 		}
 		b.Release(first)
 		b.Release(second)

@@ -10,9 +10,10 @@ type Hold[K Key, R Resource] struct {
 	passed bool // guarded by Set.mu
 }
 
-// Hold makes a hold of a lease that the caller has acquired, and that it gives back by the
-// hold's Release instead of its own. end is called if the resource is evicted. ok is false
-// if it is being evicted already; the lease is the caller's to give back then.
+// Hold makes a hold of a lease that the caller has acquired. The caller ends the hold by
+// Hold.Take, and only then gives the lease back. If the resource is evicted before that, end is
+// called, and the lease is given back without the caller. ok is false if the resource is being
+// evicted already: then the caller gives the lease back.
 func (s *Set[K, R]) Hold(l *Lease[K, R], end func() error) (h *Hold[K, R], ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,8 +28,8 @@ func (s *Set[K, R]) Hold(l *Lease[K, R], end func() error) (h *Hold[K, R], ok bo
 	return h, true
 }
 
-// Take ends the hold, unless an eviction has. If ok, the caller closes what it holds and
-// gives the lease back then, by Set.Release.
+// Take ends the hold. If ok is true, the caller closes its file and then gives the lease back by
+// Set.Release. If ok is false, an eviction has done both.
 func (h *Hold[K, R]) Take() (l *Lease[K, R], ok bool) {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
@@ -37,9 +38,9 @@ func (h *Hold[K, R]) Take() (l *Lease[K, R], ok bool) {
 	return h.lease, ok
 }
 
-// PassThrough says that the resource is read through the hold without asking from now on,
-// so that nothing can end that but the hold's release. It is false if an eviction has ended
-// the hold: then that must not begin.
+// PassThrough records that reads of the hold are passed through from now on, until the hold
+// ends. It returns false if an eviction has ended the hold: then the caller must not pass reads
+// through.
 func (h *Hold[K, R]) PassThrough() bool {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
@@ -48,7 +49,7 @@ func (h *Hold[K, R]) PassThrough() bool {
 	return ok
 }
 
-// PassesThrough reports whether any resource is read without asking.
+// PassesThrough reports whether reads of any hold are passed through.
 func (s *Set[K, R]) PassesThrough() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

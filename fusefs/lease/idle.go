@@ -2,11 +2,12 @@ package lease
 
 import "time"
 
-// peekedIdle is how long a resource stays open that was only looked at: a caller that is
-// about to walk on has asked for that before.
+// peekedIdle is how long a resource stays open after a peek that nobody followed up: a caller
+// that is about to enter the volume asks for it sooner.
 const peekedIdle = 20 * time.Millisecond
 
-// idleTime is how long an idle lease stays open; ≤ 0: for ever. Called with mu held.
+// idleTime is how long an idle lease stays open. It stays open for ever if that is 0 or negative.
+// Called with mu held.
 func (s *Set[K, R]) idleTime(l *Lease[K, R]) time.Duration {
 	if l.peeked {
 		return peekedIdle
@@ -17,7 +18,7 @@ func (s *Set[K, R]) idleTime(l *Lease[K, R]) time.Duration {
 	return s.Idle
 }
 
-// wake calls expire after some time, at the latest. Called with mu held.
+// wake makes sure that expire runs no later than after the given time. Called with mu held.
 func (s *Set[K, R]) wake(after time.Duration) {
 	at := time.Now().Add(after)
 	if s.timer != nil {
@@ -29,7 +30,7 @@ func (s *Set[K, R]) wake(after time.Duration) {
 	s.timer, s.next = time.AfterFunc(after, s.expire), at
 }
 
-// expire closes the resources that newcomers want, or that have been idle for long enough.
+// expire closes the resources whose slots newcomers need, and those whose idle time is over.
 func (s *Set[K, R]) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +57,7 @@ func (s *Set[K, R]) expire() {
 	}
 }
 
-// EndPeek closes a resource soon, if nobody uses it.
+// EndPeek closes a resource soon if nobody uses it.
 func (s *Set[K, R]) EndPeek(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

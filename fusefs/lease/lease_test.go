@@ -16,7 +16,7 @@ import (
 	"thintree/thin/wait"
 )
 
-// key is a key that can go.
+// key is a key whose Gone a test sets.
 type key struct {
 	name string
 	gone atomic.Bool
@@ -123,7 +123,7 @@ func TestIdleVolumeIsClosedAndUsedOneIsNot(t *testing.T) {
 		}
 		b.Release(held)
 		time.Sleep(9 * time.Second)
-		b.Release(b.mustAcquire(t, v[0])) // a use begins the idle time anew
+		b.Release(b.mustAcquire(t, v[0])) // a use starts the idle time again
 		time.Sleep(9 * time.Second)
 		if b.opens.Load() != 2 {
 			t.Fatalf("opened %d times, want 2: a use did not prolong the lease", b.opens.Load())
@@ -136,7 +136,7 @@ func TestIdleVolumeIsClosedAndUsedOneIsNot(t *testing.T) {
 	})
 }
 
-func TestVolumeThatIsOnlyLookedAtIsClosedSoon(t *testing.T) {
+func TestVolumeIsClosedSoonAfterAPeek(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 4, Timeout: time.Minute})
@@ -147,11 +147,11 @@ func TestVolumeThatIsOnlyLookedAtIsClosedSoon(t *testing.T) {
 		}
 		look(v[1])
 		look(v[0])
-		b.Release(b.mustAcquire(t, v[0])) // walks in after the look
+		b.Release(b.mustAcquire(t, v[0])) // a caller enters it after the peek
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !b.Holds(v[0]) || b.Holds(v[1]) || b.opens.Load() != 2 {
-			t.Errorf("walked into: open %v; looked at: open %v; %d opens", b.Holds(v[0]), b.Holds(v[1]), b.opens.Load())
+		if !b.Has(v[0]) || b.Has(v[1]) || b.opens.Load() != 2 {
+			t.Errorf("entered: open %v; only peeked at: open %v; %d opens", b.Has(v[0]), b.Has(v[1]), b.opens.Load())
 		}
 		b.Close()
 	})
@@ -279,10 +279,10 @@ func TestInterruptEndsTheWaitOfOneOnly(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		if err := <-interrupted; !errors.Is(err, context.Canceled) {
-			t.Errorf("the interrupted one got %v", err)
+			t.Errorf("the interrupted caller got %v", err)
 		}
 		if err := <-patient; err != nil {
-			t.Errorf("the other one got %v", err)
+			t.Errorf("the other caller got %v", err)
 		}
 		if n := b.opens.Load(); n != 1 {
 			t.Errorf("opened %d times", n)
@@ -312,7 +312,7 @@ func TestSignalEndsOnlyALongWait(t *testing.T) {
 	})
 }
 
-func TestOpenThatNobodyWaitsForIsGivenUp(t *testing.T) {
+func TestOpenIsGivenUpWhenNobodyWaitsForIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 1, Timeout: time.Minute, Idle: time.Hour})
@@ -321,7 +321,7 @@ func TestOpenThatNobodyWaitsForIsGivenUp(t *testing.T) {
 		go b.Acquire(ctx, v)
 		synctest.Wait()
 		cancel()
-		// A caller that comes now is not told that another one gave up.
+		// A caller that comes now must not get the error of the one that gave up.
 		b.Release(b.mustAcquire(t, v))
 		b.Close()
 		if b.active.Load() != 0 || b.slots != 0 {
@@ -330,7 +330,7 @@ func TestOpenThatNobodyWaitsForIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestFailedOpenGivesItsSlotOn(t *testing.T) {
+func TestFailedOpenPassesItsSlotOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 1, Timeout: time.Minute, Idle: time.Hour})
@@ -364,7 +364,7 @@ func TestGoneVolumeIsClosedWithItsLastUse(t *testing.T) {
 		}
 	})
 }
-func TestIdleVolumeMakesRoomAlsoWithoutAnyWait(t *testing.T) {
+func TestIdleVolumeMakesRoomEvenIfNewcomersDoNotWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 1})
@@ -380,7 +380,8 @@ func TestIdleVolumeMakesRoomAlsoWithoutAnyWait(t *testing.T) {
 	})
 }
 
-// A caller uses a resource again and again, while another one waits for the only slot.
+// TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep: one caller, the walker, uses a resource again
+// and again, while another one waits for the only slot.
 func TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(Options{Max: 1, Idle: time.Hour, Timeout: time.Minute})
@@ -404,7 +405,7 @@ func TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep(t *testing.T) {
 			walker = b.mustAcquire(t, v[0])
 		}
 		if n := b.opens.Load(); n != 1 {
-			t.Errorf("%d opens while it was used all the time", n)
+			t.Errorf("%d opens while the walker used the resource all the time", n)
 		}
 		for served == 0 {
 			b.Release(walker)
@@ -413,7 +414,7 @@ func TestWalkerIsNotSentToTheEndOfTheQueueAtEachStep(t *testing.T) {
 		}
 		// Two opens and a close take a second each.
 		if most := turn + 3*time.Second + grace; served > most {
-			t.Errorf("the other one was served after %v, want %v at most", served, most)
+			t.Errorf("the other caller was served after %v, want %v at most", served, most)
 		}
 		b.Release(walker)
 		b.Close()

@@ -13,36 +13,36 @@ import (
 	"thintree/thin/wait"
 )
 
-// Key names a resource. Its methods are called with locks held, so they wait for nothing.
+// Key names a resource. Its methods are called with locks held, so they must not wait.
 type Key interface {
 	comparable
 	fmt.Stringer
-	// Gone reports whether what the key names does not exist any more. Its resource is
-	// closed with its last use then.
+	// Gone reports whether the key is no longer valid. Its resource is then closed as soon as
+	// nobody uses it.
 	Gone() bool
 }
 
-// Resource is what a lease keeps open. Its methods may be called concurrently, but for
-// Close.
+// Resource is something that a lease keeps open. Its methods may be called concurrently, except
+// for Close.
 type Resource interface {
-	// Close closes it, once nobody uses it.
+	// Close closes the resource. It is called when nobody uses the resource any more.
 	Close() error
-	// Revoke takes it from those who read it without asking: they get errors from then on.
+	// Revoke makes all later reads that are passed through fail.
 	Revoke(ctx context.Context) error
-	// MaxIdle is how long it may stay open unused; 0 if it does not matter. It waits for
-	// nothing.
+	// MaxIdle is how long the resource may stay open unused, 0 if there is no limit. It must
+	// not wait.
 	MaxIdle() time.Duration
 }
 
-// Options say how many leases there are, and how long.
+// Options say how many resources may be open, and for how long.
 type Options struct {
 	Max     int           // how many resources may be open at once; at least 1
-	Idle    time.Duration // how long an unused one stays open; ≤ 0: for ever
+	Idle    time.Duration // how long an unused one stays open; for ever if 0 or negative
 	Timeout time.Duration // how long a newcomer waits for its turn
 	Log     *slog.Logger  // not nil
 }
 
-// Set is the leases of one kind of resource. Its methods may be called concurrently.
+// Set is a set of leases. Its methods may be called concurrently.
 type Set[K Key, R Resource] struct {
 	Options
 	load func(context.Context, K) (R, error)
@@ -50,23 +50,23 @@ type Set[K Key, R Resource] struct {
 
 	mu      sync.Mutex
 	held    map[K]*Lease[K, R] // opening, used, idle and closing
-	slots   int                // of Max, how many are taken
+	slots   int                // how many of the Max slots are taken
 	idle    list.List          // of *Lease that are idle, the longest first
-	queue   list.List          // of chan struct{}, newcomers in turn; a slot is given by closing one
+	queue   list.List          // of chan struct{}, newcomers in turn; closing one gives it a slot
 	closing int                // how many leases are closing
 	timer   *time.Timer        // calls expire; nil if nothing is to expire
 	next    time.Time          // when timer fires
 	closed  bool
-	ahead   bool // a resource is opened by OpenAhead
+	ahead   bool // OpenAhead is opening or using a resource
 
-	running context.Context // until Close
+	running context.Context // done after Close
 	stop    context.CancelFunc
 
-	background sync.WaitGroup // of opens and closes that no caller waits for
+	background sync.WaitGroup // opens and closes that no caller waits for
 }
 
-// NewSet makes a set whose resources are opened by load. The context of load is done if all
-// callers have given up.
+// NewSet makes a set that opens its resources by load. The context of a load is cancelled when
+// all callers that wait for it have given up.
 func NewSet[K Key, R Resource](o Options, load func(context.Context, K) (R, error)) *Set[K, R] {
 	o.Max = max(o.Max, 1)
 	s := &Set[K, R]{Options: o, load: load, log: o.Log, held: make(map[K]*Lease[K, R])}
@@ -74,14 +74,13 @@ func NewSet[K Key, R Resource](o Options, load func(context.Context, K) (R, erro
 	return s
 }
 
-// patience is how long a caller that got a signal waits all the same: most opens are done
-// by then.
+// patience is how long a caller still waits after a signal: most opens are done by then.
 const patience = time.Second
 
-// Acquire opens a resource, or joins those who use it. The caller gives the lease back by
-// Release. The context ends the caller's wait, but not the open, if other callers wait for
-// it. Errors are those of load; ESHUTDOWN after Close; EBUSY if all resources that may be
-// open were busy for Timeout.
+// Acquire opens a resource, or shares it with the callers that have it open. The caller gives
+// the lease back by Release. If ctx ends, so does the caller's wait, but the open goes on if
+// other callers wait for it. The error is one of load, ESHUTDOWN after Close, or EBUSY if Max
+// resources were open and busy for Timeout.
 func (s *Set[K, R]) Acquire(ctx context.Context, key K) (*Lease[K, R], error) {
 	for {
 		l, closing, err := s.join(key)
@@ -106,12 +105,12 @@ func (s *Set[K, R]) Acquire(ctx context.Context, key K) (*Lease[K, R], error) {
 		if !errors.Is(l.err, context.Canceled) || ctx.Err() != nil {
 			return nil, l.err
 		}
-		// All who waited before had given up.
+		// All callers that waited for that open had given up. Try again.
 	}
 }
 
-// join adds a caller to the resource's lease, or begins one. It does not if the lease is
-// closing.
+// join adds a caller to the lease of a resource, or begins a lease if there is none. It does not
+// add the caller if the lease is closing.
 func (s *Set[K, R]) join(key K) (l *Lease[K, R], isClosing bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,8 +181,8 @@ func (s *Set[K, R]) Each(do func(K, R)) {
 	}
 }
 
-// Peek is the resource of a key if it is open. It is no use of the lease, so the resource
-// may be closed at any time.
+// Peek returns the resource of a key if it is open. Peek does not count as a use, so the
+// resource may be closed at any time.
 func (s *Set[K, R]) Peek(key K) (r R, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,14 +192,14 @@ func (s *Set[K, R]) Peek(key K) (r R, ok bool) {
 	return r, false
 }
 
-// Holds reports whether a resource is open, or on its way there or back.
-func (s *Set[K, R]) Holds(key K) bool {
+// Has reports whether a resource is open, or being opened or closed.
+func (s *Set[K, R]) Has(key K) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.held[key] != nil
 }
 
-// Close closes all resources that nobody uses. The others are closed when they are released.
+// Close closes all resources that nobody uses. The others are closed with their last Release.
 func (s *Set[K, R]) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// state is where a lease is on its way. A lease that is in no set is none of these.
+// state is the state of a lease that is in the set.
 type state int
 
 const (
@@ -16,7 +16,7 @@ const (
 	closing
 )
 
-// Lease is one resource that is open, or on its way there or back.
+// Lease is a resource that is open, or being opened or closed.
 type Lease[K Key, R Resource] struct {
 	key    K
 	ready  chan struct{}      // closed once resource or err is set
@@ -28,21 +28,21 @@ type Lease[K Key, R Resource] struct {
 	opened   time.Time // set before ready is closed
 
 	// guarded by Set.mu
-	state  state
-	refs   int
-	since  time.Time     // when it became idle
-	place  *list.Element // in Set.idle
-	peeked bool          // it was only looked at since it was opened
-	holds  map[*Hold[K, R]]struct{}
+	state   state
+	refs    int
+	since   time.Time     // when it became idle
+	element *list.Element // in Set.idle
+	peeked  bool          // it was opened only for a peek
+	holds   map[*Hold[K, R]]struct{}
 }
 
-// Resource is what was opened.
+// Resource is the open resource.
 func (l *Lease[K, R]) Resource() R { return l.resource }
 
 // isOpen reports whether the resource was opened. Called with Set.mu held.
 func (l *Lease[K, R]) isOpen() bool { return l.state != opening && l.err == nil }
 
-// begin begins to open a resource for a first caller. Called with mu held.
+// begin starts to open a resource for its first caller. Called with mu held.
 func (s *Set[K, R]) begin(key K) *Lease[K, R] {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Lease[K, R]{key: key, state: opening, ready: make(chan struct{}), gone: make(chan struct{}), cancel: cancel, refs: 1}
@@ -51,15 +51,15 @@ func (s *Set[K, R]) begin(key K) *Lease[K, R] {
 	return l
 }
 
-// opened is the end of an open that succeeded. If all callers have given up, and the lease
-// must go, the caller closes it by finish. Called with mu held.
+// opened ends an open that succeeded. closeNow says that all callers have given up and the lease
+// must be closed: the caller does that by finish. Called with mu held.
 func (s *Set[K, R]) opened(l *Lease[K, R], r R) (closeNow bool) {
 	l.resource, l.opened, l.state = r, time.Now(), used
 	close(l.ready)
 	return l.refs == 0 && s.rest(l)
 }
 
-// failed is the end of an open that failed. Called with mu held.
+// failed ends an open that failed. Called with mu held.
 func (s *Set[K, R]) failed(l *Lease[K, R], err error) {
 	l.err = err
 	delete(s.held, l.key)
@@ -72,13 +72,13 @@ func (s *Set[K, R]) use(l *Lease[K, R]) {
 	l.refs++
 	l.peeked = false
 	if l.state == idle {
-		s.idle.Remove(l.place)
-		l.place, l.state = nil, used
+		s.idle.Remove(l.element)
+		l.element, l.state = nil, used
 	}
 }
 
-// rest is what comes of a lease without a caller: it is idle, or must go, so that the
-// caller closes it by finish. Called with mu held.
+// rest makes a lease without callers idle, or closing if it must be closed. If closeNow is true
+// the caller closes it by finish. Called with mu held.
 func (s *Set[K, R]) rest(l *Lease[K, R]) (closeNow bool) {
 	wanted := s.queue.Len() > s.closing
 	if s.closed || l.key.Gone() || wanted && s.graceOf(l) == 0 {
@@ -86,7 +86,7 @@ func (s *Set[K, R]) rest(l *Lease[K, R]) (closeNow bool) {
 		return true
 	}
 	l.state, l.since = idle, time.Now()
-	l.place = s.idle.PushBack(l)
+	l.element = s.idle.PushBack(l)
 	if wanted {
 		s.wake(grace)
 	}
@@ -96,15 +96,16 @@ func (s *Set[K, R]) rest(l *Lease[K, R]) (closeNow bool) {
 	return false
 }
 
-// retire takes an idle lease out, to be closed by finish. Called with mu held.
+// retire makes an idle lease closing. The caller closes it by finish. Called with mu held.
 func (s *Set[K, R]) retire(l *Lease[K, R]) {
-	s.idle.Remove(l.place)
-	l.place = nil
+	s.idle.Remove(l.element)
+	l.element = nil
 	s.close(l)
 }
 
-// cut takes a lease from its callers: the last of them closes it by finish, or the caller
-// of cut if there is none. It returns what holds it open. Called with mu held.
+// cut makes a lease closing, and returns its holds, which the caller has to end. The lease's last
+// caller closes it by finish. closeNow says that it has none: then the caller of cut does that.
+// Called with mu held.
 func (s *Set[K, R]) cut(l *Lease[K, R]) (holds map[*Hold[K, R]]struct{}, closeNow bool) {
 	closeNow = l.state == idle
 	if closeNow {
@@ -116,7 +117,7 @@ func (s *Set[K, R]) cut(l *Lease[K, R]) (holds map[*Hold[K, R]]struct{}, closeNo
 	return holds, closeNow
 }
 
-// close makes a lease closing. Called with mu held.
+// close marks a lease as closing. Called with mu held.
 func (s *Set[K, R]) close(l *Lease[K, R]) {
 	l.state = closing
 	s.closing++
@@ -126,7 +127,7 @@ func (s *Set[K, R]) close(l *Lease[K, R]) {
 // slot on.
 func (s *Set[K, R]) finish(l *Lease[K, R]) {
 	if err := l.resource.Close(); err != nil {
-		s.log.Warn("closing a volume", "volume", l.key.String(), "error", err)
+		s.log.Warn("cannot close a volume", "volume", l.key.String(), "error", err)
 	}
 	s.mu.Lock()
 	delete(s.held, l.key)

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// takeSlot takes one of the Max slots: a free one, that of the longest idle resource, or,
-// in turn, the next that is given up.
+// takeSlot takes one of the Max slots: a free one, or that of the longest idle resource. If there
+// is neither, it waits in turn for the next slot that becomes free.
 func (s *Set[K, R]) takeSlot(ctx context.Context, key K) error {
 	s.mu.Lock()
 	if s.slots < s.Max {
@@ -17,7 +17,7 @@ func (s *Set[K, R]) takeSlot(ctx context.Context, key K) error {
 		return nil
 	}
 	mine := make(chan struct{})
-	place := s.queue.PushBack(mine)
+	waiting := s.queue.PushBack(mine)
 	victim := s.victim()
 	s.mu.Unlock()
 	if victim != nil {
@@ -35,12 +35,12 @@ func (s *Set[K, R]) takeSlot(ctx context.Context, key K) error {
 		err = ctx.Err()
 	case <-timer.C:
 		select {
-		case <-mine: // at the same moment
+		case <-mine: // the slot came at the same moment
 			return nil
 		default:
 		}
-		s.log.Warn("every volume that may be open is busy", "volume", key.String(), "max_active", s.Max, "waited", s.Timeout)
-		err = fmt.Errorf("%s: %d volumes are open and all are busy (--max-active), for %v (--open-timeout): %w", key, s.Max, s.Timeout, syscall.EBUSY)
+		s.log.Warn("cannot open a volume: as many are open as may be, and all are busy", "volume", key.String(), "max_active", s.Max, "waited", s.Timeout)
+		err = fmt.Errorf("%s: %d volumes are open (--max-active) and all were busy for %v (--open-timeout): %w", key, s.Max, s.Timeout, syscall.EBUSY)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,17 +49,17 @@ func (s *Set[K, R]) takeSlot(ctx context.Context, key K) error {
 		// The slot came at the same moment.
 		s.giveSlot()
 	default:
-		s.queue.Remove(place)
+		s.queue.Remove(waiting)
 	}
 	return err
 }
 
 const (
-	// grace is how long a resource stays open after a use if newcomers wait. A caller that
-	// walks in it comes again at once, and would have to wait in turn for each request.
+	// grace is how long a resource stays open after a use if newcomers wait. Without it, a
+	// caller that makes one request after the other would wait in turn for each of them.
 	grace = 50 * time.Millisecond
-	// turn is how long a resource has been open when it gets no grace any more. There is
-	// no grace at all if newcomers give up earlier than that.
+	// turn is how long after its open a resource still gets grace. There is no grace at all if
+	// newcomers give up earlier than that.
 	turn = time.Second
 )
 
@@ -72,9 +72,9 @@ func (s *Set[K, R]) graceOf(l *Lease[K, R]) time.Duration {
 	return grace
 }
 
-// victim takes the longest idle lease out, to be closed for a newcomer, if there are more
-// newcomers than leases that are closing already. If all were used just now it is nil, and
-// expire looks again later. Called with mu held.
+// victim makes the longest idle lease closing and returns it, if there are more newcomers than
+// leases that are closing already. The caller closes it by finish. victim returns nil if all
+// leases are still within their grace: then expire looks again later. Called with mu held.
 func (s *Set[K, R]) victim() *Lease[K, R] {
 	if s.queue.Len() <= s.closing {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"thintree/volfs"
 )
 
-// Stat gives a node's attributes. Those of a volume's root, and of the folder
-// that containers/ and images/ point at, open nothing.
+// Stat returns a node's attributes. It does not open the volume for the attributes of the
+// volume's root, nor for those of the folder that containers/ and images/ point at.
 func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)
@@ -46,8 +46,8 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	return e, err
 }
 
-// rootEntry is the root of a volume or partition. Its name can come to mean
-// another volume.
+// rootEntry is the entry of the root of a volume or partition. A volume's name must not be
+// cached without limit: it can be given to another volume.
 func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
 	id := r.ID(0)
 	p, err := t.peek(ctx, r)
@@ -55,7 +55,7 @@ func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
 		return Entry{}, err
 	}
 	if !p.HasFS() {
-		// It is a folder also if it holds a partition table, or nothing that can be read.
+		// It is a folder even if a partition table or nothing readable is on it.
 		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.Pool.When()))}, nil
 	}
 	e := r.entry(id, p.Root().Attr)
@@ -80,8 +80,8 @@ func (t *Tree) nodeEntry(ctx context.Context, n *layout.Node) (Entry, error) {
 	return e, nil
 }
 
-// made is the attributes of what is in no volume: its owner is the user that runs
-// thintree. when is in nanoseconds since 1970.
+// made returns the attributes of a node that thintree makes itself. Its owner is the user that
+// runs thintree. when is in nanoseconds since 1970.
 func made(mode uint32, when int64) volfs.Attr {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	t := volfs.Time{Sec: when / 1e9, Nsec: uint32(when % 1e9)}
@@ -91,5 +91,5 @@ func made(mode uint32, when int64) volfs.Attr {
 	}
 }
 
-// sectors is how many sectors of 512 bytes hold so many bytes.
+// sectors is a length in 512-byte sectors, rounded up.
 func sectors(bytes int64) uint64 { return uint64(bytes+511) / 512 }

@@ -10,13 +10,14 @@ import (
 	"thintree/meta"
 )
 
-// inState is a volume of a state.
+// inState returns the record v with a state.
 func inState(v meta.Volume, s meta.State) meta.Volume {
 	v.State = s
 	return v
 }
 
-// deletedTree is a tree in which a discarded volume and one that is whole are deleted.
+// deletedTree is a tree with three deleted volumes: one that is still whole, one with no
+// mappings, and one without a device.
 func deletedTree(t *testing.T) *Tree {
 	t.Helper()
 	whole := inState(volumeRecord("whole", linksID), meta.StateDeleted)
@@ -33,7 +34,7 @@ func deletedTree(t *testing.T) *Tree {
 	}})
 }
 
-func TestDeletedVolumeIsInNoFolderOfFiles(t *testing.T) {
+func TestDeletedVolumeHasNoFolderOfFiles(t *testing.T) {
 	t.Parallel()
 	tree := deletedTree(t)
 	for dir, want := range map[string][]string{
@@ -42,7 +43,7 @@ func TestDeletedVolumeIsInNoFolderOfFiles(t *testing.T) {
 	} {
 		got := names(t, tree, dir)
 		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("%s holds %q, want %q", dir, got, want)
+			t.Errorf("%s lists %q, want %q", dir, got, want)
 		}
 	}
 	for path, want := range map[string]string{
@@ -62,7 +63,7 @@ func TestDeletedVolumeIsInNoFolderOfFiles(t *testing.T) {
 	}
 }
 
-func TestWalkOfATreeMeetsNothingDeleted(t *testing.T) {
+func TestWalkThroughTheTreeFindsNoErrorsOfDeletedVolumes(t *testing.T) {
 	t.Parallel()
 	tree := deletedTree(t)
 	var walk func(path string)
@@ -85,7 +86,7 @@ func TestWalkOfATreeMeetsNothingDeleted(t *testing.T) {
 	}
 }
 
-func TestInfoMarksWhatIsDeleted(t *testing.T) {
+func TestInfoMarksDeletedVolumes(t *testing.T) {
 	t.Parallel()
 	tree := deletedTree(t)
 	for _, name := range []string{"whole", "gone", "missing"} {
@@ -105,7 +106,7 @@ func TestInfoMarksWhatIsDeleted(t *testing.T) {
 	}
 }
 
-func TestDeletedVolumeIsFoundByWhoAsksForIt(t *testing.T) {
+func TestDeletedVolumeIsFoundByName(t *testing.T) {
 	t.Parallel()
 	tree := deletedTree(t)
 	for _, name := range []string{"whole", "wh", "@1", "container:web"} {
@@ -129,11 +130,11 @@ func TestDeletedVolumeIsFoundByWhoAsksForIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := tree.Lookup(t.Context(), e.ID, "etc"); err == nil || !strings.Contains(err.Error(), "deleted") {
-		t.Errorf("gone: %v, want that it is deleted", err)
+		t.Errorf("gone: %v, want an error that says that it is deleted", err)
 	}
 }
 
-func TestVolumeThatIsDeletedLeavesTheFolders(t *testing.T) {
+func TestVolumeLosesItsFolderWhenItIsDeleted(t *testing.T) {
 	t.Parallel()
 	s := &named{name: "docker:/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("a", linksID)}}}
 	tree := newTree(t, s)
@@ -150,13 +151,14 @@ func TestVolumeThatIsDeletedLeavesTheFolders(t *testing.T) {
 	}
 }
 
-// What was half made may be whole.
+// TestHalfMadeVolumeIsShown: a volume whose creation was not recorded as finished may be
+// complete all the same.
 func TestHalfMadeVolumeIsShown(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
 		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{inState(volumeRecord("half", linksID), meta.StateHalf)},
 	}})
 	if got := names(t, tree, "volumes/half"); !slices.Contains(got, "rootfs") {
-		t.Errorf("volumes/half holds %q", got)
+		t.Errorf("volumes/half lists %q", got)
 	}
 }

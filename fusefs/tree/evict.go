@@ -9,27 +9,27 @@ import (
 	"thintree/fusefs/layout"
 )
 
-// Evict closes a volume now: what is open in it fails with ESTALE from then on, and
-// the next access opens it anew. It returns when it is closed; one that is not open
-// stays as it is. name is what [Tree.Find] takes, but no beginning of a name, or a
-// path of the tree that leads to the volume.
+// Evict closes a volume now, and returns when it is closed. Files that are open in it fail with
+// ESTALE from then on. The next access opens the volume again. Evict does nothing to a volume
+// that is not open. name is a path in the tree that leads to the volume, or a name as
+// [Tree.Find] takes it, but not the beginning of one.
 //
-// Reads of files that are passed through are invisible to us. If such files are open the
-// error is a *[lease.BusyError], and nothing is closed. If they are only mapped, that shows
-// when the volume is closed: then it is a *[volume.MappedError]. A lazy Evict makes them read errors,
-// but for what they have read before, and the kernel keeps what it has mounted until they are
-// closed and unmapped; the device is free.
+// Reads of passed-through files are invisible to us. If such files are open the error is a
+// *[lease.BusyError], and nothing is closed. If they are only mapped, that is known only after
+// the volume was closed: then the error is a *[volume.MappedError]. If lazy is true, Evict frees
+// the device in both cases. Reads of these files then fail, except of bytes that are cached, and
+// the kernel keeps the filesystem mounted until the files are closed and unmapped.
 func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	found := t.named(ctx, name)
 	if found == nil {
-		return fmt.Errorf("%.300q: no such volume: the folder volumes has their names: %w", name, syscall.ENOENT)
+		return fmt.Errorf("%.300q: no such volume: the folder volumes lists their names: %w", name, syscall.ENOENT)
 	}
 	v := t.rootOf(found).Volume
 	before, err := t.opener.Lent(ctx, v)
 	if err != nil {
 		return err
 	}
-	// Also what was shown of its device before, or is by another source, and is open.
+	// The same device may also be open as an earlier volume, or through another source.
 	errs := t.leases.Evict(ctx, v.SameDevice, lazy)
 	if err := errors.Join(errs...); err != nil || len(before) == 0 {
 		return err
@@ -37,7 +37,7 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	return t.opener.EndMapped(ctx, v, before, lazy)
 }
 
-// named finds a volume as Evict does. It reads nothing.
+// named finds a volume by the names that Evict takes, nil if there is none. It reads no volume.
 func (t *Tree) named(ctx context.Context, name string) *layout.Volume {
 	l := t.current(ctx)
 	for _, path := range append(l.Meant(name), name) {

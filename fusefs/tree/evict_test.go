@@ -40,7 +40,7 @@ func TestFileOfAnEvictedVolumeIsStale(t *testing.T) {
 			t.Errorf("%s: read: %v, seek: %v", path, readErr, seekErr)
 		}
 		if f.PassThrough() {
-			t.Errorf("%s: it may be passed through", path)
+			t.Errorf("%s: a stale file may be passed through", path)
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
@@ -48,7 +48,7 @@ func TestFileOfAnEvictedVolumeIsStale(t *testing.T) {
 	}
 }
 
-// mappedKernel has lent a device that somebody has a file of mapped.
+// mappedKernel is a kernel with a loan that stays because a process has mapped a file on it.
 type mappedKernel struct {
 	kernel
 	loan *lend.Loan

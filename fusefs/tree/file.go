@@ -13,26 +13,26 @@ import (
 	"thintree/volfs"
 )
 
-// File is an open file. As long as one in a volume is open, so is the volume.
-// Its methods may be called concurrently, until Close. Offsets are in bytes.
+// File is an open file. A volume stays open as long as a file in it is open. The methods may be
+// called concurrently, until Close. Offsets are in bytes.
 type File struct {
 	// Kept says that the file's bytes cannot change.
 	Kept bool
-	// Made says that its bytes are made by thintree for this opening, so that
-	// no two of them need to be the same.
+	// Made says that thintree made the bytes for this open. Another open of the same file may
+	// have different bytes.
 	Made bool
 
 	bytes volfs.File
 	where string // for errors
 
-	// of a file in a volume
+	// These are nil unless the file is in a volume.
 	tree *Tree
 	root *root
 	hold *lease.Hold[*volume.Volume, *volume.Contents]
 }
 
-// Open opens a file for reading: EISDIR for a folder, EINVAL for what cannot be
-// opened here (links, devices, …).
+// Open opens a file for reading. The error is EISDIR for a folder, and EINVAL for other nodes
+// that are no regular files (links, devices, …).
 func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)
@@ -86,8 +86,8 @@ func notFile(where string, fileType uint32) error {
 	return fmt.Errorf("%s: %w", where, syscall.EINVAL)
 }
 
-// ReadAt reads as io.ReaderAt does. ESTALE means that the volume is no longer
-// what it was when the file was opened.
+// ReadAt reads as io.ReaderAt does. ESTALE means that the volume has changed or was closed
+// since the file was opened.
 func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (n int, err error) {
 	if f.root != nil {
 		if err := f.tree.stillThere(ctx, f.root); err != nil {
@@ -101,12 +101,12 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (n int, err erro
 	return n, err
 }
 
-// NextData and NextHole are lseek(2)'s SEEK_DATA and SEEK_HOLE: io.EOF if there is none.
+// NextData is lseek(2)'s SEEK_DATA. It is io.EOF if no data follow.
 func (f *File) NextData(ctx context.Context, off int64) (int64, error) {
 	return f.bytes.NextData(ctx, off)
 }
 
-// NextHole is described at NextData.
+// NextHole is lseek(2)'s SEEK_HOLE. It is io.EOF if off is not within the file.
 func (f *File) NextHole(ctx context.Context, off int64) (int64, error) {
 	return f.bytes.NextHole(ctx, off)
 }
@@ -118,27 +118,27 @@ func (f *File) Close() error {
 	}
 	l, ok := f.hold.Take()
 	if !ok {
-		return nil // Evict has
+		return nil // Evict has closed the file
 	}
 	err := f.bytes.Close()
 	f.tree.leases.Release(l)
 	return err
 }
 
-// Descriptor calls use with the descriptor of the kernel's file that this one's bytes are
-// of, so that the kernel can read it without asking us: see volume.File.Descriptor. It is
-// false, and nothing is called, if there is none.
+// Descriptor calls use with the descriptor of the kernel's file behind f, so that reads can be
+// passed through to it: see volume.File.Descriptor. It calls nothing and returns false if f
+// cannot be passed through.
 func (f *File) Descriptor(use func(fd int)) bool {
 	v, ok := f.bytes.(*volume.File)
 	return ok && v.Descriptor(use)
 }
 
-// PassThrough says that the kernel reads the file without asking us from now on, so that
-// nothing can end that before the file is closed. It is false if the file's volume is being
-// closed by [Tree.Evict], or was: then that must not begin.
+// PassThrough records that the file is passed through from now on, until it is closed. It
+// returns false if [Tree.Evict] is closing the file's volume or has closed it: then the caller
+// must not pass the file through.
 func (f *File) PassThrough() bool { return f.hold != nil && f.hold.PassThrough() }
 
-// Readlink gives the target of a link.
+// Readlink returns the target of a link.
 func (t *Tree) Readlink(ctx context.Context, id NodeID) (string, error) {
 	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)

@@ -10,18 +10,18 @@ import (
 	"thintree/fusefs/layout"
 )
 
-// VolumeRef is a volume by its name.
+// VolumeRef is the name and the node of a volume.
 type VolumeRef struct {
 	Name string // as Find takes it
 	ID   NodeID
 	// Deleted says that its owner has deleted it: it has no folder in the tree.
 	Deleted bool
-	// Aliases are the containers and images that the volume is of, as Find takes
+	// Aliases are the containers and images that the volume belongs to, as Find takes
 	// them: "container:web", "image:web:2".
 	Aliases []string
 }
 
-// Volumes lists all volumes by name. It opens nothing.
+// Volumes lists all volumes. It opens nothing.
 func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 	l := t.current(ctx)
 	volumes := l.Volumes()
@@ -40,9 +40,9 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 	return list
 }
 
-// Find finds what a person calls a volume: its name or the beginning of one, @
-// and a device id, or container: or image: and a name, which begin at their root
-// folder. An image without a tag is the one that is tagged latest.
+// Find finds a volume by a name that a person gives it: its name or the beginning of it, "@"
+// and its device id, or "container:" or "image:" and a name. For the last two the entry is the
+// container's or image's root folder. An image without a tag is the one with the tag latest.
 func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	l := t.current(ctx)
 	for _, path := range l.Meant(name) {
@@ -50,7 +50,7 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		case n == nil:
 		case n.Target != "":
 			e, err := t.Walk(ctx, RootID, path, true)
-			if err == nil && e.ID.IsFile() && e.ID.Ino() == layout.InfoIno { // of what has no folder
+			if err == nil && e.ID.IsFile() && e.ID.Ino() == layout.InfoIno { // the volume has no folder
 				r, err := t.root(e.ID)
 				if err != nil {
 					return Entry{}, err
@@ -68,7 +68,7 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 			found = append(found, r)
 		}
 	}
-	// What is deleted is found by its whole name, or if nothing else is meant.
+	// A deleted volume is found by its whole name, or if no other volume's name begins like this.
 	for _, r := range found {
 		if r.Name == name {
 			found = []VolumeRef{r}
@@ -78,7 +78,7 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		found = kept
 	}
 	slices.SortFunc(found, func(x, y VolumeRef) int { return strings.Compare(x.Name, y.Name) })
-	// The name of a container's volume begins that of its -init volume too.
+	// The name of a container's volume is also the beginning of its -init volume's name.
 	if len(found) == 2 && found[1].Name == found[0].Name+"-init" {
 		found = found[:1]
 	}
@@ -93,7 +93,7 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 				}
 			}
 		}
-		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls tells their names: %w", name, syscall.ENOENT)
+		return Entry{}, fmt.Errorf("%q: no such volume: thintree ls lists their names: %w", name, syscall.ENOENT)
 	}
 	return Entry{}, fmt.Errorf("%s: %d volumes begin like this (%s, %s, …): %w", name, len(found), found[0].Name, found[1].Name, syscall.ENOENT)
 }

@@ -18,7 +18,7 @@ func TestBeginningOfTwoNamesIsAmbiguous(t *testing.T) {
 	}
 }
 
-func TestImageOfAnIDOfWhichNothingIsMappedIsEmpty(t *testing.T) {
+func TestImageOfAnUnmappedDeviceWithoutARecordIsEmpty(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "pool:/m,/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t)}}})
 	e, err := tree.Walk(t.Context(), RootID, "raw/@3.img", true)

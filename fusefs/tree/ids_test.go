@@ -8,7 +8,7 @@ import (
 	"thintree/meta"
 )
 
-// inodeNumbers walks a whole tree and gives the inode number of each path.
+// inodeNumbers walks through a whole tree and returns the inode number of each path.
 func inodeNumbers(t *testing.T, tree *Tree) map[string]uint64 {
 	t.Helper()
 	found := make(map[string]uint64)
@@ -51,7 +51,7 @@ func TestInodeNumbersAreUniqueAndTheSameInTwoTrees(t *testing.T) {
 		return []meta.Source{&named{name: "docker:/one", cat: cat}, &named{name: "docker:/two", cat: cat}}
 	}
 	one := newTree(t, sources()...)
-	// What has been open, in what order, must not matter.
+	// The numbers must not depend on which volumes were open, or in which order.
 	for _, path := range []string{"docker-two/volumes/b/p1/rootfs", "docker-one/volumes/a/rootfs"} {
 		if _, err := one.Walk(t.Context(), RootID, path, true); err != nil {
 			t.Fatal(err)
@@ -60,7 +60,7 @@ func TestInodeNumbersAreUniqueAndTheSameInTwoTrees(t *testing.T) {
 	first := inodeNumbers(t, one)
 	second := inodeNumbers(t, newTree(t, sources()...))
 	if !maps.Equal(first, second) {
-		t.Error("two trees of the same sources have other inode numbers")
+		t.Error("two trees of the same sources have different inode numbers")
 	}
 	if len(first) < 100 {
 		t.Fatalf("only %d paths were walked", len(first))
@@ -82,7 +82,7 @@ func TestInodeNumbersDoNotDependOnTheOrderOfTheSources(t *testing.T) {
 	cat := meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("a", linksID), volumeRecord("b", partsID)}}
 	one, two := &named{name: "docker:/one", cat: cat}, &named{name: "docker:/two", cat: cat}
 	if !maps.Equal(inodeNumbers(t, newTree(t, one, two)), inodeNumbers(t, newTree(t, two, one))) {
-		t.Error("the same sources in another order have other inode numbers")
+		t.Error("the same sources in another order have different inode numbers")
 	}
 }
 
@@ -106,12 +106,12 @@ func TestInodeNumbersOfNamesOfOneDeviceDiffer(t *testing.T) {
 			t.Errorf("%s has inode number %d, which a double cannot hold", path, ino)
 		}
 		if was, ok := before[path]; ok && was != ino {
-			t.Errorf("%s had inode number %d, and has %d since another name came", path, was, ino)
+			t.Errorf("%s had inode number %d, and has %d since another name was added", path, was, ino)
 		}
 	}
 }
 
-func TestVolumeThatComesLaterHasTheNumberOfTheNextTree(t *testing.T) {
+func TestVolumeThatIsAddedLaterKeepsItsInodeNumberInTheNextTree(t *testing.T) {
 	t.Parallel()
 	s := &named{name: "docker:/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t)}}}
 	tree := newTree(t, s)
@@ -140,12 +140,12 @@ func TestNodeIDsOfAVolumeThatIsGoneAreNotUsedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[e.ID] {
-			t.Fatalf("node id %x again", e.ID)
+			t.Fatalf("node id %x was used again", e.ID)
 		}
 		seen[e.ID] = true
 		s.change(func(s *named) {
 			v := volumeRecord("a", linksID)
-			v.TransactionID = uint64(i + 1) // made anew
+			v.TransactionID = uint64(i + 1) // another volume
 			s.cat.Volumes = []meta.Volume{v}
 		})
 		look(t, tree)

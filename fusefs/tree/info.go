@@ -15,7 +15,7 @@ import (
 	"thintree/volfs/probe"
 )
 
-// VolumeInfo is what info/<name>.json tells of a volume.
+// VolumeInfo is the contents of info/<name>.json.
 type VolumeInfo struct {
 	Name     string     `json:"name"`
 	Pool     string     `json:"pool"`
@@ -23,62 +23,64 @@ type VolumeInfo struct {
 	Role     meta.Role  `json:"role"`
 	State    meta.State `json:"state,omitempty"`
 	Parent   string     `json:"parent,omitempty"`
-	// Containers and Images are those that the volume is of.
+	// Containers and Images are those that the volume belongs to.
 	Containers []string `json:"containers,omitempty"`
 	Images     []string `json:"images,omitempty"`
-	// Root is the folder where what people look for begins.
+	// Root is the folder with the contents that people look for, "" if it is the root folder.
 	Root string `json:"root,omitempty"`
 	// Record is the file that names the volume.
 	Record      string `json:"record,omitempty"`
 	SizeBytes   int64  `json:"size_bytes"`
 	MappedBytes int64  `json:"mapped_bytes"`
-	// TransactionID is the pool's when the device was made; CreationTime and
-	// SnapshottedTime count the pool's snapshots, they are no clock.
+	// TransactionID is the pool's when the device was created. CreationTime and
+	// SnapshottedTime count the pool's snapshots; they are not clock times.
 	TransactionID   uint64 `json:"transaction_id"`
 	CreationTime    uint32 `json:"creation_time"`
 	SnapshottedTime uint32 `json:"snapshotted_time"`
-	// Engine is what would read the volume's filesystem, and EngineWhy why that.
+	// Engine is the engine that would read the volume's filesystem. EngineWhy is the reason for
+	// that choice.
 	Engine    volume.Engine `json:"engine"`
 	EngineWhy string        `json:"engine_why"`
-	// Live says that the volume may change: somebody else has it active, or the pool,
-	// and what they use cannot be told. InUseAs is the
-	// device-mapper device by which somebody has it active, LiveShown what is shown
-	// of it then: bind, snapshot or disk, or auto where that is not known before it
-	// is opened.
-	Live       bool            `json:"live"`
-	InUseAs    string          `json:"in_use_as,omitempty"`
+	// Live says that the volume may change: somebody else has it active, or has the pool active
+	// and it is not known which of its volumes.
+	Live bool `json:"live"`
+	// InUseAs is the name of the device-mapper device with which somebody else has the volume
+	// active.
+	InUseAs string `json:"in_use_as,omitempty"`
+	// LiveShown is how a volume in use is shown: bind, snapshot or disk, or auto if that is
+	// known only once it is open.
 	LiveShown  volume.Live     `json:"live_shown,omitempty"`
 	Filesystem *FilesystemInfo `json:"filesystem,omitempty"`
-	// Holds says what is on the volume, Found all that was recognised there.
+	// Holds describes in a few words what was recognised on the volume. Found is all of it.
 	Holds string       `json:"holds"`
 	Found probe.Result `json:"found"`
-	// Problem is why nothing, or not all, can be shown.
+	// Problem is why nothing or only a part can be shown.
 	Problem string `json:"problem,omitempty"`
-	// Damaged says that the Problem is of what could not be read. Otherwise there is nothing
-	// to be read: a blank volume, or a filesystem that nothing here reads.
+	// Damaged says that the Problem is a failure to read something. Otherwise there is nothing
+	// to read: the volume is blank, or no engine reads its filesystem.
 	Damaged bool `json:"-"`
 }
 
-// FilesystemInfo is what is told of a filesystem.
+// FilesystemInfo describes a filesystem.
 type FilesystemInfo struct {
 	Type      string   `json:"type"`
 	Label     string   `json:"label,omitempty"`
 	UUID      string   `json:"uuid,omitempty"`
 	SizeBytes int64    `json:"size_bytes"`
-	FreeBytes *uint64  `json:"free_bytes,omitempty"` // nil where that cannot be read
+	FreeBytes *uint64  `json:"free_bytes,omitempty"` // nil if it cannot be read
 	Dirty     bool     `json:"dirty"`
 	Errors    bool     `json:"errors"`
 	Features  []string `json:"features,omitempty"`
 }
 
-// PoolInfo is what pools/<pool>.json tells of a pool.
+// PoolInfo is the contents of pools/<pool>.json.
 type PoolInfo struct {
 	Name     string `json:"name"`
 	Metadata string `json:"metadata"`
 	Data     string `json:"data"`
-	// Mode is "offline" or "live": nobody or somebody has the pool active.
+	// Mode is "live" if somebody else has the pool active, and "offline" if nobody has.
 	Mode string `json:"mode"`
-	// LiveBy is the device through which it is active.
+	// LiveBy is the name of the device with which the pool is active.
 	LiveBy             string   `json:"live_by,omitempty"`
 	HeldRoot           bool     `json:"held_root"`
 	NeedsCheck         bool     `json:"needs_check"`
@@ -95,8 +97,8 @@ type PoolInfo struct {
 	Problems           []string `json:"problems,omitempty"`
 }
 
-// Volume is what is known of the volume that a node belongs to: its root, or any file in
-// it. It opens nothing.
+// Volume describes the volume of a node, which is the volume's root or a file in it. It leaves
+// nothing open.
 func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	if !id.IsFile() {
 		return VolumeInfo{}, fmt.Errorf("not in a volume: %w", syscall.EINVAL)
@@ -148,7 +150,7 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	return i, nil
 }
 
-// Pools are all pools. It opens nothing.
+// Pools describes all pools. It opens nothing.
 func (t *Tree) Pools(ctx context.Context) []PoolInfo {
 	var list []PoolInfo
 	for _, s := range t.current(ctx).Sections {
@@ -184,7 +186,7 @@ func (t *Tree) poolInfo(p *volume.Pool) PoolInfo {
 	return i
 }
 
-// infoText is what the info file of a node holds now.
+// infoText makes the text of a node's info file.
 func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
 	var about any
 	var err error
@@ -245,7 +247,7 @@ func (f textFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return f.Reader.ReadAt(p, off)
 }
 
-// NextData is off itself: there are no holes.
+// NextData returns off itself, because there are no holes.
 func (f textFile) NextData(_ context.Context, off int64) (int64, error) {
 	if off >= f.Size() {
 		return 0, io.EOF
@@ -253,7 +255,7 @@ func (f textFile) NextData(_ context.Context, off int64) (int64, error) {
 	return off, nil
 }
 
-// NextHole is the end.
+// NextHole returns the end of the file.
 func (f textFile) NextHole(_ context.Context, off int64) (int64, error) {
 	if off >= f.Size() {
 		return 0, io.EOF

@@ -9,7 +9,7 @@ import (
 	"thintree/thin/block"
 )
 
-// readJSON reads a file of info/ or pools/ as far as it goes.
+// readJSON parses a file of info/ or pools/.
 func readJSON(t *testing.T, tree *Tree, path string, into any) {
 	t.Helper()
 	e, err := tree.Walk(t.Context(), RootID, path, true)
@@ -21,7 +21,7 @@ func readJSON(t *testing.T, tree *Tree, path string, into any) {
 	}
 }
 
-func TestInfoTellsOfAVolume(t *testing.T) {
+func TestInfoDescribesAVolume(t *testing.T) {
 	t.Parallel()
 	tree := webTree(t)
 	var v VolumeInfo
@@ -46,7 +46,7 @@ func TestInfoTellsOfAVolume(t *testing.T) {
 	}
 }
 
-func TestOnlyWalkingInCountsAsAnOpen(t *testing.T) {
+func TestOnlyEnteringAVolumeCountsAsAnOpen(t *testing.T) {
 	t.Parallel()
 	tree := webTree(t)
 	pool := func() (p PoolInfo) {
@@ -71,14 +71,14 @@ func TestOnlyWalkingInCountsAsAnOpen(t *testing.T) {
 			}
 		}
 	}
-	// ls --color and test -d go through the links.
+	// ls --color and test -d follow the links.
 	for _, path := range []string{"containers/web", "images/web:latest", "volumes/layer-two/p1"} {
 		if _, err := tree.Walk(t.Context(), RootID, path, true); err != nil {
 			t.Error(err)
 		}
 	}
 	if p := pool(); p.OpensTotal != 0 || p.OpenVolumes != 0 {
-		t.Errorf("%d opens, %d open, after lists", p.OpensTotal, p.OpenVolumes)
+		t.Errorf("%d opens, %d open, after listings, want none", p.OpensTotal, p.OpenVolumes)
 	}
 	names(t, tree, "containers/web")
 	names(t, tree, "volumes/layer-two/p1")
@@ -96,15 +96,15 @@ func TestPartitionsAreFoldersAndImages(t *testing.T) {
 	t.Parallel()
 	tree := webTree(t)
 	if got := names(t, tree, "volumes/layer-two"); !slices.Equal(got, []string{"p1"}) {
-		t.Errorf("volumes/layer-two holds %q", got)
+		t.Errorf("volumes/layer-two lists %q", got)
 	}
 	if got := names(t, tree, "raw/layer-two.parts"); !slices.Equal(got, []string{"p1.img"}) {
-		t.Errorf("raw/layer-two.parts holds %q", got)
+		t.Errorf("raw/layer-two.parts lists %q", got)
 	}
 	whole := imageAt(t, tree, "raw/layer-two.img")
 	part := imageAt(t, tree, "raw/layer-two.parts/p1.img")
 	if len(whole) != partsBytes || len(part) != deviceBytes || whole[partStart:] != part || part != imageAt(t, tree, "raw/layer-one.img") {
-		t.Errorf("the images are of %d and %d bytes, or differ", len(whole), len(part))
+		t.Errorf("the images have %d and %d bytes, or the wrong contents", len(whole), len(part))
 	}
 	for _, path := range []string{"volumes/layer-two/p2", "volumes/layer-two/p01", "volumes/layer-two/p", "raw/layer-one.parts", "raw/layer-two.parts/p1"} {
 		if e, err := tree.Walk(t.Context(), RootID, path, true); err == nil {
@@ -122,7 +122,7 @@ func imageAt(t *testing.T, tree *Tree, path string) string {
 	return contentOf(t, tree, e)
 }
 
-func TestWarningsAreWhatCouldNotBeRead(t *testing.T) {
+func TestPoolThatCannotBeReadIsAWarning(t *testing.T) {
 	t.Parallel()
 	broken := meta.Pool{Name: "other", Metadata: block.At("/nonexistent/metadata"), Data: block.At("/nonexistent/data")}
 	tree := newTree(t, &named{name: "lvm:/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t), broken}}})
@@ -130,6 +130,6 @@ func TestWarningsAreWhatCouldNotBeRead(t *testing.T) {
 		t.Errorf("warnings %q, want one", list)
 	}
 	if got := names(t, tree, "pools"); !slices.Equal(got, []string{"pool.json"}) {
-		t.Errorf("pools holds %q", got)
+		t.Errorf("pools lists %q", got)
 	}
 }

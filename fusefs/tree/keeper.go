@@ -13,16 +13,16 @@ import (
 	"thintree/meta"
 )
 
-// fresh is how long a layout is taken for current without a look at the sources.
+// fresh is how long a layout counts as current without a look at the sources.
 const fresh = time.Second
 
-// lately is how short before the next look a request must have come for the keeper to take
-// the look by itself. A mount that nobody asks any more leaves its sources alone.
+// lately is a span before the keeper's next look. The keeper looks on its own only if a request
+// came within that span: an idle mount must not read its sources.
 const lately = 100 * time.Millisecond
 
-// keeper is the one goroutine that looks whether the sources changed, and replaces the tree's
-// layout if they did. It looks once a second, as long as requests come: they find what it
-// has seen. The first request after a pause wakes the keeper and waits for its look.
+// keeper is the one goroutine that looks whether the sources have changed, and replaces the
+// tree's layout if they have. It looks once a second as long as requests come, so requests need
+// not look themselves. The first request after a pause wakes the keeper and waits for its look.
 type keeper struct {
 	tree  *Tree
 	began time.Time
@@ -34,7 +34,7 @@ type keeper struct {
 	stop    context.CancelFunc // nil before start
 	done    sync.WaitGroup
 
-	// of the goroutine
+	// only for the goroutine
 	sources   []*source
 	complaint string // the error of the last look
 }
@@ -65,7 +65,7 @@ func (k *keeper) start(ctx context.Context) error {
 func (k *keeper) run(ctx context.Context) {
 	timer := time.NewTimer(fresh - lately)
 	defer timer.Stop()
-	soon := false // the next look is due when the timer fires, and not lately before
+	soon := false // the timer fires when the next look is due, no longer lately before that
 	for {
 		select {
 		case <-ctx.Done():
@@ -81,7 +81,7 @@ func (k *keeper) run(ctx context.Context) {
 				timer.Reset(lately)
 				continue
 			case !k.asked.Load():
-				continue // the next request wakes it
+				continue // the next request wakes the keeper
 			case k.looking.CompareAndSwap(false, true):
 				k.look(ctx)
 			}
@@ -91,7 +91,7 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// close ends the keeper and closes the pools.
+// close stops the keeper and closes the pools.
 func (k *keeper) close() error {
 	if k.stop != nil {
 		k.stop()
@@ -106,8 +106,8 @@ func (k *keeper) close() error {
 	return errors.Join(errs...)
 }
 
-// do does work in the keeper's goroutine, and waits for it unless ctx is done. began reports
-// whether the work has begun, or will.
+// do runs work in the keeper's goroutine, and waits until it is done or ctx is. began reports
+// whether the keeper has accepted the work.
 func (k *keeper) do(ctx context.Context, work func(context.Context)) (began bool) {
 	j := job{do: work, done: make(chan struct{})}
 	select {
@@ -122,9 +122,8 @@ func (k *keeper) do(ctx context.Context, work func(context.Context)) (began bool
 	return true
 }
 
-// current is the layout as it is now: what has changed in the sources is in it after a
-// second at the latest. A request that comes while the keeper looks gets the layout from
-// before.
+// current returns the current layout. It contains a change of the sources after a second at the
+// latest. A request that comes while the keeper looks gets the layout from before.
 func (t *Tree) current(ctx context.Context) *layout.Layout {
 	k := t.keeper
 	if !k.asked.Load() {
@@ -137,7 +136,7 @@ func (t *Tree) current(ctx context.Context) *layout.Layout {
 	return t.layout.Load()
 }
 
-// lookNow makes the layout current, whenever that was last done.
+// lookNow looks at the sources, no matter when the last look was.
 func (t *Tree) lookNow(ctx context.Context) {
 	t.keeper.do(ctx, func(ctx context.Context) {
 		t.keeper.looking.Store(true)
@@ -145,7 +144,7 @@ func (t *Tree) lookNow(ctx context.Context) {
 	})
 }
 
-// look makes the layout current.
+// look makes the layout current. It logs an error once.
 func (k *keeper) look(ctx context.Context) {
 	defer k.looking.Store(false)
 	err := k.refresh(ctx)
@@ -155,14 +154,14 @@ func (k *keeper) look(ctx context.Context) {
 	}
 	if text := fmt.Sprint(err); err != nil && text != k.complaint {
 		k.complaint = text
-		k.tree.log.Warn("the sources cannot be read again, what was known of them is shown", "error", err)
+		k.tree.log.Warn("the sources cannot be read again, so their last known state is shown", "error", err)
 	} else if err == nil {
 		k.complaint = ""
 	}
 }
 
-// refresh makes a new layout if the sources have changed. A source that cannot be read keeps
-// what is known of it.
+// refresh makes a new layout if the sources have changed. A source that cannot be read keeps its
+// last known state.
 func (k *keeper) refresh(ctx context.Context) error {
 	first := k.tree.layout.Load() == nil
 	changed := first
@@ -182,13 +181,13 @@ func (k *keeper) refresh(ctx context.Context) error {
 	return err
 }
 
-// layOut makes a new layout of what is known of the sources, and closes what is not there
-// any more.
+// layOut makes a new layout of the sources as they were last read, and drops the volumes that
+// are no longer in it.
 func (k *keeper) layOut() {
 	t := k.tree
 	before, now := t.layout.Load(), time.Now()
 	if before == nil {
-		now = k.modified() // the same at every mount of what has not changed
+		now = k.modified() // every mount of unchanged pools shows the same time
 	}
 	var sources []layout.Source
 	for _, s := range k.sources {
@@ -214,7 +213,7 @@ func (k *keeper) layOut() {
 	t.layout.Store(after)
 }
 
-// modified is when the newest of the pools' metadata were last written.
+// modified is the latest modification time of the pools' metadata.
 func (k *keeper) modified() time.Time {
 	var newest int64
 	for _, s := range k.sources {
@@ -225,8 +224,8 @@ func (k *keeper) modified() time.Time {
 	return time.Unix(0, newest)
 }
 
-// Warnings are what cannot be shown, or only in part, of what the sources name: records and
-// pools that are damaged. Damage in a volume is none of them.
+// Warnings lists the records and pools of the sources that cannot be shown, or only in part,
+// because they are damaged. It does not list damage in a volume.
 func (t *Tree) Warnings() (list []error) {
 	t.keeper.do(context.Background(), func(context.Context) {
 		for _, s := range t.keeper.sources {

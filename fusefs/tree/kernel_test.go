@@ -11,8 +11,7 @@ import (
 	"thintree/thin/lend"
 )
 
-// kernel is a kernel in which a pool is active or not, and its devices are used as
-// a test says. It lends nothing.
+// kernel is a volume.Kernel with the users that a test sets. It lends nothing.
 type kernel struct {
 	volume.Kernel
 	mu    sync.Mutex

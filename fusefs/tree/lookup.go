@@ -14,21 +14,21 @@ import (
 // Entry is a node with its attributes.
 type Entry struct {
 	ID NodeID
-	// Attr is what stat shows. Its Ino is unique in the tree and the same in
+	// Attr is the result of stat. Its Ino is unique in the tree and the same in
 	// every tree of the same sources.
 	Attr volfs.Attr
-	// DiskIno is the inode number in the filesystem that it lies in, 0 if it lies in none.
+	// DiskIno is the inode number in the volume's filesystem, 0 if the node is not in one.
 	DiskIno volfs.Ino
-	// NameKept says that the name can mean nothing else as long as its folder's
-	// id is valid, AttrKept that the attributes cannot change as long as ID is
-	// valid: both can be cached without limit.
+	// NameKept says that the name leads to this node as long as the id of its folder is valid.
+	// AttrKept says that the attributes cannot change as long as ID is valid. The kernel may
+	// cache both without limit.
 	NameKept, AttrKept bool
 }
 
-// MissingError says that a folder has no entry of a name. It unwraps to ENOENT.
+// MissingError says that a folder has no entry with a name. It unwraps to ENOENT.
 type MissingError struct {
 	Name string
-	// Kept says that there can be none as long as the folder's id is valid.
+	// Kept says that no such entry can appear as long as the id of the folder is valid.
 	Kept bool
 }
 
@@ -37,9 +37,8 @@ func (e *MissingError) Error() string { return e.Name + ": no such file or folde
 // Unwrap makes errors.Is(err, syscall.ENOENT) true.
 func (e *MissingError) Unwrap() error { return syscall.ENOENT }
 
-// Lookup finds a name in a folder. It walks into the volume of the folder, so
-// opens it, unless the name is of the folder that containers/ and images/ point
-// at.
+// Lookup finds a name in a folder. It opens the folder's volume, unless the name is that of a
+// partition or of the folder that containers/ and images/ point at.
 func (t *Tree) Lookup(ctx context.Context, dir NodeID, name string) (Entry, error) {
 	if len(name) > 255 {
 		return Entry{}, fmt.Errorf("%.20s…: %w", name, syscall.ENAMETOOLONG)
@@ -95,8 +94,8 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 	return t.nodeEntry(ctx, n)
 }
 
-// lookupPeeked finds what needs no open volume: a partition, and the folder that
-// containers/ and images/ point at. It is not done if the volume has to be opened.
+// lookupPeeked finds the names that need no open volume: partitions, and the folder that
+// containers/ and images/ point at. done is false if the volume has to be opened for the name.
 func (t *Tree) lookupPeeked(ctx context.Context, r *root, name string) (e Entry, done bool, err error) {
 	partitioned := r.Place.IsWhole() && r.Volume.MayHavePartitions()
 	if !partitioned && (!r.Place.IsWhole() || name != r.Volume.Record().Root || name == "") {
@@ -140,13 +139,13 @@ func (t *Tree) fileEntry(ctx context.Context, r *root, fs volfs.FS, ino volfs.In
 	return r.entry(id, attr), nil
 }
 
-// entry is that of a node in a volume with its attributes.
+// entry is the Entry of a node in a volume.
 func (r *root) entry(id NodeID, attr volfs.Attr) Entry {
 	kept := !r.Volume.Live()
 	return Entry{ID: id, Attr: r.shown(id, attr), DiskIno: attr.Ino, NameKept: kept, AttrKept: kept}
 }
 
-// shown is a file's attributes as the tree shows them.
+// shown returns a node's attributes with the inode number that the tree shows.
 func (r *root) shown(id NodeID, a volfs.Attr) volfs.Attr {
 	a.Ino = volfs.Ino(r.InodeNumber(id))
 	return a
@@ -156,7 +155,7 @@ func (r *root) shown(id NodeID, a volfs.Attr) volfs.Attr {
 func (t *Tree) viewNode(ctx context.Context, id NodeID) (*layout.Node, error) {
 	n := t.current(ctx).Node(id)
 	if n == nil {
-		return nil, fmt.Errorf("what was shown there is gone: %w", syscall.ESTALE)
+		return nil, fmt.Errorf("it is no longer in the tree: %w", syscall.ESTALE)
 	}
 	return n, nil
 }

@@ -7,7 +7,7 @@ import (
 	"thintree/meta"
 )
 
-func TestShownNamesCanAlwaysBePaths(t *testing.T) {
+func TestEveryEntryHasAValidFileName(t *testing.T) {
 	t.Parallel()
 	cat := meta.Catalog{Pools: []meta.Pool{smallPool(t)}}
 	for i, name := range []string{"", ".", "..", "a/", "a/.."} {
@@ -25,7 +25,7 @@ func TestShownNamesCanAlwaysBePaths(t *testing.T) {
 	check = func(n *layout.Node) {
 		for _, e := range n.After(0) {
 			if e.Name == "" || e.Name == "." || e.Name == ".." || len(e.Name) > 255 {
-				t.Errorf("%s holds an entry named %q", n.Path(), e.Name)
+				t.Errorf("%s has an entry named %q", n.Path(), e.Name)
 			}
 			check(e)
 		}
@@ -36,8 +36,8 @@ func TestShownNamesCanAlwaysBePaths(t *testing.T) {
 	}
 }
 
-// A folder keeps its name; a volume of the same name gets its id after it.
-func TestVolumesInFoldersOfOtherVolumesNames(t *testing.T) {
+// TestVolumeNamedLikeAFolderGetsItsIDAppended: the folder keeps its name.
+func TestVolumeNamedLikeAFolderGetsItsIDAppended(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "pool:/m,/d", cat: meta.Catalog{
 		Pools: []meta.Pool{smallPool(t)},

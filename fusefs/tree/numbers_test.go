@@ -8,7 +8,7 @@ import (
 	"thintree/meta"
 )
 
-func TestPoolThatComesLaterLeavesInodeNumbersAsTheyAre(t *testing.T) {
+func TestPoolThatIsAddedLaterChangesNoInodeNumbers(t *testing.T) {
 	t.Parallel()
 	pools := make([]meta.Pool, 4)
 	for i := range pools {
@@ -23,23 +23,23 @@ func TestPoolThatComesLaterLeavesInodeNumbersAsTheyAre(t *testing.T) {
 		look(t, tree)
 		after := numbersByPool(t, tree, pools)
 		if !slices.Equal(after[:first], before) {
-			t.Errorf("inode numbers %d of %d pools, and %d since others have come", before, first, after)
+			t.Errorf("inode numbers %d of %d pools, and %d since others were added", before, first, after)
 		}
 		next := numbersByPool(t, newTree(t, s), pools)
 		if first == 1 {
-			after[0], next[0] = 0, 0 // it was the only one, which the next tree cannot know
+			after[0], next[0] = 0, 0 // the next tree cannot know that this pool was once the only one
 		}
 		if !slices.Equal(next, after) {
 			t.Errorf("inode numbers %d, and %d in the next tree", after, next)
 		}
 		slices.Sort(after)
 		if len(slices.Compact(after)) != len(pools) {
-			t.Errorf("of pools of which %d were there first, some share an inode number: %d", first, after)
+			t.Errorf("pools share an inode number if %d were there first: %d", first, after)
 		}
 	}
 }
 
-// numbersByPool is the inode number of device 1 of each pool.
+// numbersByPool returns the inode number of device 1 of each pool.
 func numbersByPool(t *testing.T, tree *Tree, pools []meta.Pool) (list []uint64) {
 	t.Helper()
 	for _, p := range pools {

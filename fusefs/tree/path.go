@@ -7,18 +7,18 @@ import (
 	"syscall"
 )
 
-// maxLinks is how many links a path may lead through, as the kernel has it.
+// maxLinks is how many links a path may lead through. The kernel has the same limit.
 const maxLinks = 40
 
-// Walk finds the node at a path below a folder. Links on the way are followed as
-// in a chroot at that folder: neither they nor ".." lead out of it. A link at the
-// end is followed where follow is set.
+// Walk finds the node at a path below a folder. It follows links on the way as in a chroot at
+// that folder: neither links nor ".." lead out of it. It follows a link at the end of the path
+// if follow is true.
 func (t *Tree) Walk(ctx context.Context, from NodeID, path string, follow bool) (Entry, error) {
 	root, err := t.Stat(ctx, from)
 	if err != nil {
 		return Entry{}, err
 	}
-	at := []Entry{root} // from the folder down to where we are
+	at := []Entry{root} // the folders from the first down to the current one
 	todo := strings.Split(path, "/")
 	for links := 0; len(todo) > 0; {
 		name := todo[0]

@@ -8,7 +8,7 @@ import (
 	"thintree/meta"
 )
 
-// webTree has a volume whose folder rootfs is the container's and the image's.
+// webTree has a volume with a folder rootfs, which is the root of a container and of an image.
 func webTree(t *testing.T) *Tree {
 	v := volumeRecord("layer-one", linksID)
 	v.Root = "rootfs"
@@ -55,7 +55,7 @@ func TestLinksAreFollowedAsInAChroot(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", path, err)
 			} else if got := contentOf(t, tree, e); got != text {
-				t.Errorf("%s holds %q, want %q", path, got, text)
+				t.Errorf("%s contains %q, want %q", path, got, text)
 			}
 			continue
 		}
@@ -93,14 +93,14 @@ func TestLinkAtTheEndIsFollowedWhenAsked(t *testing.T) {
 	}
 }
 
-func TestFindTakesWhatPeopleCallAVolume(t *testing.T) {
+func TestFindTakesEveryNameOfAVolume(t *testing.T) {
 	t.Parallel()
 	tree := webTree(t)
 	for name, device := range map[string]uint32{
 		"layer-one": linksID, "layer-two": partsID, "layer-o": linksID,
 		"@1": linksID, "@2": partsID, "@3": zerosID,
 		"container:web": linksID, "image:web:latest": linksID, "image:web": linksID, "image:x:5000/y:1": linksID,
-		"bo": zerosID, // a container's volume goes before its -init
+		"bo": zerosID, // the container's volume and not its -init volume
 	} {
 		e, err := tree.Find(t.Context(), name)
 		if err != nil {
@@ -118,7 +118,7 @@ func TestFindTakesWhatPeopleCallAVolume(t *testing.T) {
 	}
 }
 
-func TestAliasesAreWhatFindTakes(t *testing.T) {
+func TestFindTakesEveryAlias(t *testing.T) {
 	t.Parallel()
 	tree := webTree(t)
 	for _, ref := range tree.Volumes(t.Context()) {
@@ -146,7 +146,7 @@ func TestLinksOfTheViewsLeadToTheirVolumes(t *testing.T) {
 			continue
 		}
 		if got := contentOf(t, tree, e); got != "inner" {
-			t.Errorf("%s/etc/hostname holds %q", path, got)
+			t.Errorf("%s/etc/hostname contains %q", path, got)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 // metadataBlock is the length of a block of a pool's metadata in bytes.
 const metadataBlock = 4096
 
-// Where the superblock of metadata tells the roots of the two trees of devices.
+// Offsets of the roots of the two trees of devices in the superblock of metadata, in bytes.
 const (
 	mappingRoot = 320
 	detailsRoot = 328
@@ -44,11 +44,11 @@ func copyPool(t *testing.T, p meta.Pool) meta.Pool {
 	return p
 }
 
-// manyDevices is how many empty devices manyPool has: enough for three leaves of the
-// device tree, and more of the details.
+// manyDevices is how many empty devices manyPool has: enough for three leaves of the device
+// tree, and for even more of the details tree.
 const manyDevices = 600
 
-// manyPool is a pool of the devices 0 to manyDevices-1, in which nothing is mapped.
+// manyPool is a pool with the devices 0 to manyDevices-1. None has any mappings.
 func manyPool(t *testing.T) meta.Pool {
 	t.Helper()
 	needTools(t)
@@ -63,7 +63,7 @@ func manyPool(t *testing.T) meta.Pool {
 	return p
 }
 
-// edit changes a pool's metadata. Blocks that are to be intact have to be sealed.
+// edit changes a pool's metadata. change must seal the blocks that are to stay valid.
 func edit(t *testing.T, p meta.Pool, change func(metadata []byte)) {
 	t.Helper()
 	text, err := os.ReadFile(p.Metadata.String())
@@ -78,7 +78,8 @@ func edit(t *testing.T, p meta.Pool, change func(metadata []byte)) {
 
 func blockOf(metadata []byte, n uint64) []byte { return metadata[n*metadataBlock:][:metadataBlock] }
 
-// seal completes a block; nodes and the superblock have salts of their own.
+// seal writes a block's number and checksum into it. Nodes and the superblock have different
+// salts.
 func seal(p []byte, number uint64, salt uint32) {
 	binary.LittleEndian.PutUint64(p[8:], number)
 	binary.LittleEndian.PutUint32(p, ^crc32.Checksum(p[4:], crc32.MakeTable(crc32.Castagnoli))^salt)
@@ -94,7 +95,7 @@ func ruin(root int) func(metadata []byte) {
 	return func(metadata []byte) { blockOf(metadata, binary.LittleEndian.Uint64(metadata[root:]))[100] ^= 1 }
 }
 
-// ruinLeaf damages the child of the root of a tree of devices that has an id.
+// ruinLeaf damages that child of the root of a tree of devices which contains the device id.
 func ruinLeaf(root int, id uint64) func(metadata []byte) {
 	return func(metadata []byte) {
 		le := binary.LittleEndian
@@ -116,7 +117,7 @@ func ruinAll(ruins ...func([]byte)) func([]byte) {
 	}
 }
 
-// tryTree makes a tree that may fail.
+// tryTree makes a tree, and returns the error if that fails.
 func tryTree(t *testing.T, o Options, sources ...meta.Source) (*Tree, error) {
 	t.Helper()
 	o.MaxActive, o.Log = 4, slog.New(slog.DiscardHandler)
@@ -131,7 +132,7 @@ func tryTree(t *testing.T, o Options, sources ...meta.Source) (*Tree, error) {
 	return tree, err
 }
 
-// listed lists a folder of the tree, as far as that goes.
+// listed lists a folder of the tree. After an error it returns the names until then.
 func listed(t *testing.T, tree *Tree, path string) (names []string, err error) {
 	t.Helper()
 	at, err := tree.Walk(t.Context(), RootID, path, true)
@@ -152,7 +153,7 @@ func listed(t *testing.T, tree *Tree, path string) (names []string, err error) {
 	return names, err
 }
 
-// cannot fails the test unless an error is an I/O error with a text in it.
+// cannot fails the test unless err is an I/O error whose text contains says.
 func cannot(t *testing.T, what string, err error, says string) {
 	t.Helper()
 	if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), says) {
@@ -165,7 +166,7 @@ func TestPoolWhoseDevicesCannotBeListedIsAnError(t *testing.T) {
 	for name, change := range map[string]func([]byte){
 		"both roots": ruinAll(ruin(mappingRoot), ruin(detailsRoot)),
 		"every leaf": ruinAll(ruinLeaves(mappingRoot), ruinLeaves(detailsRoot)),
-		"cut behind": func(metadata []byte) { clear(metadata[metadataBlock:]) },
+		"cut off":    func(metadata []byte) { clear(metadata[metadataBlock:]) },
 		"other nodes": func(metadata []byte) {
 			copy(metadata[mappingRoot:], metadata[detailsRoot:detailsRoot+8])
 			seal(metadata[:metadataBlock], 0, superblockSalt)
@@ -219,7 +220,7 @@ func TestOneTreeOfDevicesIsEnoughToListThem(t *testing.T) {
 	}
 }
 
-func TestFolderThatCanNotBeListedToItsEndSaysSo(t *testing.T) {
+func TestIncompleteListingEndsWithAnError(t *testing.T) {
 	t.Parallel()
 	pool := manyPool(t)
 	edit(t, pool, ruinAll(ruinLeaf(mappingRoot, 300), ruinLeaf(detailsRoot, 300)))
@@ -243,7 +244,7 @@ func TestFolderThatCanNotBeListedToItsEndSaysSo(t *testing.T) {
 	}
 }
 
-func TestFolderOfNamesThatRecordsTellIsWhole(t *testing.T) {
+func TestListingOfNamesFromRecordsIsComplete(t *testing.T) {
 	t.Parallel()
 	pool := manyPool(t)
 	edit(t, pool, ruinAll(ruinLeaf(mappingRoot, 300), ruinLeaf(detailsRoot, 300)))
@@ -268,7 +269,7 @@ func TestFolderOfNamesThatRecordsTellIsWhole(t *testing.T) {
 	}
 }
 
-func TestPoolThatCanNotBeListedAgainStaysAsItWas(t *testing.T) {
+func TestPoolThatCannotBeListedAgainKeepsItsLastState(t *testing.T) {
 	t.Parallel()
 	pool := manyPool(t)
 	tree := newTree(t, &named{name: "pool:/m,/d", cat: meta.Catalog{Pools: []meta.Pool{pool}}})

@@ -11,7 +11,7 @@ import (
 	"thintree/thin/block"
 )
 
-func TestInfoTellsOfDamageInWhatIsShown(t *testing.T) {
+func TestInfoSaysThatAFilesystemIsDamaged(t *testing.T) {
 	t.Parallel()
 	pool := smallPool(t)
 	data, err := os.ReadFile(pool.Data.String())
@@ -27,7 +27,7 @@ func TestInfoTellsOfDamageInWhatIsShown(t *testing.T) {
 	}
 	tree := newTree(t, &named{name: "lvm:/d", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)}}})
 	if got := names(t, tree, "volumes/v"); !slices.Contains(got, "rootfs") {
-		t.Errorf("the volume holds %q", got)
+		t.Errorf("volumes/v lists %q", got)
 	}
 	var v VolumeInfo
 	readJSON(t, tree, "info/v.json", &v)

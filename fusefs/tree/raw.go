@@ -9,8 +9,8 @@ import (
 	"thintree/fusefs/volume"
 )
 
-// rawBytes is the length of a volume's or partition's image in bytes. It opens
-// nothing.
+// rawBytes is the length of the image of a volume or partition in bytes. It leaves nothing
+// open.
 func (t *Tree) rawBytes(ctx context.Context, r *root) (int64, error) {
 	if r.Place.IsWhole() && r.Volume.Record().SizeBytes > 0 {
 		return r.Volume.Record().SizeBytes, nil
@@ -25,8 +25,8 @@ func (t *Tree) rawBytes(ctx context.Context, r *root) (int64, error) {
 	return p.SizeBytes, nil
 }
 
-// mappedSectors is how many sectors of 512 bytes of a volume are mapped; of a
-// partition nobody counts them, so its size.
+// mappedSectors is how many 512-byte sectors of a volume are mapped. The pool does not count
+// them for a partition, so for that it is the whole size.
 func (r *root) mappedSectors(size int64) uint64 {
 	d, ok := r.Volume.Details()
 	if !r.Place.IsWhole() || !ok {
@@ -35,13 +35,14 @@ func (r *root) mappedSectors(size int64) uint64 {
 	return d.MappedBlocks * uint64(r.Volume.Pool.BlockBytes()) / 512
 }
 
-// partitioned tells whether a volume holds a partition table, as far as is known.
+// partitioned reports whether a volume has partitions. It is true if the volume cannot be
+// reached.
 func (t *Tree) partitioned(ctx context.Context, r *root) bool {
 	p, err := t.peek(ctx, r)
 	return err != nil || len(volume.Partitions(p.Found)) > 0
 }
 
-// lookupImage finds a partition's image in raw/<name>.parts.
+// lookupImage finds the image of a partition in raw/<name>.parts.
 func (t *Tree) lookupImage(ctx context.Context, r *root, name string) (Entry, error) {
 	p, err := t.peek(ctx, r)
 	if err != nil {
@@ -57,13 +58,13 @@ func (t *Tree) lookupImage(ctx context.Context, r *root, name string) (Entry, er
 	return Entry{}, &MissingError{Name: name, Kept: !r.Volume.Live()}
 }
 
-// rawEntry is a volume's or partition's image.
+// rawEntry is the entry of the image of a volume or partition.
 func (t *Tree) rawEntry(ctx context.Context, r *root) (Entry, error) {
 	size, err := t.rawBytes(ctx, r)
 	if err != nil {
 		return Entry{}, err
 	}
-	// It shows what the modes in the volume may hide from others.
+	// Only the owner may read it: it contains files that the modes in the volume may hide.
 	a := made(syscall.S_IFREG|0o400, r.Volume.Pool.When())
 	a.Size, a.Blocks = size, r.mappedSectors(size)
 	id := r.ID(layout.RawIno)

@@ -10,17 +10,17 @@ import (
 	"thintree/volfs"
 )
 
-// Dir is a folder that is being listed. Its methods may be called concurrently,
-// until Close; one in a volume keeps the volume open as long.
+// Dir is a folder that is being listed. Its methods may be called concurrently, until Close. A
+// Dir of a folder in a filesystem keeps the volume open until then.
 type Dir struct {
 	tree *Tree
 	id   NodeID
 
-	// list lists what the filesystem is not asked for; nil if it is.
+	// list lists the folder without the filesystem; nil if the filesystem lists it.
 	list func(cookie uint64, attrs bool, emit func(DirEntry) bool) error
 
-	root  *root        // of a folder in a volume
-	lease *volumeLease // nil if that is not open
+	root  *root        // nil unless the folder is in a filesystem
+	lease *volumeLease // nil if the volume is not open
 }
 
 // DirEntry is one entry of a folder.
@@ -28,19 +28,19 @@ type DirEntry struct {
 	Name string
 	// Ino is the inode number, as Entry.Attr.Ino.
 	Ino uint64
-	// Type holds the S_IFMT bits of the mode, 0 where the folder does not tell.
+	// Type is the S_IFMT bits of the mode, 0 if the folder does not record them.
 	Type uint32
-	// Cookie resumes the listing after this entry, also in a Dir that was opened
-	// later: what has come or gone meanwhile disturbs nothing else.
+	// Cookie resumes the listing after this entry, even in a Dir that was opened later.
+	// Entries that were added or removed meanwhile do not affect the others.
 	Cookie uint64
-	// Entry is all of it where ReadDir was asked for that and it costs no
-	// opening; otherwise nil.
+	// Entry is the whole entry, if ReadDir was asked for attributes and can read them without
+	// opening a volume. Otherwise it is nil.
 	Entry *Entry
 }
 
-// OpenDir opens a folder to be listed from the entry after the one with a cookie on, 0:
-// from the beginning. This walks into its volume, so opens it; a volume's root can be
-// listed before it is open.
+// OpenDir opens a folder for a listing that begins after the entry with the cookie, or with the
+// first entry if the cookie is 0. It opens the folder's volume, except for the volume's root
+// folder if a peek has read its entries.
 func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, error) {
 	if !id.IsFile() {
 		n, err := t.viewNode(ctx, id)
@@ -92,9 +92,10 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	return &Dir{tree: t, id: id, root: r, lease: l}, nil
 }
 
-// ReadDir calls emit for each entry after the one with the cookie (0: from the
-// start) until it returns false. A cookie that is not the Dir's has to be one of an
-// entry that it has given. With attrs it gives attributes where they are at hand.
+// ReadDir calls emit for each entry after the one with the cookie (0 for all), until emit
+// returns false. The cookie must be that of OpenDir, or that of an entry that this Dir has
+// emitted. If attrs is true, entries come with their attributes if these can be read without
+// opening a volume.
 func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(DirEntry) bool) error {
 	if d.list != nil {
 		return d.list(cookie, attrs, emit)
@@ -112,14 +113,15 @@ func (d *Dir) ReadDir(ctx context.Context, cookie uint64, attrs bool, emit func(
 	})
 }
 
-// emit calls to with an entry of a folder in a filesystem.
+// emit calls to with an entry of a folder in a filesystem, and with its attributes if attrs is
+// true.
 func (d *Dir) emit(ctx context.Context, fs volfs.FS, e volfs.DirEntry, attr *volfs.Attr, attrs bool, to func(DirEntry) bool) bool {
 	out, ok := d.root.dirEntry(e, fs.Root())
 	if !ok {
 		return to(out)
 	}
 	if attrs && attr == nil && e.Name != "." && e.Name != ".." {
-		// An inode that cannot be read is an error for the caller that asks for it.
+		// If the inode cannot be read, a caller that looks it up gets the error.
 		if a, err := fs.Stat(ctx, e.Ino); err == nil {
 			attr = &a
 		}
@@ -132,8 +134,8 @@ func (d *Dir) emit(ctx context.Context, fs volfs.FS, e volfs.DirEntry, attr *vol
 	return to(out)
 }
 
-// dirEntry is an entry of a folder in a filesystem with that root. It is not ok, and lacks
-// the inode number, if that cannot be shown.
+// dirEntry makes the DirEntry of an entry in a filesystem with that root. ok is false, and the
+// inode number missing, if the number on the disk is too high to be shown.
 func (r *root) dirEntry(e volfs.DirEntry, root volfs.Ino) (out DirEntry, ok bool) {
 	out = DirEntry{Name: e.Name, Type: e.Type, Cookie: e.Cookie}
 	id, err := r.FileID(e.Ino, root)
@@ -158,9 +160,9 @@ func listDots(self, up, cookie uint64, emit func(DirEntry) bool) bool {
 		(cookie >= layout.DotDotCookie || emit(DirEntry{Name: "..", Ino: up, Type: syscall.S_IFDIR, Cookie: layout.DotDotCookie}))
 }
 
-// listLayout lists a folder of the layout. It gives no attributes: those of a volume's root
-// would need a look into the volume, and a caller that only lists names need not wait for
-// that. A folder that may have more entries than are known ends with an error.
+// listLayout lists a folder of the layout. It emits no attributes: those of a volume's root
+// need a peek, and a caller that lists only names should not wait for it. If the folder may have
+// more entries than are known it returns an error at the end.
 func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, emit func(DirEntry) bool) error {
 	up := n
 	if n.Parent != nil {
@@ -183,8 +185,8 @@ func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, em
 	return nil
 }
 
-// listPartitions lists a volume that holds a partition table (ino 0), or the
-// images of its partitions (PartsIno).
+// listPartitions lists the partitions of a volume (ino 0), or the images of its partitions
+// (PartsIno).
 func (t *Tree) listPartitions(r *root, p *volume.Peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
 	self := r.InodeNumber(r.ID(ino))
 	if !listDots(self, self, cookie, emit) {

@@ -13,15 +13,15 @@ import (
 	"thintree/meta"
 )
 
-// recorded is the record of a volume of a smallPool, whose devices were all made in
-// transaction 1.
+// recorded is a record of a volume that was created in a transaction. The devices of a smallPool
+// were all created in transaction 1.
 func recorded(name string, id uint32, transaction uint64) meta.Volume {
 	v := volumeRecord(name, id)
 	v.Role, v.TransactionID = meta.RoleContainer, transaction
 	return v
 }
 
-func TestRecordOfAnotherDeviceShowsNothingOfIt(t *testing.T) {
+func TestRecordDoesNotShowAnotherDeviceWithItsID(t *testing.T) {
 	t.Parallel()
 	mine := recorded("mine", linksID, 5)
 	mine.Root = "rootfs"
@@ -29,7 +29,7 @@ func TestRecordOfAnotherDeviceShowsNothingOfIt(t *testing.T) {
 		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{mine, recorded("fits", partsID, 1), recorded("unsized", zerosID, 9)},
 		Containers: []meta.Container{{ID: "1", Name: "web", Volume: "mine"}},
 	}})
-	const says = "device 1 of the pool was made in transaction 1, and the record says 5: it is another device"
+	const says = "device 1 of the pool was created in transaction 1, but the record says 5: it is another device"
 	for _, dir := range []string{"volumes/mine", "containers/web"} {
 		_, err := listed(t, tree, dir)
 		cannot(t, dir, err, says)
@@ -43,19 +43,19 @@ func TestRecordOfAnotherDeviceShowsNothingOfIt(t *testing.T) {
 	var v VolumeInfo
 	readJSON(t, tree, "info/mine.json", &v)
 	if !strings.Contains(v.Problem, says) || v.Filesystem != nil || len(v.Found.Signatures) > 0 || v.MappedBytes != 0 || v.Holds == "data of no known kind" {
-		t.Errorf("info tells of another device: %+v", v)
+		t.Errorf("info describes another device: %+v", v)
 	}
-	// What has the id is there under it.
+	// The device that has the id now is shown by that id.
 	if link, err := tree.Walk(t.Context(), RootID, "by-id/pool/1", false); err != nil {
 		t.Error(err)
 	} else if target, err := tree.Readlink(t.Context(), link.ID); err != nil || target != "../../volumes/@1" {
 		t.Errorf("by-id/pool/1 leads to %s, %v", target, err)
 	}
 	if got, err := listed(t, tree, "volumes/@1"); err != nil || !slices.Contains(got, "rootfs") {
-		t.Errorf("volumes/@1 holds %q, %v", got, err)
+		t.Errorf("volumes/@1 lists %q, %v", got, err)
 	}
 	if got, want := names(t, tree, "volumes"), 5; len(got) != want {
-		t.Errorf("volumes holds %q, want %d", got, want)
+		t.Errorf("volumes lists %q, want %d", got, want)
 	}
 	warnings := tree.Warnings()
 	if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "mine") || !strings.Contains(warnings[0].Error(), "unsized") {
@@ -72,7 +72,7 @@ func TestOfTwoRecordsWithOneIDTheOneThatFitsIsShown(t *testing.T) {
 		fits, other := cat[0].Name, cat[1].Name
 		tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: cat}})
 		if got, err := listed(t, tree, "volumes/"+fits); err != nil || !slices.Contains(got, "rootfs") {
-			t.Errorf("%s holds %q, %v", fits, got, err)
+			t.Errorf("%s lists %q, %v", fits, got, err)
 		}
 		_, err := listed(t, tree, "volumes/"+other)
 		cannot(t, other, err, "it is another device")
@@ -90,7 +90,7 @@ func TestOfTwoRecordsWithOneIDTheOneThatFitsIsShown(t *testing.T) {
 	}
 }
 
-func TestRecordThatCannotBeJudgedIsTaken(t *testing.T) {
+func TestRecordThatCannotBeCheckedIsShown(t *testing.T) {
 	t.Parallel()
 	damaged := copyPool(t, smallPool(t))
 	edit(t, damaged, ruin(detailsRoot))
@@ -100,12 +100,12 @@ func TestRecordThatCannotBeJudgedIsTaken(t *testing.T) {
 	} {
 		tree := newTree(t, &named{name: "docker:/d", cat: source})
 		if got, err := listed(t, tree, "volumes/a"); err != nil || !slices.Contains(got, "rootfs") {
-			t.Errorf("%s: it holds %q, %v", name, got, err)
+			t.Errorf("%s: it lists %q, %v", name, got, err)
 		}
 	}
 }
 
-// remake gives a device another transaction in the block of details that leads there.
+// remake changes a device's transaction id in the leaf details of the details tree.
 func remake(metadata []byte, details uint64, id uint64, transaction uint64) {
 	le := binary.LittleEndian
 	p := blockOf(metadata, details)
@@ -146,7 +146,7 @@ func TestRecordFitsTheDeviceOfTheMetadataSnapshot(t *testing.T) {
 		for _, name := range []string{"now", "then"} {
 			got, err := listed(t, tree, "volumes/"+name)
 			if name == fits && (err != nil || !slices.Contains(got, "rootfs")) {
-				t.Errorf("held root %v: %s holds %q, %v", held, name, got, err)
+				t.Errorf("held root %v: %s lists %q, %v", held, name, got, err)
 			} else if name != fits {
 				cannot(t, name, err, "it is another device")
 			}
@@ -154,7 +154,7 @@ func TestRecordFitsTheDeviceOfTheMetadataSnapshot(t *testing.T) {
 	}
 }
 
-func TestDeviceThatBecomesAnotherIsShownNoMore(t *testing.T) {
+func TestDeviceThatBecomesAnotherIsNoLongerShown(t *testing.T) {
 	t.Parallel()
 	pool := copyPool(t, smallPool(t))
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{recorded("a", linksID, 1)}}})
@@ -166,13 +166,13 @@ func TestDeviceThatBecomesAnotherIsShownNoMore(t *testing.T) {
 	})
 	look(t, tree)
 	_, err := listed(t, tree, "volumes/a")
-	cannot(t, "volumes/a", err, "made in transaction 8, and the record says 1")
+	cannot(t, "volumes/a", err, "created in transaction 8, but the record says 1")
 	if got := names(t, tree, "volumes/@1"); !slices.Contains(got, "rootfs") {
-		t.Errorf("volumes/@1 holds %q", got)
+		t.Errorf("volumes/@1 lists %q", got)
 	}
 }
 
-func TestRecordOfAMissingDeviceIsToldOf(t *testing.T) {
+func TestRecordOfAMissingDeviceIsAWarning(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
 		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{recorded("a", 77, 78)},
@@ -185,7 +185,7 @@ func TestRecordOfAMissingDeviceIsToldOf(t *testing.T) {
 	}
 }
 
-// baseRecord is the record of a base device of smallPool whose filesystem has a UUID.
+// baseRecord is the record of a base device of smallPool, with the UUID of its filesystem.
 func baseRecord(id uint32, uuid string) meta.Volume {
 	v := recorded("base", id, 1)
 	v.Role, v.FilesystemUUID = meta.RoleBase, uuid
@@ -226,7 +226,7 @@ func TestPoolWithAnotherBaseIsAnError(t *testing.T) {
 	}
 }
 
-func TestPoolThatTurnsOutToBeAnotherIsShownNoMore(t *testing.T) {
+func TestPoolThatTurnsOutToBeAnotherIsNoLongerShown(t *testing.T) {
 	t.Parallel()
 	cat := meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{baseRecord(linksID, ""), recorded("other", partsID, 1)}}
 	s := &named{name: "docker:/d", cat: cat}
@@ -244,7 +244,7 @@ func TestPoolThatTurnsOutToBeAnotherIsShownNoMore(t *testing.T) {
 	for range 2 {
 		err = lookFor(t, tree)
 		if err == nil || !strings.Contains(err.Error(), "--pool META,DATA") {
-			t.Errorf("%v, want that the pool is another one", err)
+			t.Errorf("%v, want an error that says that the pool is another one", err)
 		}
 		for _, dir := range []string{"volumes/base", "volumes/other", "volumes/@3"} {
 			_, err := listed(t, tree, dir)
@@ -257,11 +257,11 @@ func TestPoolThatTurnsOutToBeAnotherIsShownNoMore(t *testing.T) {
 	say("")
 	look(t, tree)
 	if got, err := listed(t, tree, "volumes/base"); err != nil || !slices.Contains(got, "rootfs") {
-		t.Errorf("volumes/base holds %q, %v", got, err)
+		t.Errorf("volumes/base lists %q, %v", got, err)
 	}
 }
 
-func TestContainersWhoseRecordsCannotBeListedAreNotAll(t *testing.T) {
+func TestListingOfContainersEndsWithAnErrorIfRecordsAreMissing(t *testing.T) {
 	t.Parallel()
 	lost := fmt.Errorf("containers: %w", syscall.EIO)
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
@@ -271,7 +271,7 @@ func TestContainersWhoseRecordsCannotBeListedAreNotAll(t *testing.T) {
 	for dir, count := range map[string]int{"containers": 1, "images": 0} {
 		got, err := listed(t, tree, dir)
 		if len(got) != count {
-			t.Errorf("%s holds %q", dir, got)
+			t.Errorf("%s lists %q", dir, got)
 		}
 		cannot(t, dir, err, "containers")
 	}

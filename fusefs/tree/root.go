@@ -13,18 +13,19 @@ import (
 	"thintree/volfs"
 )
 
-// root is a place in a volume at which a filesystem may lie, with its slot in node ids.
+// root is a volume.Root together with its slot in the node ids.
 type root struct {
 	*layout.Slot
 	*volume.Root
 	listing atomic.Pointer[rootListing] // set once
-	whole   *root                       // of its volume; nil if it is that
+	whole   *root                       // the root of the whole volume; nil if this is it
 
 	mu    sync.Mutex
-	parts map[layout.Place]*root // of the whole volume: its other roots; guarded by mu
+	parts map[layout.Place]*root // the roots of partitions, if this is the whole volume; guarded by mu
 }
 
-// root is the root that a file's node is in.
+// root returns the root that contains the node of a file. The error is ESTALE if its volume is
+// gone.
 func (t *Tree) root(id NodeID) (*root, error) {
 	r := t.slots.Get(id)
 	if r == nil {
@@ -33,11 +34,11 @@ func (t *Tree) root(id NodeID) (*root, error) {
 	return r, nil
 }
 
-// rootOf is the root of a whole volume.
+// rootOf returns the root of a whole volume.
 func (t *Tree) rootOf(v *layout.Volume) *root { return t.slots.Get(v.Slot.ID(0)) }
 
-// partition is the root of a partition of what lies at r. It is given a slot when it is
-// first asked for.
+// partition returns the root of a partition of r. The first call for a partition gives it a
+// slot.
 func (t *Tree) partition(r *root, number int) *root {
 	at, whole := r.Place.Partition(number), r
 	if r.whole != nil {
@@ -67,7 +68,7 @@ func (t *Tree) drop(whole *root) {
 	}
 }
 
-// diskIno is the inode number on the disk of a node.
+// diskIno is a node's inode number in the filesystem.
 func (r *root) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
 	if id.Ino() == 0 {
 		return fs.Root()
@@ -75,16 +76,16 @@ func (r *root) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
 	return id.Ino()
 }
 
-// stillThere looks whether a volume is still what it was: a caller that walks in it does
-// not pass the layout, where that would be seen.
+// stillThere returns ESTALE if a volume has left the layout. Requests for nodes in a volume do
+// not look into the layout, so they have to call it.
 func (t *Tree) stillThere(ctx context.Context, r *root) error {
 	if t.current(ctx); r.Volume.Gone() {
-		return fmt.Errorf("%s: the volume is gone, or its pool is in use by somebody since: %w", r.Root, syscall.ESTALE)
+		return fmt.Errorf("%s: the volume is gone, or somebody has begun to use it or its pool: %w", r.Root, syscall.ESTALE)
 	}
 	return nil
 }
 
-// acquire opens the volume of a root, or joins those who use it.
+// acquire opens the volume of a root, or shares it with the callers that have it open.
 func (t *Tree) acquire(ctx context.Context, r *root) (*volumeLease, error) {
 	if err := t.stillThere(ctx, r); err != nil {
 		return nil, err
@@ -92,8 +93,7 @@ func (t *Tree) acquire(ctx context.Context, r *root) (*volumeLease, error) {
 	return t.leases.Acquire(ctx, r.Volume)
 }
 
-// withFS opens the volume of a root, or joins those who use it, and calls use with the
-// filesystem.
+// withFS acquires the volume of a root, and calls use with the filesystem at that root.
 func (t *Tree) withFS(ctx context.Context, r *root, use func(volfs.FS) error) error {
 	l, err := t.acquire(ctx, r)
 	if err != nil {
@@ -103,11 +103,10 @@ func (t *Tree) withFS(ctx context.Context, r *root, use func(volfs.FS) error) er
 	return l.Resource().With(ctx, r.Root, use)
 }
 
-// peek reads the few blocks that lists ask for. If the volume has to be opened for that, it
-// is closed again soon.
+// peek returns a peek of a root. If the volume has to be opened for that it is closed again soon.
 func (t *Tree) peek(ctx context.Context, r *root) (*volume.Peek, error) {
 	return t.opener.Peek(ctx, r.Root, func(ctx context.Context, use func(*volume.Contents) error) error {
-		if !t.leases.Holds(r.Volume) {
+		if !t.leases.Has(r.Volume) {
 			defer t.leases.EndPeek(r.Volume)
 		}
 		l, err := t.acquire(ctx, r)

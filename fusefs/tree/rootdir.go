@@ -7,24 +7,26 @@ import (
 	"thintree/volfs"
 )
 
-// rootListing is the root folder of a volume that does not change, as a peek has read it.
+// rootListing is the entries of the root folder of an unchanging volume, as a peek has read
+// them.
 type rootListing struct {
 	root    volfs.Ino
 	entries []volfs.DirEntry
 }
 
-// peekedCookie and what follows are the cookies of a rootListing's entries: a listing
-// that has begun by one goes on by it, and others by the filesystem. ext4, which is the
-// only one that these come from, has none like them: the hash that would be its upper
-// half is left out (EXT4_HTREE_EOF_32BIT), but for the end, whose lower half is all ones.
+// peekedCookie is added to an entry's position for the cookies of a rootListing. A listing that
+// began with a rootListing goes on with it, and any other with the filesystem. rootListings are
+// only of ext4, which has no such cookies itself: it leaves out the hash that would be their
+// upper half (EXT4_HTREE_EOF_32BIT), except in the cookie of the end, whose lower half is all
+// ones.
 const peekedCookie = 0x7fffffff << 32
 
 func isPeeked(cookie uint64) bool {
 	return cookie >= peekedCookie && cookie <= peekedCookie+volume.MaxEntries
 }
 
-// rootListing is what the root folder is listed by after a cookie; nil if the
-// filesystem has to be asked.
+// rootListing returns the entries with which the root folder is listed after a cookie, nil if
+// the filesystem has to list it.
 func (r *root) rootListing(cookie uint64) *rootListing {
 	switch {
 	case isPeeked(cookie):
@@ -38,8 +40,8 @@ func (r *root) rootListing(cookie uint64) *rootListing {
 	return r.listing.Load()
 }
 
-// openRoot opens the root folder of a volume to be listed by what a peek has read. At
-// the end of the listing the filesystem in it is opened, for a caller that walks on.
+// openRoot opens the root folder of a volume, to be listed from a peek. When the listing has
+// reached its end the filesystem is opened ahead, for a caller that enters the volume next.
 func (t *Tree) openRoot(ctx context.Context, id NodeID, r *root, l *rootListing) *Dir {
 	d := &Dir{tree: t, id: id, root: r}
 	d.lease = t.leases.AcquireOpen(r.Volume)
@@ -63,7 +65,7 @@ func (t *Tree) openRoot(ctx context.Context, id NodeID, r *root, l *rootListing)
 	return d
 }
 
-// each calls emit with the entries from one on, until that is false.
+// each calls emit for the entries from position first on, until emit returns false.
 func (l *rootListing) each(first uint64, emit func(volfs.DirEntry) bool) {
 	for i := first; i < uint64(len(l.entries)); i++ {
 		e := l.entries[i]
@@ -73,15 +75,15 @@ func (l *rootListing) each(first uint64, emit func(volfs.DirEntry) bool) {
 	}
 }
 
-// withOpen calls use with the folder's filesystem if that is open: it waits for nothing.
+// withOpen calls use with the folder's filesystem if that is open. It never waits.
 func (d *Dir) withOpen(use func(volfs.FS)) (used bool) {
 	return d.lease != nil && d.lease.Resource().UseOpen(d.root.Root, use)
 }
 
-// openAhead opens the filesystem at a root, unless somebody does, or it would have to wait
-// for others.
+// openAhead opens the filesystem at a root in the background, unless another caller has done so
+// or the volume would have to wait for its turn.
 func (t *Tree) openAhead(r *root) {
 	t.leases.OpenAhead(r.Volume, func(ctx context.Context, l *volumeLease) {
-		_ = l.Resource().Ready(ctx, r.Root) // the caller that walks on gets the error
+		_ = l.Resource().Ready(ctx, r.Root) // a caller that enters the volume gets the error
 	})
 }

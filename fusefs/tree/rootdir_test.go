@@ -16,16 +16,16 @@ import (
 	"thintree/volfs"
 )
 
-// slowKernel lends nothing, but only says so when it is let.
+// slowKernel lends nothing. Its Lend returns once refuse is closed.
 type slowKernel struct {
 	kernel
-	once       sync.Once
-	asked, let chan struct{}
+	once          sync.Once
+	asked, refuse chan struct{}
 }
 
 func (k *slowKernel) Lend(context.Context, lend.Request) (*lend.Loan, error) {
 	k.once.Do(func() { close(k.asked) })
-	<-k.let
+	<-k.refuse
 	return nil, syscall.EIO
 }
 
@@ -33,7 +33,7 @@ func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {
 	t.Parallel()
 	pool := smallPool(t)
 	source := &named{name: "named", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("v", linksID)}}}
-	k := &slowKernel{kernel: kernel{users: map[uint32]lend.User{}}, asked: make(chan struct{}), let: make(chan struct{})}
+	k := &slowKernel{kernel: kernel{users: map[uint32]lend.User{}}, asked: make(chan struct{}), refuse: make(chan struct{})}
 	tree, err := New(t.Context(), []meta.Source{source}, Options{
 		MaxActive: 1, Options: volume.Options{OpenTimeout: time.Second, Engine: volume.EngineKernel, Kernel: k, Log: slog.New(slog.DiscardHandler)},
 	})
@@ -48,7 +48,7 @@ func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {
 	entries(t, tree, "volumes", 0)
 	select {
 	case <-k.asked:
-		t.Error("looking at the list of volumes opens one")
+		t.Error("listing the volumes opens one")
 	default:
 	}
 
@@ -66,9 +66,9 @@ func TestRootIsListedWhileTheKernelMountsTheVolume(t *testing.T) {
 		}
 	}
 	<-k.asked
-	close(k.let)
+	close(k.refuse)
 	if _, err := tree.Walk(t.Context(), RootID, "volumes/v/rootfs/etc", true); !errors.Is(err, syscall.EIO) {
-		t.Errorf("further on it is read by the kernel: %v", err)
+		t.Errorf("below the root: %v, want EIO, as the kernel reads it", err)
 	}
 }
 
@@ -79,18 +79,18 @@ func TestRootListingGoesOnAsItBegan(t *testing.T) {
 	r := tree.rootOf(tree.layout.Load().VolumeAt("volumes/v"))
 	const ofFilesystem = 396 // a place in a folder, or a hash
 	if r.rootListing(0) != nil {
-		t.Error("listed by what was not peeked at")
+		t.Error("there is a listing before any peek")
 	}
 	r.listing.Store(&rootListing{entries: []volfs.DirEntry{{Name: "."}, {Name: ".."}, {Name: "file"}}})
 	if l := r.rootListing(0); l == nil {
-		t.Error("not listed by the peek")
+		t.Error("a listing does not begin with the peek's entries")
 	}
 	if r.rootListing(ofFilesystem) != nil {
-		t.Error("what the filesystem has begun to list goes on by a peek")
+		t.Error("a listing that the filesystem began goes on with a peek's entries")
 	}
 	for i := range r.listing.Load().entries {
 		if r.rootListing(peekedCookie+uint64(i)+1) == nil {
-			t.Errorf("what a peek has begun to list does not go on after entry %d", i)
+			t.Errorf("a listing of a peek's entries does not go on after entry %d", i)
 		}
 	}
 }

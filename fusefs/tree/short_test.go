@@ -20,17 +20,17 @@ import (
 
 // Devices of shortPool.
 const (
-	cutID     = 1 // ext4 with a file that most of it is
-	tableID   = 2 // a partition table; p1 holds the same
-	narrowID  = 3 // a partition table whose p1 is shorter than what it holds
+	cutID     = 1 // ext4 that is mostly one file
+	tableID   = 2 // a partition table; p1 has the same ext4
+	narrowID  = 3 // a partition table whose p1 is shorter than its ext4
 	bigBytes  = 3 << 20
 	shortSize = deviceBytes / 2
 )
 
-// big is what the file in a shortPool holds: no zeros.
+// big is the contents of the file in a shortPool, without zeros.
 func big() []byte { return bytes.Repeat([]byte("not a hole."), bigBytes/11+1)[:bigBytes] }
 
-// shortPool is a pool of devices that are longer than the volumes that shortTree names.
+// shortPool is a pool whose devices are longer than the volumes in the records of shortTree.
 func shortPool(t *testing.T) meta.Pool {
 	t.Helper()
 	needTools(t)
@@ -75,7 +75,7 @@ func shortTree(t *testing.T, o Options, log io.Writer) *Tree {
 	return tree
 }
 
-// lockedBuffer may be written to and read at once.
+// lockedBuffer is a buffer that may be written to and read concurrently.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -93,8 +93,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// readPart reads a file of the tree in pieces, which must be what want has there, or
-// EIO. It gives how many bytes could be read.
+// readPart reads a file of the tree in pieces. Each piece must have the bytes of want, or end
+// with an error. readPart returns how many bytes could be read.
 func readPart(t *testing.T, tree *Tree, path string, want []byte) (read int) {
 	t.Helper()
 	e, err := tree.Walk(t.Context(), RootID, path, true)
@@ -111,7 +111,7 @@ func readPart(t *testing.T, tree *Tree, path string, want []byte) (read int) {
 		p := make([]byte, min(piece, len(want)-off))
 		n, err := f.ReadAt(t.Context(), p, int64(off))
 		if !bytes.Equal(p[:n], want[off:][:n]) || n < len(p) && (err == nil || errors.Is(err, io.EOF)) {
-			t.Fatalf("%s: at byte %d: %d bytes, %v, and not all of them as they are", path, off, n, err)
+			t.Fatalf("%s: at byte %d: %d bytes, %v: wrong bytes, or a short read without an error", path, off, n, err)
 		}
 		read += n
 	}
@@ -123,9 +123,9 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	var log lockedBuffer
 	tree := shortTree(t, Options{}, &log)
 	for volume, says := range map[string]string{
-		"short":  "its ext4 is 4.0 MiB long, and the volume 2.0 MiB: what lies beyond cannot be read",
-		"table":  "its partition p1 ends at 5.0 MiB, and the volume at 3.0 MiB: what lies beyond cannot be read",
-		"narrow": "p1: its ext4 is 4.0 MiB long, and the partition 2.0 MiB: what lies beyond cannot be read",
+		"short":  "its ext4 is 4.0 MiB long, but the volume only 2.0 MiB: what lies beyond cannot be read",
+		"table":  "its partition p1 ends at 5.0 MiB, but the volume at 3.0 MiB: what lies beyond cannot be read",
+		"narrow": "p1: its ext4 is 4.0 MiB long, but the partition only 2.0 MiB: what lies beyond cannot be read",
 	} {
 		for range 2 {
 			var v VolumeInfo
@@ -137,7 +137,7 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	}
 	for path, file := range map[string]string{"volumes/short": "big", "volumes/table/p1": "big", "volumes/narrow/p1": "big"} {
 		if got := names(t, tree, path); !slices.Contains(got, file) {
-			t.Errorf("%s holds %q", path, got)
+			t.Errorf("%s lists %q", path, got)
 		}
 		if n := readPart(t, tree, path+"/"+file, big()); n == 0 || n == bigBytes {
 			t.Errorf("%s/%s: %d bytes can be read, want some", path, file, n)
@@ -145,7 +145,7 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	}
 	var v VolumeInfo
 	if readJSON(t, tree, "info/short.json", &v); v.Filesystem == nil || v.Filesystem.SizeBytes != deviceBytes || v.SizeBytes != shortSize {
-		t.Errorf("info tells of %d bytes, and of %+v", v.SizeBytes, v.Filesystem)
+		t.Errorf("info says %d bytes and the filesystem %+v", v.SizeBytes, v.Filesystem)
 	}
 	for path, length := range map[string]int64{"raw/short.img": shortSize, "raw/table.img": partStart + shortSize} {
 		if e, err := tree.Walk(t.Context(), RootID, path, true); err != nil || e.Attr.Size != length {
@@ -155,15 +155,15 @@ func TestVolumeShorterThanItsFilesystemSaysSo(t *testing.T) {
 	if n := readPart(t, tree, "raw/table.parts/p1.img", []byte(imageAt(t, tree, "raw/narrow.img"))[partStart:]); n != shortSize {
 		t.Errorf("%d bytes of p1.img can be read, want %d", n, shortSize)
 	}
-	for _, says := range []string{"its ext4 is 4.0 MiB long, and the volume", "its partition p1 ends", "its ext4 is 4.0 MiB long, and the partition"} {
+	for _, says := range []string{"its ext4 is 4.0 MiB long, but the volume", "its partition p1 ends", "its ext4 is 4.0 MiB long, but the partition"} {
 		if n := strings.Count(log.String(), says); n != 1 && !(n == 2 && strings.HasSuffix(says, "partition")) {
 			t.Errorf("the log says %d times that %s:\n%s", n, says, log.String())
 		}
 	}
 }
 
-// TestKernelIsNotAskedForAVolumeThatIsTooShort: it refuses what does not fit. This fake
-// lends nothing.
+// TestKernelIsNotAskedForAVolumeThatIsTooShort: the kernel refuses a filesystem that does not
+// fit. The kernel of this test lends nothing.
 func TestKernelIsNotAskedForAVolumeThatIsTooShort(t *testing.T) {
 	t.Parallel()
 	for name, users := range map[string]map[uint32]lend.User{

@@ -13,17 +13,17 @@ import (
 	"thintree/meta"
 )
 
-// source is a meta.Source and what was made of it. It belongs to the keeper.
+// source is a meta.Source, with its pools and its last catalog. Only the keeper uses it.
 type source struct {
 	meta.Source
 	folder string // its folder in the tree, "" if it is the only source
-	rank   uint64 // among all, in the order of their names
+	rank   uint64 // its position among all sources in the order of their names
 	stamp  string
 	pools  []*volume.Pool
 	cat    *meta.Catalog
-	bases  map[string]*meta.Volume // in cat, by pool: the volume whose filesystem is recorded
-	// warnings are the records and pools that could not be read, misfits the sum of
-	// records that name no device of their own in a pool.
+	bases  map[string]*meta.Volume // by pool, the volume in cat whose filesystem's UUID is recorded
+	// warnings are the records and pools that could not be read. misfits are one error for each
+	// pool that lacks the devices of some records.
 	warnings, misfits []error
 }
 
@@ -48,7 +48,7 @@ func newSources(list []meta.Source) []*source {
 	return sources
 }
 
-// layout is what is laid out of the source.
+// layout returns the source for layout.Build.
 func (s *source) layout() layout.Source {
 	pools := make([]layout.Pool, len(s.pools))
 	for i, p := range s.pools {
@@ -57,7 +57,7 @@ func (s *source) layout() layout.Source {
 	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Catalog: s.cat}
 }
 
-// tellMisfits logs which records name no device of their own.
+// tellMisfits records and logs which volumes' devices the pools lack.
 func (s *source) tellMisfits(log *slog.Logger, section layout.Section) {
 	s.misfits = nil
 	for i, p := range s.pools {
@@ -67,8 +67,8 @@ func (s *source) tellMisfits(log *slog.Logger, section layout.Section) {
 	}
 }
 
-// refresh reads again what has changed of the source, and reports whether the layout has to
-// change.
+// refresh reads those parts of the source that have changed. changed reports whether the layout
+// has to be made again.
 func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, err error) {
 	stamp, err := s.Stamp(ctx)
 	if err != nil {
@@ -101,8 +101,8 @@ func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, e
 	return changed, err
 }
 
-// openPools opens the pools that a catalog names and that are not open yet. It is an error
-// if none can be read.
+// openPools opens the pools of a catalog that are not open yet, and closes those that are no
+// longer in it. It returns an error if no pool can be read.
 func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Opener) error {
 	var pools []*volume.Pool
 	var errs []error
@@ -128,7 +128,7 @@ func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Ope
 	}
 	s.pools, s.warnings = pools, slices.DeleteFunc(append(errs, cat.Warnings...), func(err error) bool { return err == nil })
 	for _, err := range s.warnings {
-		o.Log.Warn("not all that is named can be shown", "source", s.String(), "error", err)
+		o.Log.Warn("not all of a source can be shown", "source", s.String(), "error", err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 	"thintree/thin/block"
 )
 
-// named is a source that says what a test tells it to.
+// named is a source with a catalog that a test sets.
 type named struct {
 	name string
 
@@ -48,7 +48,7 @@ func (s *named) Stamp(context.Context) (string, error) {
 	return fmt.Sprint(s.stamp), s.err
 }
 
-// change changes what the source says, as if its records had changed.
+// change changes the source as if its records had changed.
 func (s *named) change(f func(*named)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,7 +59,7 @@ func (s *named) change(f func(*named)) {
 // Devices of the pools that smallPool makes.
 const (
 	linksID      = 1 // ext4 with the files of makeLinks
-	partsID      = 2 // a partition table; p1 is what linksID is
+	partsID      = 2 // a partition table; p1 has the same contents as linksID
 	zerosID      = 3 // nothing is mapped
 	deviceBytes  = 4 << 20
 	partStart    = 1 << 20 // of p1, in bytes
@@ -69,7 +69,7 @@ const (
 	sectorLength = 512
 )
 
-// TestMain takes away what smallPool made.
+// TestMain removes the pool that smallPool made.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	if shared.dir != "" {
@@ -126,7 +126,7 @@ func makePool(dir string) (meta.Pool, error) {
 	return restorePool(dir, deviceXML(linksID, 0, deviceBytes)+deviceXML(partsID, deviceBytes, partsBytes)+deviceXML(zerosID, 0, 0), data)
 }
 
-// restorePool makes a pool in a folder of devices, as thin_restore reads them, and data.
+// restorePool makes a pool in the folder dir. devices is its devices as thin_restore reads them.
 func restorePool(dir, devices string, data []byte) (meta.Pool, error) {
 	metadata, dataPath := filepath.Join(dir, "metadata"), filepath.Join(dir, "data")
 	p := meta.Pool{Name: "pool", Metadata: block.At(metadata), Data: block.At(dataPath)}
@@ -150,7 +150,7 @@ func deviceXML(id int, at, length int64) string {
 `, id, length/poolBlock, mapping)
 }
 
-// partitionTable is a DOS partition table with p1, and what lies before that.
+// partitionTable is a DOS partition table with one partition, and all bytes before the partition.
 func partitionTable() []byte {
 	head := make([]byte, partStart)
 	entry := head[446:]
@@ -198,7 +198,7 @@ func runTool(name string, args ...string) error {
 	return nil
 }
 
-// volumeRecord is a volume of a smallPool.
+// volumeRecord is a record of a volume of a smallPool.
 func volumeRecord(name string, id uint32) meta.Volume {
 	size := int64(deviceBytes)
 	if id == partsID {
@@ -207,7 +207,7 @@ func volumeRecord(name string, id uint32) meta.Volume {
 	return meta.Volume{Name: name, Pool: "pool", DeviceID: id, SizeBytes: size, Role: meta.RoleVolume}
 }
 
-// newTree makes a tree that is closed with the test.
+// newTree makes a tree and closes it at the end of the test.
 func newTree(t *testing.T, sources ...meta.Source) *Tree {
 	t.Helper()
 	tree, err := New(t.Context(), sources, Options{MaxActive: 4, Options: volume.Options{OpenTimeout: time.Second, Log: slog.New(slog.DiscardHandler)}})
@@ -257,7 +257,7 @@ func entries(t *testing.T, tree *Tree, path string, after uint64) []DirEntry {
 	return list
 }
 
-// look makes the tree look at its sources now, and not after a second.
+// look makes the keeper look at the sources at once.
 func look(t *testing.T, tree *Tree) {
 	t.Helper()
 	if err := lookFor(t, tree); err != nil {
@@ -265,14 +265,14 @@ func look(t *testing.T, tree *Tree) {
 	}
 }
 
-// lookFor makes the tree look at its sources now, and gives the error.
+// lookFor makes the keeper look at the sources at once, and returns the error.
 func lookFor(t *testing.T, tree *Tree) (err error) {
 	t.Helper()
 	tree.keeper.do(t.Context(), func(ctx context.Context) { err = tree.keeper.refresh(ctx) })
 	return err
 }
 
-// deviceAt is the device id of the volume that a path of the tree leads to.
+// deviceAt returns the device id of the volume that a path of the tree leads to.
 func deviceAt(t *testing.T, tree *Tree, path string) uint32 {
 	t.Helper()
 	e, err := tree.Walk(t.Context(), RootID, path, true)
@@ -286,7 +286,7 @@ func deviceAt(t *testing.T, tree *Tree, path string) uint32 {
 	return v.DeviceID
 }
 
-// contentOf is what a file of the tree holds.
+// contentOf returns the contents of a file of the tree.
 func contentOf(t *testing.T, tree *Tree, e Entry) string {
 	t.Helper()
 	f, err := tree.Open(t.Context(), e.ID)

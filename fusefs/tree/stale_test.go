@@ -19,7 +19,7 @@ import (
 	"thintree/thin/loop"
 )
 
-// watchedKernel tells whoever watches it when a test says so.
+// watchedKernel hands the function of its watcher to the test, which calls it.
 type watchedKernel struct {
 	kernel
 	changed chan func(unseen bool)
@@ -34,18 +34,17 @@ func (k *watchedKernel) Watch(ctx context.Context, changed func(bool)) error {
 	return ctx.Err()
 }
 
-// cacher is a caller that keeps what it may keep, as the kernel does: by node id, what a name
-// means and what a file holds.
+// cacher is a caller that caches names and contents as long as it may, as the kernel does.
 type cacher struct {
 	tree  *Tree
 	names map[string]Entry  // by the id of the folder and the name
 	texts map[NodeID]string // by the id of the file
 }
 
-// read gives a file's text: from what was kept, if anything was.
+// read returns a file's text, from the cache if the text is there.
 func (k *cacher) read(t *testing.T, path string) string {
 	t.Helper()
-	for range 2 { // the kernel too looks a path up again after ESTALE
+	for range 2 { // as the kernel, look the path up once more after ESTALE
 		at := Entry{ID: RootID}
 		var err error
 		for name := range strings.SplitSeq(path, "/") {
@@ -79,11 +78,11 @@ func (k *cacher) read(t *testing.T, path string) string {
 		}
 		return string(text[:n])
 	}
-	return "nothing that can be read"
+	return "an error"
 }
 
-// livePool is a pool of its own that a loop device makes live, and where in its data the text
-// of the file etc/hostname lies.
+// livePool makes a pool that is live because of a loop device. at is the offset of the text of
+// the file etc/hostname in its data.
 func livePool(t *testing.T) (pool meta.Pool, at int64) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -113,8 +112,8 @@ func livePool(t *testing.T) (pool meta.Pool, at int64) {
 	return pool, at
 }
 
-// watchedTree is a tree of a pool with the volume v, and what tells it that device-mapper's
-// devices have changed.
+// watchedTree makes a tree of a pool with the volume v. changed tells the tree that
+// device-mapper's devices have changed.
 func watchedTree(t *testing.T, pool meta.Pool) (tree *Tree, k *watchedKernel, changed func(unseen bool)) {
 	t.Helper()
 	k = &watchedKernel{kernel: kernel{users: map[uint32]lend.User{}}, changed: make(chan func(bool), 1)}
@@ -128,9 +127,9 @@ func watchedTree(t *testing.T, pool meta.Pool) (tree *Tree, k *watchedKernel, ch
 	return tree, k, <-k.changed
 }
 
-// TestNothingOldIsKeptWheneverSomebodyLooks is of an owner that activates a volume, writes
-// to it in place, and deactivates it, and of a reader that looks between any of these steps.
-func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
+// TestNoOldBytesAreCachedWhenAnOwnerWrites: an owner activates a volume, writes to it in place
+// and deactivates it. A reader reads between any of these steps.
+func TestNoOldBytesAreCachedWhenAnOwnerWrites(t *testing.T) {
 	t.Parallel()
 	pool, at := livePool(t)
 	tree, k, changed := watchedTree(t, pool)
@@ -150,7 +149,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 	for _, told := range []string{"of each step", "at the end", "that one was not seen"} {
 		for looks := range 1 << (steps + 1) {
 			if strings.Count(fmt.Sprintf("%b", looks), "1") > 3 && looks != 1<<(steps+1)-1 {
-				continue // what few looks between the steps do not show, more do not
+				continue // more looks find nothing that up to three do not find
 			}
 			round++
 			text := fmt.Sprintf("%05d", round%100000)
@@ -178,7 +177,7 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 				}
 			}
 			switch told {
-			case "at the end": // the last of them was not over when it was looked at
+			case "at the end": // the volume was still active at the tree's first look
 				users(map[uint32]lend.User{linksID: user})
 				changed(false)
 				users(map[uint32]lend.User{})
@@ -187,13 +186,13 @@ func TestNothingOldIsKeptWheneverSomebodyLooks(t *testing.T) {
 				changed(true)
 			}
 			if got := reader.read(t, "volumes/v/etc/hostname"); got != text {
-				t.Fatalf("told %s, looks %07b: it reads %q, and %q was written", told, looks, got, text)
+				t.Fatalf("told %s, looks %07b: the reader got %q, want %q", told, looks, got, text)
 			}
 		}
 	}
 }
 
-// TestFileOfAVolumeThatChangedIsStale holds a file open while its volume changes hands.
+// TestFileOfAVolumeThatChangedIsStale: the file is open while its volume changes hands.
 func TestFileOfAVolumeThatChangedIsStale(t *testing.T) {
 	t.Parallel()
 	pool, _ := livePool(t)
@@ -215,6 +214,6 @@ func TestFileOfAVolumeThatChangedIsStale(t *testing.T) {
 	k.mu.Unlock()
 	changed(false)
 	if n, err := f.ReadAt(t.Context(), make([]byte, 5), 0); !errors.Is(err, syscall.ESTALE) {
-		t.Errorf("%d, %v", n, err)
+		t.Errorf("read %d bytes, %v, want ESTALE", n, err)
 	}
 }

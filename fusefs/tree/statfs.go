@@ -7,8 +7,8 @@ import (
 	"thintree/volfs"
 )
 
-// Statfs is how full the filesystem that a node lies in is. It opens nothing
-// and counts as no use of the volume. What is in no filesystem is empty and full.
+// Statfs is how full the filesystem of a node is. It leaves nothing open, and does not count as
+// a use of the volume. A node that is in no filesystem gets a size of 0 with nothing free.
 func (t *Tree) Statfs(ctx context.Context, id NodeID) (volfs.Statfs, error) {
 	none := volfs.Statfs{BlockSize: 4096, NameLen: 255}
 	if !id.IsFile() || id.Ino() > layout.MaxIno {

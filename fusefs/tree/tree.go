@@ -20,7 +20,7 @@ type NodeID = layout.NodeID
 // RootID is the root of the tree.
 const RootID = layout.RootID
 
-// Tree is all that a set of sources names. All its methods may be called concurrently, but
+// Tree is the tree of files of a set of sources. Its methods may be called concurrently, except
 // for Close.
 type Tree struct {
 	opts   Options
@@ -37,17 +37,18 @@ type Tree struct {
 
 // Options say how a tree behaves.
 type Options struct {
-	// Options say how volumes are read. Their OpenTimeout is also how long a volume waits
-	// for its turn when MaxActive are open and busy.
+	// Options say how volumes are read. OpenTimeout is also how long a request waits for its
+	// turn if MaxActive volumes are open and all are busy.
 	volume.Options
-	// Idle is how long a volume stays open after its last use; ≤ 0: for ever.
+	// Idle is how long a volume stays open after its last use. It stays open for ever if Idle
+	// is 0 or negative.
 	Idle time.Duration
 	// MaxActive is how many volumes may be open at once, at least 1.
 	MaxActive int
 }
 
-// New makes a tree of sources. Names of pools and volumes that cannot be read are warned
-// about in the log. It is an error if a source cannot be read at all, or none of its pools.
+// New makes a tree of sources. It logs a warning for each pool or record that cannot be read.
+// It returns an error if a source, or every pool of one, cannot be read.
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	t := &Tree{opts: o, log: o.Log, opener: volume.NewOpener(o.Options)}
 	t.leases = lease.NewSet(lease.Options{Max: o.MaxActive, Idle: o.Idle, Timeout: o.OpenTimeout, Log: o.Log}, t.opener.Open)
@@ -63,8 +64,8 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	return t, nil
 }
 
-// Close closes every volume and pool. Nothing may be called on the tree any more, and no
-// file of it may be open.
+// Close closes every volume and pool. No file of the tree may be open, and no method may be
+// called afterwards.
 func (t *Tree) Close() error {
 	if t.watching != nil {
 		t.watching()
@@ -74,12 +75,11 @@ func (t *Tree) Close() error {
 	return t.keeper.close()
 }
 
-// OpenTimeout is how long a volume waits for its turn, and a request for a pool that is
-// suspended.
+// OpenTimeout is how long a request waits for its turn to open a volume, or for a suspended pool.
 func (t *Tree) OpenTimeout() time.Duration { return t.opts.OpenTimeout }
 
-// MayStall reports whether what is asked of a node may wait in the kernel for somebody
-// else.
+// MayStall reports whether a request for a node may wait in the kernel until somebody resumes a
+// suspended device.
 func (t *Tree) MayStall(id NodeID) bool {
 	if !id.IsFile() {
 		return false
@@ -88,7 +88,7 @@ func (t *Tree) MayStall(id NodeID) bool {
 	return r != nil && t.opener.MayStall(r.Volume)
 }
 
-// Suspended is a [volume.SuspendedError] if the pool that a node is in is suspended.
+// Suspended returns a *[volume.SuspendedError] if the volume or the pool of a node is suspended.
 func (t *Tree) Suspended(ctx context.Context, id NodeID) error {
 	r, err := t.root(id)
 	if err != nil {

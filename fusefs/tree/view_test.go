@@ -10,7 +10,7 @@ import (
 	"thintree/meta"
 )
 
-func TestImageOfTheNameOfAFolderTakesAnother(t *testing.T) {
+func TestImageNamedLikeAFolderGetsAnotherName(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
 		Pools:   []meta.Pool{smallPool(t)},
@@ -21,7 +21,7 @@ func TestImageOfTheNameOfAFolderTakesAnother(t *testing.T) {
 		},
 	}})
 	if got, want := names(t, tree, "images/x:5000"), []string{"y:1"}; !slices.Equal(got, want) {
-		t.Errorf("images/x:5000 holds %q, want %q", got, want)
+		t.Errorf("images/x:5000 lists %q, want %q", got, want)
 	}
 	if id := deviceAt(t, tree, "images/x:5000/y:1"); id != partsID {
 		t.Errorf("images/x:5000/y:1 leads to device %d, want %d", id, partsID)
@@ -31,7 +31,7 @@ func TestImageOfTheNameOfAFolderTakesAnother(t *testing.T) {
 	}
 }
 
-func TestTwoContainersOfOneNameAreBothShown(t *testing.T) {
+func TestTwoContainersWithOneNameAreBothShown(t *testing.T) {
 	t.Parallel()
 	tree := newTree(t, &named{name: "docker:/d", cat: meta.Catalog{
 		Pools:   []meta.Pool{smallPool(t)},
@@ -44,7 +44,7 @@ func TestTwoContainersOfOneNameAreBothShown(t *testing.T) {
 	got := names(t, tree, "containers")
 	slices.Sort(got)
 	if want := []string{"web", "web@222222222222"}; !slices.Equal(got, want) {
-		t.Fatalf("containers holds %q, want %q", got, want)
+		t.Fatalf("containers lists %q, want %q", got, want)
 	}
 	for path, id := range map[string]uint32{"containers/web": linksID, "containers/web@222222222222": partsID} {
 		if got := deviceAt(t, tree, path); got != id {
@@ -62,7 +62,7 @@ func TestNameThatCannotBeAPathIsShownByItsID(t *testing.T) {
 			Containers: []meta.Container{{ID: "1234567890abcdef", Name: name, Volume: "a"}},
 		}})
 		if got, want := names(t, tree, "containers"), []string{"1234567890ab"}; !slices.Equal(got, want) {
-			t.Errorf("%q: containers holds %q, want %q", name, got, want)
+			t.Errorf("%q: containers lists %q, want %q", name, got, want)
 		}
 		if id := deviceAt(t, tree, "containers/1234567890ab"); id != linksID {
 			t.Errorf("%q: its container leads to device %d, want %d", name, id, linksID)
@@ -101,7 +101,7 @@ func TestTwoNamesOfOneDeviceAreBothShown(t *testing.T) {
 			t.Errorf("%s leads to device %d, want %d", path, id, linksID)
 		}
 		if got := names(t, tree, path); !slices.Contains(got, "rootfs") {
-			t.Errorf("%s holds %q", path, got)
+			t.Errorf("%s lists %q", path, got)
 		}
 	}
 }
@@ -114,11 +114,11 @@ func TestNameOfADeviceThatThePoolDoesNotHaveIsAnError(t *testing.T) {
 	}})
 	e, err := tree.Walk(t.Context(), RootID, "volumes/lost", true)
 	if err != nil {
-		t.Fatalf("a list shows it: %v", err)
+		t.Fatalf("it is not in the tree: %v", err)
 	}
 	if d, err := tree.OpenDir(t.Context(), e.ID, 0); err == nil {
 		d.Close()
-		t.Error("it can be listed")
+		t.Error("volumes/lost can be listed")
 	}
 	v, err := tree.Volume(t.Context(), e.ID)
 	if err != nil || v.Problem == "" {
@@ -133,7 +133,7 @@ func TestSeveralSourcesHaveFoldersOfTheirOwn(t *testing.T) {
 	got := names(t, tree, "/")
 	slices.Sort(got)
 	if want := []string{"docker-docker-1", "docker-docker-2", "pool-meta"}; !slices.Equal(got, want) {
-		t.Fatalf("the root holds %q, want %q", got, want)
+		t.Fatalf("the root lists %q, want %q", got, want)
 	}
 	for _, folder := range got {
 		if id := deviceAt(t, tree, folder+"/by-id/pool/1"); id != linksID {
@@ -157,11 +157,11 @@ func TestSeveralPoolsOfASource(t *testing.T) {
 		}
 	}
 	if got := names(t, tree, "pools/vg"); len(got) != 2 {
-		t.Errorf("pools/vg holds %q", got)
+		t.Errorf("pools/vg lists %q", got)
 	}
 }
 
-func TestListingGoesOnWhereTheViewChanged(t *testing.T) {
+func TestListingGoesOnAfterTheFolderChanged(t *testing.T) {
 	t.Parallel()
 	s := &named{name: "pool:/m,/d", cat: meta.Catalog{
 		Pools:   []meta.Pool{smallPool(t)},
@@ -203,7 +203,7 @@ func TestListingGoesOnWhereTheViewChanged(t *testing.T) {
 	}
 }
 
-func TestWhatChangesShows(t *testing.T) {
+func TestChangesOfASourceAreShown(t *testing.T) {
 	t.Parallel()
 	s := &named{name: "pool:/m,/d", cat: meta.Catalog{
 		Pools:      []meta.Pool{smallPool(t)},
@@ -250,7 +250,7 @@ func TestVolumeWhoseRecordChangesStaysTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after.ID != before.ID || after.Attr.Ino != before.Attr.Ino {
-		t.Errorf("it is node %x, inode %d, was node %x, inode %d", after.ID, after.Attr.Ino, before.ID, before.Attr.Ino)
+		t.Errorf("the volume is node %x, inode %d, was node %x, inode %d", after.ID, after.Attr.Ino, before.ID, before.Attr.Ino)
 	}
 	if v, err := tree.Volume(t.Context(), after.ID); err != nil || v.State != meta.StateHalf {
 		t.Errorf("info says %q, %v, want %q", v.State, err, meta.StateHalf)
@@ -267,12 +267,12 @@ func TestSourceThatFailsDoesNotHideChangesOfAnother(t *testing.T) {
 	two.change(func(s *named) { s.err = syscall.EIO })
 	err := lookFor(t, tree)
 	if !errors.Is(err, syscall.EIO) {
-		t.Errorf("%v, want what the second source says", err)
+		t.Errorf("%v, want the error of the second source", err)
 	}
 	if tree.current(t.Context()).Find("docker-one/volumes/new") == nil {
-		t.Error("the new volume of the source that can be read does not show")
+		t.Error("the new volume of the readable source is not shown")
 	}
 	if tree.layout.Load().Find("docker-two/volumes/@1") == nil {
-		t.Error("what was known of the source that cannot be read is gone")
+		t.Error("the last known state of the unreadable source is gone")
 	}
 }

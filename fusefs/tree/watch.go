@@ -7,14 +7,15 @@ import (
 	"thintree/fusefs/volume"
 )
 
-// watchAgain is after how long it is tried again to watch device-mapper.
+// watchAgain is how long watch waits before it tries again to watch device-mapper.
 const watchAgain = 10 * time.Second
 
-// watch looks at the pools whenever device-mapper devices come or go, until ctx is done:
-// also while no requests come, as the kernel keeps answers. It reads nothing of a pool then,
-// unless files are passed through: their readers do not ask.
+// watch looks which devices are active whenever device-mapper devices appear or disappear,
+// until ctx is done. It does so even if no requests come, because the kernel answers from its
+// caches. It reads the pools only if files are passed through, because their reads are
+// invisible to us.
 func (t *Tree) watch(ctx context.Context) {
-	missed := false // there was a time without watching
+	missed := false // device-mapper was not watched for some time
 	look := func(unseen bool) {
 		unseen, missed = unseen || missed, false
 		moved := false
@@ -42,7 +43,7 @@ func (t *Tree) watch(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		t.log.Warn("device-mapper cannot be watched: nothing of a live pool is kept for more than a second", "error", err)
+		t.log.Warn("device-mapper cannot be watched: answers about a live pool are cached for a second at most", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(watchAgain):

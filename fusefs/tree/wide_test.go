@@ -14,8 +14,8 @@ import (
 	"thintree/volfs"
 )
 
-// wideFS is a filesystem of a root folder, with the inode number of an ext4's, and files
-// in it with any inode numbers, which their names tell.
+// wideFS is a filesystem with a root folder, which has the inode number of that of ext4, and
+// files in it with any inode numbers. A file's name is its inode number.
 type wideFS struct {
 	volfs.FS
 	numbers []volfs.Ino
@@ -51,7 +51,7 @@ func (f wideFS) Open(_ context.Context, ino volfs.Ino) (volfs.File, error) {
 	return textFile{strings.NewReader(fmt.Sprint(ino))}, nil
 }
 
-// wideTree is a tree of two volumes in which a wideFS is shown in place of each ext4.
+// wideTree is a tree of two volumes. Instead of the ext4 on them both show fs.
 func wideTree(t *testing.T, fs wideFS) *Tree {
 	t.Helper()
 	reader := volfs.Reader{Name: "wide", Types: []string{"ext4"}, Open: func(context.Context, volfs.Volume, volfs.Options) (volfs.FS, error) {
@@ -95,7 +95,7 @@ func TestFilesWithHighInodeNumbersAreShown(t *testing.T) {
 				t.Errorf("%s: inode number %d on the disk", path, e.DiskIno)
 			}
 			if text := contentOf(t, tree, e); text != d.Name {
-				t.Errorf("%s: holds %q", path, text)
+				t.Errorf("%s: contains %q", path, text)
 			}
 			if n := uint64(e.Attr.Ino); n >= 1<<53 || uint64(float64(n)) != n {
 				t.Errorf("%s: inode number %#x", path, n)

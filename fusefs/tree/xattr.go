@@ -10,8 +10,8 @@ import (
 	"thintree/volfs"
 )
 
-// Xattr gives the value of an extended attribute: ENODATA where there is none of
-// that name.
+// Xattr returns the value of an extended attribute. The error is ENODATA if there is no
+// attribute with that name.
 func (t *Tree) Xattr(ctx context.Context, id NodeID, name string) ([]byte, error) {
 	var value []byte
 	err := t.withXattrs(ctx, id, func(p *volume.Folder) error {
@@ -42,8 +42,9 @@ func (t *Tree) Xattrs(ctx context.Context, id NodeID) ([]string, error) {
 	return names, err
 }
 
-// withXattrs answers from a peek where that is enough: lists ask for the
-// attributes of each folder that they show. What is in no volume has none.
+// withXattrs calls peeked with a folder if a peek has read it, and otherwise opened with the
+// filesystem: a listing asks for the extended attributes of each folder, and must not open
+// volumes. A node that is in no filesystem has no extended attributes.
 func (t *Tree) withXattrs(ctx context.Context, id NodeID, peeked func(*volume.Folder) error, opened func(volfs.FS, volfs.Ino) error) error {
 	none := volume.Folder{}
 	if !id.IsFile() {

@@ -12,29 +12,32 @@ import (
 	"thintree/volfs/probe"
 )
 
-// About is what is said of a volume to people.
+// About describes a volume to a person.
 type About struct {
-	// Engine is what would read the volume's filesystem, and EngineWhy why that.
+	// Engine is the engine that would read the volume's filesystem. EngineWhy is the reason for
+	// that choice.
 	Engine    Engine
 	EngineWhy string
-	// InUseAs is the device-mapper device by which somebody has the volume active, "" if
-	// nobody has; Live how it is shown then, LiveAuto if that is known only when it is open.
+	// InUseAs is the name of the device-mapper device with which somebody else has the volume
+	// active, "" if nobody has. Live is how the volume is shown then, and LiveAuto if that is
+	// known only once the volume is open.
 	InUseAs string
 	Live    Live
-	// Filesystem is nil if none can be read. Full is nil if that cannot be read.
+	// Filesystem is nil if no filesystem can be read. Full is how full it is, nil if that cannot
+	// be read.
 	Filesystem *volfs.Info
 	Full       *volfs.Statfs
-	// Problem is why nothing, or not all, can be shown; "" if all can.
+	// Problem is why nothing or only a part can be shown, "" if everything can.
 	Problem string
-	// Damaged says that the Problem is of what could not be read. Otherwise there is nothing
-	// to be read: a blank volume, or a filesystem that nothing here reads.
+	// Damaged says that the Problem is a failure to read something. Otherwise there is nothing
+	// to read: the volume is blank, or no engine reads its filesystem.
 	Damaged bool
 }
 
-// About says what is known of a volume by a peek of its whole. It opens nothing.
+// About describes a volume from a peek of the whole volume. It leaves nothing open.
 func (o *Opener) About(ctx context.Context, v *Volume, p *Peek) (a About, err error) {
 	whole := v.At(layout.Place{})
-	by := choice{engine: EngineDirect, why: "nothing else is there to be read"}
+	by := choice{engine: EngineDirect, why: "no filesystem lies directly on the volume"}
 	if p.Found.Kind == probe.KindFilesystem {
 		by, err = o.choose(ctx, whole, p.Found, p.SizeBytes)
 		if err != nil && by.live != LiveSkip {
@@ -59,11 +62,11 @@ func (o *Opener) About(ctx context.Context, v *Volume, p *Peek) (a About, err er
 	return a, nil
 }
 
-// problem is why nothing, or not all, of a volume can be shown, "" if all can.
+// problem is why nothing or only a part of a volume can be shown, "" if everything can.
 func (o *Opener) problem(ctx context.Context, v *Volume, p *Peek) string {
 	_, known := v.Details()
 	switch {
-	case v.Deleted(): // nobody misses what is gone of it
+	case v.Deleted(): // nobody needs what is missing from it
 	case p.Err != nil:
 		problem := strings.TrimPrefix(p.Err.Error(), v.name+": ")
 		if p.short != "" {

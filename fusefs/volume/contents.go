@@ -17,29 +17,29 @@ import (
 	"thintree/volfs/probe"
 )
 
-// fresh is how long something that may change is taken to be as it was.
+// fresh is how long an answer about something that may change stays valid.
 const fresh = time.Second
 
-// Contents is a volume that is open: its device, and the filesystems in it that callers have
-// asked for. Its methods may be called concurrently, but for Close.
+// Contents is an open volume: its device, and the filesystems in it that callers have asked
+// for. Its methods may be called concurrently, except for Close.
 type Contents struct {
 	opener *Opener
 	device device
 
 	mu sync.Mutex
-	// found is what is on the volume, as far as it could be read, foundErr why not
-	// all could, and foundAt when that was; guarded by mu.
+	// found is what was recognised on the volume. foundErr is why not all of the volume could be
+	// read for that, nil if it could. foundAt is the time of the look. All guarded by mu.
 	found    probe.Result
 	foundErr error
 	foundAt  time.Time
 
 	fss   map[layout.Place]*mounted // guarded by mu
-	old   []*mounted                // those that others took the place of, while they are closed; guarded by mu
-	until time.Time                 // nothing is lent before, so that the pool's owner gets a turn; guarded by mu
+	old   []*mounted                // replaced by others and being closed; guarded by mu
+	until time.Time                 // no filesystem is opened before, so that the pool's owner gets a turn; guarded by mu
 }
 
-// Open opens a volume and recognises what is on it, unless a peek has done that already. It
-// counts as an open of the volume's pool.
+// Open opens a volume, and recognises what is on it unless a peek has already done so. The
+// open is counted: see [Pool.Opens].
 func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 	var c *Contents
 	var err error
@@ -58,8 +58,8 @@ func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 func (o *Opener) readContents(ctx context.Context, v *Volume, open func(sizeBytes int64) (device, error)) (*Contents, error) {
 	size := v.sizeBytes
 	if size == 0 {
-		// No record has it: it is what is mapped of it at least, then what is
-		// found there says.
+		// No record says the size. It is at least as long as its highest mapping, and
+		// what is recognised on it may say more.
 		highest, err := v.Pool.reader.MappedBytes(ctx, v.deviceID)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -85,8 +85,8 @@ func (o *Opener) readContents(ctx context.Context, v *Volume, open func(sizeByte
 	return &Contents{opener: o, device: d, found: found, foundErr: err, foundAt: time.Now(), fss: make(map[layout.Place]*mounted)}, nil
 }
 
-// recognised is what is on the volume. If not all could be read it is looked at
-// again after a while: the cause may have passed.
+// recognised is what was recognised on the volume. If not all could be read, it looks again
+// once that result is older than fresh: the cause may have passed.
 func (c *Contents) recognised(ctx context.Context) (probe.Result, error) {
 	c.mu.Lock()
 	found, err, at := c.found, c.foundErr, c.foundAt
@@ -104,7 +104,7 @@ func (c *Contents) recognised(ctx context.Context) (probe.Result, error) {
 	return found, err
 }
 
-// mount begins to read the filesystem at a root.
+// mount opens the filesystem at a root.
 func (c *Contents) mount(ctx context.Context, r *Root, m *mounted) (volfs.FS, error) {
 	at, found, err := c.probe(ctx, r)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *Contents) mount(ctx context.Context, r *Root, m *mounted) (volfs.FS, er
 	return fs, nil
 }
 
-// probe recognises the filesystem at a root, and opens the bytes that it lies in.
+// probe recognises the filesystem at a root, and returns the bytes at that root.
 func (c *Contents) probe(ctx context.Context, r *Root) (at block.Reader, found probe.Result, err error) {
 	if at, err = c.bytes(ctx, r.Place); err != nil {
 		return nil, found, fmt.Errorf("%s: %w", r, err)
@@ -148,13 +148,13 @@ func (c *Contents) OpenRaw(ctx context.Context, at layout.Place) (*File, error) 
 	return &File{bytes: image{bytes}}, nil
 }
 
-// image is bytes as a file. They are closed with the contents that they are of.
+// image is bytes as a file. They are closed together with the Contents.
 type image struct{ block.Reader }
 
 // Close does nothing.
 func (image) Close() error { return nil }
 
-// openFS begins to read what was found at a root.
+// openFS opens the filesystem that was recognised at a root.
 func (c *Contents) openFS(ctx context.Context, r *Root, at block.Reader, found probe.Result, m *mounted) (volfs.FS, error) {
 	m.fstype = found.Signatures[0].Type
 	room, err := c.room(ctx, r.Place)
@@ -190,13 +190,13 @@ func (c *Contents) openFS(ctx context.Context, r *Root, at block.Reader, found p
 	return c.opener.openDirect(ctx, m.fstype, at, found)
 }
 
-// openDirect reads a filesystem in this process.
+// openDirect opens a filesystem with the direct engine.
 func (o *Opener) openDirect(ctx context.Context, fstype string, at block.Reader, found probe.Result) (volfs.FS, error) {
 	reader, ok := o.Readers(fstype)
 	if !ok {
-		by := "nothing here reads"
+		by := "thintree cannot read"
 		if kernelfs.Reads(fstype) {
-			by = "only the kernel reads (as root, --engine kernel has it do so)"
+			by = "only the kernel can read (try --engine kernel as root)"
 		}
 		return nil, fmt.Errorf("%s, which %s: %w", Holds(found), by, syscall.EMEDIUMTYPE)
 	}
@@ -209,15 +209,15 @@ func (o *Opener) readsDirectly(fstype string) bool {
 	return ok
 }
 
-// all are the filesystems that are open, or being closed.
+// all returns the filesystems that are open or being closed.
 func (c *Contents) all() []*mounted {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append(slices.Collect(maps.Values(c.fss)), c.old...)
 }
 
-// Revoke takes what was lent for the volume from those who still read it: they get errors,
-// also for files that are passed through.
+// Revoke revokes the loans of the volume. From then on every read of it through the kernel
+// fails, also of files that are passed through.
 func (c *Contents) Revoke(ctx context.Context) error {
 	var errs []error
 	for _, m := range c.all() {
@@ -231,11 +231,11 @@ func (c *Contents) Revoke(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// snapshotIdle is how long a volume stays open unused that is shown by a temporary snapshot
-// in its owner's pool: as long as that is there, the owner cannot deactivate the pool.
+// snapshotIdle is how long a volume may stay open unused if it is shown by a temporary
+// snapshot. The owner cannot deactivate the pool while that snapshot exists.
 const snapshotIdle = 3 * time.Second
 
-// MaxIdle is how long it may stay open unused; 0 if that does not matter.
+// MaxIdle is how long the volume may stay open unused, 0 if there is no limit.
 func (c *Contents) MaxIdle() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -247,7 +247,8 @@ func (c *Contents) MaxIdle() time.Duration {
 	return 0
 }
 
-// Shown is how the volume is shown if somebody uses it, if that is known.
+// Shown is how the volume is shown if somebody else is using it, and "" if nobody is. known
+// reports whether that has been decided.
 func (c *Contents) Shown() (live Live, known bool) {
 	c.mu.Lock()
 	m := c.fss[layout.Place{}]

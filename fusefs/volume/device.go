@@ -7,20 +7,20 @@ import (
 	"thintree/thin/block"
 )
 
-// device is a thin device that was opened for reading.
+// device is a thin device that is open for reading.
 type device interface {
 	block.Reader
 	Close() error
 }
 
-// laterDevice is a device of a known length that is opened when it is first read. If the
-// kernel reads the volume, it never is.
+// laterDevice is a device of a known length that is opened at the first read. It is never
+// opened if the kernel reads the volume.
 type laterDevice struct {
 	bytes int64
 	open  func(context.Context) (device, error)
 
 	mu      sync.Mutex
-	opening *flight[device] // nil before, and after an open that failed; guarded by mu
+	opening *flight[device] // nil before the first open, and after one that failed; guarded by mu
 }
 
 func (v *Volume) laterDevice(bytes int64) *laterDevice {
@@ -34,7 +34,7 @@ func (v *Volume) openDevice(ctx context.Context, sizeBytes int64) (device, error
 	return v.Pool.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
 }
 
-// peek calls f with what opens the device for a moment: see reader.Pool.Peek.
+// peek calls f with a function that opens the device for a moment: see reader.Pool.Peek.
 func (v *Volume) peek(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
 	if err := v.misfit(); err != nil {
 		return err
@@ -42,10 +42,10 @@ func (v *Volume) peek(ctx context.Context, f func(open func(sizeBytes int64) (de
 	return v.read(ctx, f)
 }
 
-// read is peek of a device that need not be the volume's own.
+// read is peek without the check that the device is the volume's own.
 func (v *Volume) read(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
 	pieceBytes := int64(8 << 10)
-	if v.Pool.reader.Live() { // each is read from the disk
+	if v.Pool.reader.Live() { // each piece is read from the disk, not from the page cache
 		pieceBytes = 64 << 10
 	}
 	return v.Pool.reader.Peek(ctx, v.deviceID, func(open func(int64) block.Reader) error {
@@ -53,7 +53,7 @@ func (v *Volume) read(ctx context.Context, f func(open func(sizeBytes int64) (de
 	})
 }
 
-// now is the device, which is opened if it is not.
+// now returns the device. It opens the device first if it is not open.
 func (d *laterDevice) now(ctx context.Context) (device, error) {
 	d.mu.Lock()
 	f := d.opening

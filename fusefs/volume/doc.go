@@ -1,12 +1,14 @@
-// Package volume is what lies in the volumes of pools, and what reads it.
+// Package volume reads the volumes of pools.
 //
 // A [Pool] is opened for reading by package thin, and knows which of its devices may be
-// changing. A [Volume] is one of its devices with a name, and a [Root] is a place in it at
-// which a filesystem may lie. An [Opener] opens volumes: it recognises what lies there
-// (volfs/probe), chooses the engine that reads it, and gives [Contents].
+// changing. A [Volume] is a device of a pool with a name. A [Root] is a place in a volume that
+// may have a filesystem. An [Opener] opens volumes: it recognises what is on one
+// (volfs/probe), chooses the engine that reads it, and returns [Contents].
 //
-// Lists must open nothing, and a copy must be true all the same. So what a list asks of a
-// volume is read in a [Peek], which opens the volume for a few blocks and closes it at once.
+// A listing must not leave volumes open, but the attributes that it shows must be the right
+// ones. So a listing takes a [Peek] of each volume: it opens the volume, reads a few blocks and
+// closes it at once.
 //
-// The package knows neither node ids nor which volumes are open, and when they are closed.
+// The package knows no node ids. It does not decide which volumes are open, or when they are
+// closed.
 package volume

@@ -13,14 +13,15 @@ import (
 	"thintree/volfs/kernelfs"
 )
 
-// Engine is what reads the filesystems in volumes: this process (direct), or the
-// kernel, which activates the volume for it and mounts it.
+// Engine is what reads the filesystems in volumes: this process (EngineDirect), or the
+// kernel (EngineKernel), in which the volume is activated and mounted.
 type Engine string
 
-// The engines. EngineAuto is direct for what this process reads and needs no journal
-// replayed, so that no owner of a pool is disturbed. For the rest it is the kernel, if the
-// pool is active in it, so that it is this host's own: what lies on a disk image is nothing
-// to hand to the kernel unasked.
+// The engines. EngineAuto is direct for a filesystem that this process can read and whose
+// journal need not be replayed, so that no owner of a pool is disturbed. For any other
+// filesystem it is the kernel if the pool is active, because then the pool is this host's own.
+// The kernel gets nothing from a disk image unless the user asks for it: a crafted filesystem
+// could harm it.
 const (
 	EngineAuto   Engine = "auto"
 	EngineKernel Engine = "kernel"
@@ -31,53 +32,53 @@ const (
 // writing to.
 type Live string
 
-// What can be shown of it. LiveAuto is LiveBind where that can be had, otherwise
-// LiveSnapshot, otherwise LiveDisk.
+// The ways to show it. LiveAuto is LiveBind if that is possible, otherwise LiveSnapshot,
+// otherwise LiveDisk.
 const (
 	LiveAuto     Live = "auto"
-	LiveBind     Live = "bind"     // what they see, through their mount
-	LiveSnapshot Live = "snapshot" // as of when it was opened, by a temporary snapshot in the pool
-	LiveDisk     Live = "disk"     // what lies on the disk, which may be amid a change
-	LiveSkip     Live = "skip"     // nothing: an error
+	LiveBind     Live = "bind"     // through the mount of the process that uses it
+	LiveSnapshot Live = "snapshot" // as it was when it was opened, by a temporary snapshot in the pool
+	LiveDisk     Live = "disk"     // as it is on the disk, possibly in the middle of a change
+	LiveSkip     Live = "skip"     // not at all: an error
 )
 
-// Kernel lends devices of pools that the kernel activates. A *[lend.Lender] is one.
+// Kernel lends devices of pools. It activates them in the kernel. A *[lend.Lender] is one.
 type Kernel interface {
-	// Users are the activations of a pool's devices by others, by device id.
+	// Users returns the activations of a pool's devices by others, by device id.
 	Users(ctx context.Context, metadata block.Location) (map[uint32]lend.User, error)
-	// Watch calls changed when it begins to watch, and whenever that may have changed, until
-	// ctx is done. unseen says that a device has come and gone before it could be seen whose
-	// it was.
+	// Watch calls changed when it begins to watch, and whenever the users may have changed,
+	// until ctx is done. unseen says that a device was removed before Watch could see which
+	// pool it belonged to.
 	Watch(ctx context.Context, changed func(unseen bool)) error
 	// Lend lends a device.
 	Lend(ctx context.Context, r lend.Request) (*lend.Loan, error)
 	// Lent lists the loans of a device that are still there.
 	Lent(ctx context.Context, metadata block.Location, id uint32) ([]*lend.Loan, error)
-	// Suspended is the pool, or the device of an id in it, that somebody has suspended: what
-	// is read of it waits. It is "" if neither is.
+	// Suspended returns the name of the pool, or of its device with the id, if that one is
+	// suspended: reads of it wait. It is "" if neither is suspended.
 	Suspended(ctx context.Context, metadata block.Location, id uint32) (device string, err error)
 }
 
-// choice is which engine serves a volume or partition, and why that one.
+// choice is the engine that reads a volume or partition, and why.
 type choice struct {
 	engine Engine
 	why    string
 	live   Live      // "" if nobody may be writing
-	user   lend.User // who has it active
+	user   lend.User // the activation by somebody else, zero if there is none
 	shared bool      // somebody else has the pool active
-	// orDirect says why this process reads what the kernel otherwise would, if it can and
-	// no journal has to be replayed; "" if it is not to.
+	// orDirect is why the direct engine reads the filesystem after all, if no journal has to
+	// be replayed. It is "" if that engine must not.
 	orDirect string
 }
 
-// readDirectly makes the choice for orDirect.
+// readDirectly switches to the direct engine, with orDirect as the reason.
 func (c *choice) readDirectly() { c.engine, c.why, c.orDirect = EngineDirect, c.orDirect, "" }
 
-// replays reports whether a filesystem has a journal that the kernel is to replay: this
-// process does not.
+// replays reports whether the kernel has to replay a filesystem's journal. The direct engine
+// cannot do that.
 func (o *Opener) replays(fs volfs.Info) bool { return fs.Dirty && o.Journal != volfs.JournalSkip }
 
-// engine chooses for a filesystem of a type, by blkid's name.
+// engine chooses the engine for a filesystem type, named as blkid names it.
 func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, error) {
 	if o.HeldRoot {
 		return choice{engine: EngineDirect, why: "the kernel shows no metadata snapshot"}, nil

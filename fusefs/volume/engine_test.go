@@ -16,8 +16,7 @@ import (
 	"thintree/thin/lend"
 )
 
-// kernel is a kernel in which a pool is active or not, and its devices are used as a test
-// says. It can do nothing else.
+// kernel is a Kernel with the users that a test sets. Its other methods panic.
 type kernel struct {
 	Kernel
 	users map[uint32]lend.User // nil if the pool is not active
@@ -30,7 +29,7 @@ func (k *kernel) Users(context.Context, block.Location) (map[uint32]lend.User, e
 	return k.users, nil
 }
 
-func TestEngineServesWhatItMay(t *testing.T) {
+func TestEngineIsChosenByOptionsAndUse(t *testing.T) {
 	t.Parallel()
 	const id = 7
 	idle := map[uint32]lend.User{id + 1: {Name: "other", Writable: true, Open: true}}
@@ -51,7 +50,7 @@ func TestEngineServesWhatItMay(t *testing.T) {
 		"an image, by the kernel":          {Options{Engine: EngineKernel}, nil, "ext4", EngineKernel, "", false, nil},
 		"an idle volume":                   {Options{Engine: EngineAuto}, idle, "xfs", EngineKernel, "", false, nil},
 		"an idle volume, directly":         {Options{Engine: EngineDirect}, idle, "xfs", EngineDirect, "", false, nil},
-		"what the kernel does not read":    {Options{Engine: EngineKernel}, idle, "zfs_member", EngineDirect, "", false, nil},
+		"unread by the kernel":             {Options{Engine: EngineKernel}, idle, "zfs_member", EngineDirect, "", false, nil},
 		"a metadata snapshot":              {Options{Engine: EngineAuto, HeldRoot: true}, idle, "ext4", EngineDirect, "", false, nil},
 		"an idle volume that is read here": {Options{Engine: EngineAuto}, idle, "ext4", EngineKernel, "", true, nil},
 		"an idle volume, by the kernel":    {Options{Engine: EngineKernel}, idle, "ext4", EngineKernel, "", false, nil},
@@ -60,7 +59,7 @@ func TestEngineServesWhatItMay(t *testing.T) {
 		"in use":                           {Options{Engine: EngineAuto}, running, "ext4", EngineKernel, LiveAuto, false, nil},
 		"in use, through its mount":        {Options{Engine: EngineAuto, Live: LiveBind}, running, "ext4", EngineKernel, LiveBind, false, nil},
 		"in use, by a snapshot":            {Options{Engine: EngineAuto, Live: LiveSnapshot}, running, "ext4", EngineKernel, LiveSnapshot, false, nil},
-		"in use, as it lies":               {Options{Engine: EngineAuto, Live: LiveDisk}, running, "ext4", EngineDirect, LiveDisk, false, nil},
+		"in use, as it is on the disk":     {Options{Engine: EngineAuto, Live: LiveDisk}, running, "ext4", EngineDirect, LiveDisk, false, nil},
 		"in use, left out":                 {Options{Engine: EngineAuto, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, false, syscall.EBUSY},
 		"in use, directly":                 {Options{Engine: EngineDirect}, running, "ext4", EngineDirect, LiveDisk, false, nil},
 		"in use, left out also directly":   {Options{Engine: EngineDirect, Live: LiveSkip}, running, "ext4", EngineDirect, LiveSkip, false, syscall.EBUSY},

@@ -10,28 +10,28 @@ import (
 	"thintree/volfs"
 )
 
-// File is an open file in a volume. It goes on if its filesystem is given back and opened
+// File is an open file in a volume. It stays usable if its filesystem is given back and opened
 // again. Its methods may be called concurrently. It is a [volfs.File].
 type File struct {
 	contents *Contents
 	root     *Root
 	ino      volfs.Ino
 	kept     bool       // its bytes cannot change
-	was      volfs.Attr // what it was when it was opened; zero if its filesystem stays what it is
+	was      volfs.Attr // its attributes when it was opened; zero if the filesystem cannot change
 
-	mu     sync.RWMutex // held to read by callers that use bytes
-	bytes  volfs.File
-	from   *mounted // what bytes are closed with; nil if they are not; guarded by mu
-	closed bool     // bytes are; guarded by mu
+	mu     sync.RWMutex // held for reading by callers that use bytes
+	bytes  volfs.File   // guarded by mu
+	from   *mounted     // bytes are closed when it is; nil if they are closed on their own; guarded by mu
+	closed bool         // bytes are closed; guarded by mu
 }
 
 var _ volfs.File = (*File)(nil)
 
-// ErrEvicted says that a file's volume was closed before it. It unwraps to ESTALE, at which
-// the kernel looks up a path once more and opens what it finds.
+// ErrEvicted says that a file's volume was closed while the file was still open. It unwraps to
+// ESTALE: the kernel then looks the path up once more, and opens the file that it finds.
 var ErrEvicted = fmt.Errorf("its volume was unmounted: %w", syscall.ESTALE)
 
-// OpenFile opens a regular file in the filesystem at a root, with the errors of volfs.FS.
+// OpenFile opens a regular file in the filesystem at a root. Its errors are those of volfs.FS.
 func (c *Contents) OpenFile(ctx context.Context, r *Root, ino volfs.Ino) (*File, error) {
 	f := &File{contents: c, root: r, ino: ino, kept: !r.Volume.Live()}
 	err := c.with(ctx, r, func(m *mounted, fs volfs.FS) error { return f.open(ctx, m, fs) })
@@ -48,7 +48,7 @@ func (f *File) open(ctx context.Context, m *mounted, fs volfs.FS) (err error) {
 	}
 	f.from = nil
 	if m.by.live == LiveBind {
-		return nil // it stays true when the owner's mount is given back
+		return nil // it stays valid when the owner's mount is given back
 	}
 	if m.takesTurns() || f.root.Volume.Live() {
 		if f.was, err = fs.Stat(ctx, f.ino); err != nil {
@@ -60,8 +60,8 @@ func (f *File) open(ctx context.Context, m *mounted, fs volfs.FS) (err error) {
 	return nil
 }
 
-// reopen opens the file in the filesystem that its volume has now, in place of one that was
-// given back. It is stale if it has changed since it was opened.
+// reopen opens the file in the filesystem that is open now, because the old one was given
+// back. The error is ESTALE if the file has changed since it was opened.
 func (f *File) reopen(ctx context.Context, old *mounted) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,7 +75,7 @@ func (f *File) reopen(ctx context.Context, old *mounted) error {
 			return err
 		}
 		if now.Atime = was.Atime; err != nil || now != was {
-			return fmt.Errorf("it was changed since it was opened: %w", syscall.ESTALE)
+			return fmt.Errorf("it has changed since it was opened: %w", syscall.ESTALE)
 		}
 		return f.open(ctx, m, fs)
 	})
@@ -108,8 +108,7 @@ func (f *File) NextHole(ctx context.Context, off int64) (at int64, err error) {
 	return at, err
 }
 
-// with calls use with the file's bytes, which are opened anew if their filesystem was given
-// back.
+// with calls use with the file's bytes. It opens them again if their filesystem was given back.
 func (f *File) with(ctx context.Context, use func(volfs.File) error) error {
 	for {
 		done, from, err := f.tryWith(use)
@@ -135,7 +134,7 @@ func (f *File) tryWith(use func(volfs.File) error) (done bool, from *mounted, er
 	return done, f.from, err
 }
 
-// Close closes the file, once nobody reads it.
+// Close waits for the reads under way, and closes the file.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -146,15 +145,16 @@ func (f *File) Close() error {
 	return f.bytes.Close()
 }
 
-// Descriptor calls use with the descriptor of the kernel's file that the bytes are of, so
-// that the kernel can read it without asking. It is false, and nothing is called, if there is
-// none: this process reads the volume, or somebody may be writing to it, or its pool is active
-// for an owner who must get a turn. The descriptor is open until use returns.
+// Descriptor calls use with the descriptor of the kernel's file behind f, so that the kernel
+// can pass reads through to that file. The descriptor is open until use returns. Descriptor
+// calls nothing and returns false if the file cannot be passed through: this process reads the
+// volume, or somebody may be writing to it, or its pool is shared with an owner who must get a
+// turn.
 //
-// Nothing that a read looks at is looked at then, such as whether the volume is still what it
-// was. Nobody can write to it through what the kernel has mounted for the tree, and nobody had
-// it active when it was opened. If somebody activates it afterwards and writes to it, what is
-// read of an open file and was not cached changes.
+// Reads that are passed through skip the checks of ReadAt, such as whether the volume is still
+// the same. Nobody can write to the volume through the mount that the kernel made for the
+// tree, and nobody else had the volume active when the file was opened. If somebody activates
+// it afterwards and writes to it, uncached reads of the open file return the changed bytes.
 func (f *File) Descriptor(use func(fd int)) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

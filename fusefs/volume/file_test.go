@@ -14,7 +14,7 @@ import (
 	"thintree/volfs"
 )
 
-// inKernel is a file of the kernel's.
+// inKernel is a file that the kernel reads.
 type inKernel struct{ *os.File }
 
 func (f inKernel) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
@@ -24,7 +24,7 @@ func (f inKernel) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 func (inKernel) NextData(_ context.Context, off int64) (int64, error) { return off, nil }
 func (inKernel) NextHole(_ context.Context, off int64) (int64, error) { return off, nil }
 
-func TestOnlyWhatTheKernelReadsAndNobodyWritesIsPassedThrough(t *testing.T) {
+func TestOnlyUnchangingFilesThatTheKernelReadsArePassedThrough(t *testing.T) {
 	t.Parallel()
 	open := func() *os.File {
 		f, err := os.Create(filepath.Join(t.TempDir(), "file"))
@@ -48,12 +48,12 @@ func TestOnlyWhatTheKernelReadsAndNobodyWritesIsPassedThrough(t *testing.T) {
 		file *File
 		want bool
 	}{
-		"of the kernel":                         {&File{kept: true, from: whole, bytes: inKernel{open()}}, true},
+		"read by the kernel":                    {&File{kept: true, from: whole, bytes: inKernel{open()}}, true},
 		"of a pool whose owner must get a turn": {&File{kept: true, from: lent(choice{engine: EngineKernel, shared: true}), bytes: inKernel{open()}}, false},
 		"that may be written to":                {&File{from: whole, bytes: inKernel{open()}}, false},
 		"read by this process":                  {&File{kept: true, from: whole, bytes: image{}}, false},
 		"of an unmounted volume":                {closed, false},
-		"that was not opened yet":               {&File{kept: true}, false},
+		"that is not open yet":                  {&File{kept: true}, false},
 	} {
 		used := false
 		got := c.file.Descriptor(func(fd int) {
@@ -76,7 +76,7 @@ func (f memFile) NextData(_ context.Context, off int64) (int64, error) { return 
 func (f memFile) NextHole(context.Context, int64) (int64, error)       { return f.Size(), nil }
 func (memFile) Close() error                                           { return nil }
 
-// closer is a file whose Close is seen.
+// closer is a file that notes its Close.
 type closer struct {
 	memFile
 	closed *atomic.Bool
@@ -119,7 +119,7 @@ func TestFileIsNotClosedWhileItIsRead(t *testing.T) {
 	go func() { cut <- f.Close() }()
 	select {
 	case <-cut:
-		t.Error("it is")
+		t.Error("the file is closed during a read")
 	case <-time.After(10 * time.Millisecond):
 	}
 	close(s.goOn)
@@ -128,7 +128,7 @@ func TestFileIsNotClosedWhileItIsRead(t *testing.T) {
 	}
 }
 
-// slow is a file of which a read takes until it may go on.
+// slow is a file whose reads block until goOn is closed.
 type slow struct {
 	closer
 	begun, goOn chan struct{}

@@ -2,8 +2,8 @@ package volume
 
 import "context"
 
-// flight is something that is read once for many callers that wait for it. It goes on
-// when one of them is interrupted, also the first.
+// flight is one read that many callers wait for. It goes on if a waiting caller is
+// interrupted, even the one that started it.
 type flight[T any] struct {
 	done  chan struct{} // closed once value and err are set
 	value T
@@ -35,7 +35,7 @@ func (f *flight[T]) wait(ctx context.Context) (T, error) {
 	}
 }
 
-// landed reports whether it is over.
+// landed reports whether the read has ended.
 func (f *flight[T]) landed() bool {
 	select {
 	case <-f.done:
@@ -45,5 +45,5 @@ func (f *flight[T]) landed() bool {
 	}
 }
 
-// failed reports whether it is over, with an error.
+// failed reports whether the read has ended with an error.
 func (f *flight[T]) failed() bool { return f.landed() && f.err != nil }

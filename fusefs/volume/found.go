@@ -6,8 +6,8 @@ import (
 	"thintree/volfs/probe"
 )
 
-// Partitions are those that can hold something, of a volume that is partitioned.
-// A filesystem may have a partition table before it that means nothing.
+// Partitions returns the partitions that were found, without extended ones. It returns none
+// if a filesystem was found too: a partition table in front of a filesystem means nothing.
 func Partitions(found probe.Result) []probe.Partition {
 	if found.Kind != probe.KindPartitionTable {
 		return nil
@@ -21,7 +21,7 @@ func Partitions(found probe.Result) []probe.Partition {
 	return list
 }
 
-// impliedBytes is how long a volume has to be for what was found on it, in bytes.
+// impliedBytes is how long a volume has to be for everything that was found on it, in bytes.
 func impliedBytes(found probe.Result) int64 {
 	var end int64
 	for _, s := range found.Signatures {
@@ -33,7 +33,7 @@ func impliedBytes(found probe.Result) int64 {
 	return end
 }
 
-// Holds says in a few words what was found.
+// Holds describes in a few words what was found.
 func Holds(found probe.Result) string {
 	var types []string
 	for _, s := range found.Signatures {

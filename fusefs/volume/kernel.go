@@ -15,12 +15,12 @@ import (
 	"thintree/volfs/probe"
 )
 
-// underWay is how long a mount may be under way of a device that is open already.
+// underWay is how long a mount may take after it has opened the device.
 const underWay = 200 * time.Millisecond
 
-// openKernel has the kernel read what was found on a volume, or in at of it where
-// it is a partition. live is how a volume that is in use is shown then: LiveDisk
-// says that it is left to the direct engine.
+// openKernel opens the filesystem that was found in the range at of a volume, through the
+// kernel. live is how a volume that is in use is shown then. LiveDisk means that nothing was
+// opened and the caller is to use the direct engine.
 func (o *Opener) openKernel(ctx context.Context, c choice, r *Root, sizeBytes int64, at extent, found probe.Signature) (fs volfs.FS, live Live, err error) {
 	info, live := infoOf(found), c.live
 	if live == LiveAuto || live == LiveBind {
@@ -38,7 +38,7 @@ func (o *Opener) openKernel(ctx context.Context, c choice, r *Root, sizeBytes in
 	var mounted *kernelfs.FS
 	if err == nil {
 		mounted, err = o.mountLent(ctx, loan, live == LiveSnapshot, r, sizeBytes, at, info)
-		loan.LetGo() // what is mounted holds it
+		loan.LetGo() // the mount keeps the loan's device open
 	}
 	if err == nil && loan.MayBeOthers() {
 		return checkedFS{lentFS{mounted, loan}}, live, nil
@@ -50,7 +50,7 @@ func (o *Opener) openKernel(ctx context.Context, c choice, r *Root, sizeBytes in
 		err = errors.Join(err, loan.Close())
 	}
 	if mode := (*thin.PoolModeError)(nil); c.live == LiveAuto && errors.As(err, &mode) {
-		o.Log.Info("a volume in use is shown as it lies on the disk", "volume", r.Volume.name, "reason", err)
+		o.Log.Info("a volume in use is shown as it is on the disk", "volume", r.Volume.name, "reason", err)
 		return nil, LiveDisk, nil
 	}
 	return nil, live, err
@@ -60,7 +60,8 @@ func infoOf(s probe.Signature) volfs.Info {
 	return volfs.Info{Type: s.Type, Label: s.Label, UUID: s.UUID, SizeBytes: s.SizeBytes}
 }
 
-// openMounted shows a volume through the mount of who has it mounted.
+// openMounted opens a volume's filesystem through its user's mount. The error is
+// kernelfs.ErrNotMounted if there is none that can be reached.
 func (o *Opener) openMounted(ctx context.Context, c choice, r *Root, info volfs.Info) (volfs.FS, error) {
 	if !r.Place.IsWhole() {
 		return nil, kernelfs.ErrNotMounted
@@ -69,15 +70,15 @@ func (o *Opener) openMounted(ctx context.Context, c choice, r *Root, info volfs.
 	if err != nil {
 		return nil, err
 	}
-	if !c.user.Still() { // what was opened can be another volume
+	if !c.user.Still() { // the device number may have been given to another volume before the open
 		return nil, errors.Join(kernelfs.ErrNotMounted, fs.Close())
 	}
 	return fs, nil
 }
 
-// borrow borrows the volume, or a snapshot of it. Of a pool that somebody else has active it
-// borrows what the volume consists of, if that can be: then its owner can delete the volume
-// while it is read.
+// borrow borrows the volume, or a snapshot of it. If somebody else has the pool active, it
+// borrows the volume's pieces of the data device, if possible: then the owner can delete the
+// volume while it is read.
 func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, sizeBytes int64) (*lend.Loan, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.OpenTimeout)
 	defer cancel()
@@ -87,7 +88,7 @@ func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, siz
 		return o.Kernel.Lend(ctx, request)
 	}
 	if o.Engine != EngineKernel {
-		request.Data = block.Location{} // a pool that has gone since is not to be activated
+		request.Data = block.Location{} // a pool that was deactivated since must stay so
 	}
 	pieces, version, err := r.Volume.Pool.reader.Pieces(ctx, r.Volume.deviceID, sizeBytes, lend.MaxPieces)
 	if err == nil {
@@ -98,12 +99,12 @@ func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, siz
 			return loan, nil
 		}
 	}
-	// There are too many pieces, or the kernel lacks a target that they need.
+	// There are too many pieces, or the kernel lacks a device-mapper target that they need.
 	o.Log.Debug("a volume is lent as a whole", "volume", r.Volume.name, "reason", err)
 	return o.Kernel.Lend(ctx, request)
 }
 
-// mountLent mounts a loan.
+// mountLent mounts the device of a loan, or the range at of that device.
 func (o *Opener) mountLent(ctx context.Context, loan *lend.Loan, snapshot bool, r *Root, sizeBytes int64, at extent, info volfs.Info) (*kernelfs.FS, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.OpenTimeout)
 	defer cancel()
@@ -139,11 +140,11 @@ func (o *Opener) mountLent(ctx context.Context, loan *lend.Loan, snapshot bool, 
 			return fs, nil
 		}
 	}
-	return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it lies): %w", err)
+	return nil, fmt.Errorf("its journal cannot be replayed (--journal skip shows it as it is on the disk): %w", err)
 }
 
-// unmounted reports whether a peek has found nothing in the filesystem's journal: then the
-// kernel need not look.
+// unmounted reports whether a peek has found the filesystem cleanly unmounted. Then the kernel
+// has no journal to replay.
 func (r *Root) unmounted() bool {
 	p := r.LastPeek()
 	return p != nil && p.fs != nil && p.fs.unmounted

@@ -9,13 +9,13 @@ import (
 	"thintree/volfs/kernelfs"
 )
 
-// lentFS is a filesystem on a loan, which is closed with it.
+// lentFS is a filesystem on a loan. It closes the loan when it is closed.
 type lentFS struct {
 	*kernelfs.FS
 	loan *lend.Loan
 }
 
-// onLoan is a filesystem on a loan.
+// onLoan is implemented by filesystems on a loan.
 type onLoan interface{ of() *lend.Loan }
 
 func (f lentFS) of() *lend.Loan { return f.loan }
@@ -25,16 +25,18 @@ func (f lentFS) Close() error {
 	return errors.Join(err, f.loan.Close())
 }
 
-// checkedFS is a filesystem on a loan that may be another device's. Each answer is checked
-// before it is given: whether the volume was still there when it was read.
+// checkedFS is a filesystem on a loan whose blocks may be given to another device meanwhile.
+// After each read it checks that the blocks are still the volume's, before it returns the
+// result.
 type checkedFS struct{ lentFS }
 
 var _ volfs.AttrReader = checkedFS{}
 
-// still is an error unless what was read until now was the volume's own.
+// still returns an error unless everything that was read until now was the volume's own.
 func (f checkedFS) still(ctx context.Context) error { return f.loan.Still(ctx) }
 
-// checked is a value that was read, unless the volume was another one then.
+// checked calls read and returns its result, or an error if the blocks are no longer the
+// volume's.
 func checked[T any](ctx context.Context, f checkedFS, read func() (T, error)) (T, error) {
 	value, err := read()
 	if still := f.still(ctx); still != nil {
@@ -72,12 +74,12 @@ func (f checkedFS) Statfs(ctx context.Context) (volfs.Statfs, error) {
 	return checked(ctx, f, func() (volfs.Statfs, error) { return f.lentFS.Statfs(ctx) })
 }
 
-// ReadDir gives entries before they are checked: after an error none of them holds.
+// ReadDir emits entries before they are checked: after an error none of them is valid.
 func (f checkedFS) ReadDir(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry) bool) error {
 	return f.check(ctx, func() error { return f.lentFS.ReadDir(ctx, dir, cookie, emit) })
 }
 
-// ReadDirAttrs is described at ReadDir.
+// ReadDirAttrs emits entries before they are checked, as ReadDir does.
 func (f checkedFS) ReadDirAttrs(ctx context.Context, dir volfs.Ino, cookie uint64, emit func(volfs.DirEntry, *volfs.Attr) bool) error {
 	return f.check(ctx, func() error { return f.lentFS.ReadDirAttrs(ctx, dir, cookie, emit) })
 }

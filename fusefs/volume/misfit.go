@@ -14,23 +14,23 @@ import (
 	"thintree/volfs/probe"
 )
 
-// otherDeviceError says that the device with the id that a record names is not the one that
-// the record was made for: the id was used again, or the record is of another pool. It
-// unwraps to EIO.
+// otherDeviceError says that the device with the id in a record is not the one that the
+// record describes: the id was used again, or the record belongs to another pool. It unwraps
+// to EIO.
 type otherDeviceError struct {
 	id             uint32
-	made, recorded uint64 // what the pool's transaction id became then
+	made, recorded uint64 // the pool's transaction id after the device was created
 }
 
 func (e *otherDeviceError) Error() string {
-	return fmt.Sprintf("device %d of the pool was made in transaction %d, and the record says %d: it is another device", e.id, e.made, e.recorded)
+	return fmt.Sprintf("device %d of the pool was created in transaction %d, but the record says %d: it is another device", e.id, e.made, e.recorded)
 }
 
 func (e *otherDeviceError) Unwrap() error { return syscall.EIO }
 
-// OtherDevice is why the device with a record's id is not the one that the record was made
-// for. It is nil if it is, and if nobody can say: the record has no transaction, or the
-// pool's details are damaged there.
+// OtherDevice returns an error if the device with a record's id is not the one that the record
+// describes. It returns nil if it is, and also if that cannot be checked: the record has no
+// transaction id, or the details of the device are damaged.
 func (p *Pool) OtherDevice(record *meta.Volume) error {
 	return p.otherDevice(record.DeviceID, record.TransactionID)
 }
@@ -43,8 +43,8 @@ func (p *Pool) otherDevice(id uint32, recorded uint64) error {
 	return &otherDeviceError{id, d.TransactionID + 1, recorded}
 }
 
-// NoDevice is why a record names no device of its own, as far as the list of devices says;
-// nil if it does.
+// NoDevice returns an error if the pool has no device for a record, or only another one with
+// the same id, and nil otherwise. It looks only at the list of devices.
 func (p *Pool) NoDevice(r *meta.Volume) error {
 	l := p.listing.Load()
 	if _, known := l.devices[r.DeviceID]; !known && l.lost == nil {
@@ -53,8 +53,8 @@ func (p *Pool) NoDevice(r *meta.Volume) error {
 	return p.otherDevice(r.DeviceID, r.TransactionID)
 }
 
-// TellMisfits sums up which records name no device of their own in the pool, and logs that
-// if it is another sum than before. It is nil if there are none.
+// TellMisfits returns one error that sums up the volumes whose devices the pool lacks, nil if
+// there are none. It logs the error if it differs from the last one.
 func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 	const enough = 3 // names
 	text := ""
@@ -66,7 +66,7 @@ func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 		if len(misfits) > enough {
 			names = append(names, "…")
 		}
-		text = fmt.Sprintf("%s: the pool does not have the devices of %d volumes (%s), or others in their place: thintree ls --long tells of each",
+		text = fmt.Sprintf("%s: the pool does not have the devices of %d volumes (%s), or has others with their ids: thintree ls --long says why for each",
 			p.record.Metadata, len(misfits), strings.Join(names, ", "))
 	}
 	if text != p.misfits && text != "" {
@@ -79,8 +79,8 @@ func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 	return errors.New(text)
 }
 
-// misfit is why nothing may be shown of the device with the volume's id; nil if it is
-// the volume's own.
+// misfit returns an error if the device with the volume's id must not be shown, because it is
+// not the volume's own. It returns nil otherwise.
 func (v *Volume) misfit() error {
 	if err := v.Pool.foreign.Load(); err != nil {
 		return err
@@ -88,8 +88,8 @@ func (v *Volume) misfit() error {
 	return v.Pool.otherDevice(v.deviceID, v.recorded)
 }
 
-// Details are what the pool keeps of the volume, nothing if its device is another one. known
-// reports whether the pool has a device of that id.
+// Details returns the pool's details of the volume, zero if the device is another one. known
+// reports whether the pool has a device with that id.
 func (v *Volume) Details() (d pdata.DeviceDetails, known bool) {
 	d, known = v.Pool.devices()[v.deviceID]
 	if v.misfit() != nil {
@@ -98,30 +98,32 @@ func (v *Volume) Details() (d pdata.DeviceDetails, known bool) {
 	return d, known
 }
 
-// foreignPoolError says that a pool is not the one that a source's records are of. It
-// unwraps to EIO.
+// foreignPoolError says that a pool is not the one that the records of its source describe.
+// It unwraps to EIO.
 type foreignPoolError struct {
 	metadata        string
 	found, recorded string // UUIDs
 }
 
 func (e *foreignPoolError) Error() string {
-	return fmt.Sprintf("%s: this is another pool: its base device has a filesystem with the UUID %s, and the records say %.64s: name the pool that they are of with --pool META,DATA",
+	return fmt.Sprintf("%s: this is another pool: the filesystem on its base device has the UUID %s, but the records say %.64s: name the right pool with --pool META,DATA",
 		e.metadata, e.found, e.recorded)
 }
 
 func (e *foreignPoolError) Unwrap() error { return syscall.EIO }
 
-// judged is what the verdict about a pool depends on.
+// judged is everything that the verdict about a pool depends on.
 type judged struct {
 	uuid    string              // as recorded
 	details pdata.DeviceDetails // of the base device
 	epoch   int
 }
 
-// Judge looks whether the filesystem on the base device is the one that the records name, if
-// they name one, and reports whether the verdict is another one than before. It reads the
-// device only if what the verdict depends on has changed. What cannot be read is not judged.
+// Judge checks whether the filesystem on the base device has the UUID in the record base, and
+// returns an error if it has another one: then the pool is not the one of the records. base is
+// nil if no record says the UUID. changed reports whether the verdict differs from the last
+// one. Judge reads the device only if something changed that the verdict depends on. If the
+// device cannot be read the last verdict stays.
 func (p *Pool) Judge(ctx context.Context, base *meta.Volume) (changed bool, err error) {
 	before := p.foreign.Load()
 	now := judged{epoch: p.reader.Epoch()}
@@ -146,7 +148,7 @@ func (p *Pool) Judge(ctx context.Context, base *meta.Volume) (changed bool, err 
 	return (before == nil) != (after == nil), asError(after)
 }
 
-// asError is a verdict as an error: nil is none.
+// asError turns a verdict into an error: a nil verdict into a nil error.
 func asError(e *foreignPoolError) error {
 	if e == nil {
 		return nil
@@ -154,8 +156,8 @@ func asError(e *foreignPoolError) error {
 	return e
 }
 
-// filesystemUUID is that of the filesystem on a device, "" if there is none, or it has
-// no UUID.
+// filesystemUUID reads the UUID of the filesystem on a device. It is "" if there is no
+// filesystem, or if the filesystem has no UUID.
 func (p *Pool) filesystemUUID(ctx context.Context, r *meta.Volume) (uuid string, err error) {
 	v := &Volume{Pool: p, identity: identity{deviceID: r.DeviceID}}
 	var failed error

@@ -14,23 +14,23 @@ import (
 	"thintree/volfs/kernelfs"
 )
 
-// mounted is a filesystem in an open volume, from when it was first asked for until it
-// is given back.
+// mounted is a filesystem in an open volume, from the first request for it until it is given
+// back.
 //
-// One that is read through the kernel, from a pool that somebody else has active, is given
-// back in turns: it is there for lentTurn at most. If the volume is lent as a whole it is
-// then not there for lentPause: as long as it is, the pool's owner can neither delete the
-// volume nor deactivate the pool, and nothing shows that they want to. Files that are open in
-// it go on in the next turn.
+// A filesystem that is read through the kernel, from a pool that somebody else has active,
+// takes turns with the pool's owner. It is given back after lentTurn at the latest. If the
+// volume is lent as a whole, the next turn begins after lentPause: during a turn the owner can
+// neither delete the volume nor deactivate the pool, and nothing shows that the owner wants
+// to. Files that are open in it go on in the next turn.
 type mounted struct {
 	*flight[volfs.FS]
 	at time.Time // when it was opened
-	// What lies there, and what reads it; set with the flight's value.
+	// The type of the filesystem, and the engine that reads it; set with the flight's value.
 	fstype string
 	by     choice
-	looked atomic.Int64 // when mountedSince did, in nanoseconds since at
+	looked atomic.Int64 // when mountedSince last looked, in nanoseconds since at
 
-	using  sync.RWMutex // held to read by callers that use the filesystem, to write while it is given back
+	using  sync.RWMutex // held for reading by callers that use the filesystem, for writing by close
 	closed bool         // it was given back; guarded by using
 
 	mu    sync.Mutex
@@ -42,14 +42,14 @@ const (
 	lentPause = 200 * time.Millisecond
 )
 
-// takesTurns reports whether the filesystem is given back in turns. A snapshot is not: the
-// next one would be of another moment. Neither is the owner's own mount, which is borrowed
-// for each operation.
+// takesTurns reports whether the filesystem takes turns with the pool's owner. A snapshot does
+// not: the next snapshot would show another moment. Neither does the user's own mount, which
+// is borrowed for each operation.
 func (m *mounted) takesTurns() bool {
 	return m.by.engine == EngineKernel && m.by.shared && m.by.live == ""
 }
 
-// use calls do with the filesystem, unless it was given back. do must not come back here.
+// use calls do with the filesystem, unless it was given back. do must not call use.
 func (m *mounted) use(do func(volfs.FS) error) (used bool, err error) {
 	m.using.RLock()
 	defer m.using.RUnlock()
@@ -59,8 +59,8 @@ func (m *mounted) use(do func(volfs.FS) error) (used bool, err error) {
 	return true, do(m.value)
 }
 
-// close gives the filesystem back, once the calls under way are done. Files that are open
-// in it are closed, but for those of the owner's own mount: they stay true.
+// close waits for the calls under way, and gives the filesystem back. It closes the files that
+// are open in it, except those in the user's own mount: they stay valid.
 func (m *mounted) close() error {
 	<-m.done
 	m.using.Lock()
@@ -80,7 +80,7 @@ func (m *mounted) close() error {
 	return errors.Join(append(errs, m.value.Close())...)
 }
 
-// add takes note of a file that is open in the filesystem. Called within use.
+// add records a file that is open in the filesystem. Called within use.
 func (m *mounted) add(f *File) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,8 +90,8 @@ func (m *mounted) add(f *File) {
 	m.files[f] = struct{}{}
 }
 
-// closeFile closes a file that is open in the filesystem, unless that was given back and
-// the file with it.
+// closeFile closes a file that is open in the filesystem. It does nothing if the filesystem was
+// given back, which has closed the file.
 func (m *mounted) closeFile(f *File) (err error) {
 	_, err = m.use(func(volfs.FS) error {
 		m.mu.Lock()
@@ -102,10 +102,9 @@ func (m *mounted) closeFile(f *File) (err error) {
 	return err
 }
 
-// With calls use with the filesystem at a root in the volume, which is opened if it is not.
-// An error of that is the filesystem's own: the volume stays open, and its bytes can be read.
-// If the filesystem is taken away meanwhile, because its owner has unmounted or changed it,
-// use is called once more.
+// With calls use with the filesystem at a root in the volume. It opens the filesystem first if
+// that is not open. If that fails the volume stays open, and its bytes can be read. If the
+// filesystem's user unmounts or changes it meanwhile, With calls use once more.
 func (c *Contents) With(ctx context.Context, r *Root, use func(volfs.FS) error) error {
 	for again := false; ; again = true {
 		var used *mounted
@@ -122,8 +121,8 @@ func (c *Contents) With(ctx context.Context, r *Root, use func(volfs.FS) error) 
 	}
 }
 
-// WithOnce is With without a second call of use, for a caller that has passed on what it got
-// in the first.
+// WithOnce is With without a second call of use, for a caller that has already handed out
+// results of the first.
 func (c *Contents) WithOnce(ctx context.Context, r *Root, use func(volfs.FS) error) error {
 	return c.with(ctx, r, func(_ *mounted, fs volfs.FS) error { return use(fs) })
 }
@@ -146,18 +145,19 @@ func (c *Contents) Ready(ctx context.Context, r *Root) error {
 	return err
 }
 
-// current is the filesystem at a root that is to be used now, opened if it is not.
+// current returns the filesystem to use now at a root. It opens one if none is open, or if
+// the open one is no longer valid.
 func (c *Contents) current(ctx context.Context, r *Root) (*mounted, error) {
 	c.mu.Lock()
 	m := c.fss[r.Place]
 	c.mu.Unlock()
-	if m != nil && c.holds(ctx, r, m) {
+	if m != nil && c.valid(ctx, r, m) {
 		_, err := m.wait(ctx)
 		return m, err
 	}
 	next := &mounted{at: time.Now(), flight: newFlight[volfs.FS]()}
 	c.mu.Lock()
-	if now := c.fss[r.Place]; now != nil && now != m { // another caller was quicker
+	if now := c.fss[r.Place]; now != nil && now != m { // another caller was faster
 		c.mu.Unlock()
 		_, err := now.wait(ctx)
 		return now, err
@@ -180,14 +180,14 @@ func (c *Contents) current(ctx context.Context, r *Root) (*mounted, error) {
 	return next, err
 }
 
-// replaced closes a filesystem that another one takes the place of.
+// replaced closes a filesystem that was replaced by another one.
 func (c *Contents) replaced(m *mounted) {
 	c.mu.Lock()
 	c.old = append(c.old, m)
 	c.mu.Unlock()
 	go func() {
 		if err := m.close(); err != nil {
-			c.opener.Log.Warn("giving a filesystem back", "error", err)
+			c.opener.Log.Warn("cannot give a filesystem back", "error", err)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -207,12 +207,12 @@ func (c *Contents) giveBack(at layout.Place, m *mounted) {
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.opener.Log.Warn("giving a filesystem back", "error", err)
+		c.opener.Log.Warn("cannot give a filesystem back", "error", err)
 	}
 }
 
-// drop closes the filesystem at a place, which does not hold any more, unless another one
-// has taken its place.
+// drop closes the filesystem m at a place, because it is no longer valid. It does nothing if
+// another one has replaced m.
 func (c *Contents) drop(at layout.Place, m *mounted) {
 	c.mu.Lock()
 	mine := c.fss[at] == m
@@ -225,8 +225,8 @@ func (c *Contents) drop(at layout.Place, m *mounted) {
 	}
 }
 
-// UseOpen calls use with the filesystem at a root, if that is open and cannot change: it
-// waits for nothing.
+// UseOpen calls use with the filesystem at a root if that one is open and cannot change. It
+// never waits for an open.
 func (c *Contents) UseOpen(r *Root, use func(volfs.FS)) (used bool) {
 	c.mu.Lock()
 	m := c.fss[r.Place]
@@ -241,14 +241,14 @@ func (c *Contents) UseOpen(r *Root, use func(volfs.FS)) (used bool) {
 	return used
 }
 
-// holds reports whether what was mounted is still what lies there. If somebody may be writing
-// to the volume, what was read a while ago need not be true any more.
-func (c *Contents) holds(ctx context.Context, r *Root, m *mounted) bool {
+// valid reports whether m may still be used. If somebody may be writing to the volume, a
+// filesystem that was opened earlier may have changed since.
+func (c *Contents) valid(ctx context.Context, r *Root, m *mounted) bool {
 	if !m.landed() {
 		return true
 	}
 	switch {
-	case m.err != nil: // it may have a passing cause
+	case m.err != nil: // the cause may have passed
 		return time.Since(m.at) <= fresh
 	case m.by.live == "" && !r.Volume.Live():
 		return true
@@ -261,9 +261,8 @@ func (c *Contents) holds(ctx context.Context, r *Root, m *mounted) bool {
 	return err == nil && now.engine == EngineKernel && now.user == m.by.user
 }
 
-// mountedSince reports whether a volume that is shown by a snapshot, because nobody had it
-// mounted in a way that can be reached, has another user now, or is mounted. It looks once
-// in a while.
+// mountedSince reports whether a volume that is shown by a snapshot has another user now, or
+// can now be shown through its user's mount. It looks at most once in every span of fresh.
 func (c *Contents) mountedSince(ctx context.Context, r *Root, m *mounted) bool {
 	last := m.looked.Load()
 	if now := time.Since(m.at); now-time.Duration(last) <= fresh || !m.looked.CompareAndSwap(last, int64(now)) {

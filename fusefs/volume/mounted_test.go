@@ -13,12 +13,12 @@ import (
 	"thintree/volfs"
 )
 
-// turnFS is a filesystem of one file that counts which of them are open.
+// turnFS is a filesystem with one file. It counts how many filesystems and files are open.
 type turnFS struct {
 	volfs.FS
 	attr   *volfs.Attr
-	open   *atomic.Int64 // filesystems and files
-	opened *atomic.Int64 // how often the file was
+	open   *atomic.Int64 // filesystems and files that are open
+	opened *atomic.Int64 // how often the file was opened
 }
 
 func (f turnFS) Root() volfs.Ino                                     { return 2 }
@@ -38,8 +38,8 @@ type turnFile struct {
 
 func (f turnFile) Close() error { f.open.Add(-1); return nil }
 
-// takingTurns is a file that is open in a filesystem that is lent in turns, and what ends a
-// turn and begins the next.
+// takingTurns returns a file that is open in a filesystem that takes turns. next ends a turn
+// and begins the next one.
 func takingTurns(t *testing.T, fs turnFS) (f *File, next func() *mounted) {
 	t.Helper()
 	c := &Contents{fss: make(map[layout.Place]*mounted), opener: NewOpener(Options{})}
@@ -94,12 +94,12 @@ func TestOpenFileGoesOnInTheNextTurn(t *testing.T) {
 	}
 	fs.attr.Atime.Sec++
 	if _, err := read(); err != nil {
-		t.Errorf("somebody has read it: %v", err)
+		t.Errorf("a file whose access time has changed cannot be read: %v", err)
 	}
 	fs.attr.Ctime.Sec++
 	last := next()
 	if _, err := read(); !errors.Is(err, syscall.ESTALE) {
-		t.Errorf("what was changed goes on as if it were the same: %v", err)
+		t.Errorf("reading a changed file: %v, want ESTALE", err)
 	}
 	if err := errors.Join(f.Close(), last.close(), f.Close()); err != nil {
 		t.Error(err)
@@ -124,7 +124,7 @@ func TestTurnEndsAfterTheCallsUnderWay(t *testing.T) {
 	go func() { ended <- m.close() }()
 	select {
 	case <-ended:
-		t.Error("it ends while a call is under way")
+		t.Error("the turn ends while a call is under way")
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(goOn)

@@ -11,19 +11,21 @@ import (
 
 // Options say how volumes are read.
 type Options struct {
-	// OpenTimeout is how long the kernel engine may take to borrow a volume.
+	// OpenTimeout is how long the kernel engine may take to borrow a volume, and then to mount
+	// it.
 	OpenTimeout time.Duration
-	// HeldRoot reads the pools as of their metadata snapshots.
+	// HeldRoot says to read the pools as of their metadata snapshots.
 	HeldRoot bool
-	// Engine says what reads the filesystems; "" is EngineDirect. Kernel is for the
-	// kernel engine, and says which volumes are in use; nil if there is none.
+	// Engine is the engine that reads the filesystems; "" is EngineDirect.
 	Engine Engine
+	// Kernel lends volumes to the kernel engine, and says which volumes are in use. It is nil
+	// if device-mapper cannot be used.
 	Kernel Kernel
-	// Live says what is shown of a volume that is in use; "" is LiveAuto.
+	// Live says how a volume that is in use is shown; "" is LiveAuto.
 	Live Live
-	// Journal says what is done about journals.
+	// Journal says whether journals are replayed.
 	Journal volfs.Journal
-	// Readers finds the reader of a filesystem type in this process; nil is readers.For.
+	// Readers finds the direct engine's reader of a filesystem type; nil is readers.For.
 	Readers func(fstype string) (volfs.Reader, bool)
 	// Log is not nil.
 	Log *slog.Logger
@@ -53,6 +55,6 @@ func NewOpener(o Options) *Opener {
 	return opener
 }
 
-// SetWatched says whether device-mapper is watched now, so that nothing can happen to a
-// device without a sign. It is not at first.
+// SetWatched says whether device-mapper is watched from now on, so that every change of hands
+// of a device leaves a sign. At first it is not.
 func (o *Opener) SetWatched(watched bool) { o.watched.Store(watched) }

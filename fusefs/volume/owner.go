@@ -11,16 +11,16 @@ import (
 	"thintree/thin/lend"
 )
 
-// SameDevice reports whether two volumes are one device: under two names, from two sources,
-// or before and after it became another volume.
+// SameDevice reports whether two volumes are the same device of the same pool: under two
+// names, from two sources, or before and after the device became another volume.
 func (v *Volume) SameDevice(other *Volume) bool {
 	mine, _ := v.Pool.reader.Halves()
 	theirs, _ := other.Pool.reader.Halves()
 	return v.deviceID == other.deviceID && mine.Equal(theirs)
 }
 
-// Lent are the loans of a volume that are still there: also after it was closed, if somebody
-// has a file on one open or mapped.
+// Lent lists the loans of a volume that still exist. A loan exists even after the volume was
+// closed if a process still has a file on it open or mapped.
 func (o *Opener) Lent(ctx context.Context, v *Volume) ([]*lend.Loan, error) {
 	if o.Kernel == nil {
 		return nil, nil
@@ -29,20 +29,21 @@ func (o *Opener) Lent(ctx context.Context, v *Volume) ([]*lend.Loan, error) {
 	return o.Kernel.Lent(ctx, metadata, v.deviceID)
 }
 
-// MappedError says that a volume was closed, but not its device: a file in it that is passed
-// through is mapped by a process. It unwraps to EBUSY.
+// MappedError says that a volume was closed but its device is still in use: a process has
+// mapped a file in it that is passed through. It unwraps to EBUSY.
 type MappedError struct{ Volume string }
 
 func (e *MappedError) Error() string {
-	return fmt.Sprintf("%s: busy: a file in it is mapped by a process that runs: end it, or have it read errors with --lazy", e.Volume)
+	return fmt.Sprintf("%s: busy: a running process has mapped a file in it: end that process, or use --lazy, after which its reads fail", e.Volume)
 }
 
 // Unwrap makes errors.Is(err, syscall.EBUSY) true.
 func (e *MappedError) Unwrap() error { return syscall.EBUSY }
 
-// EndMapped ends what has files of a closed volume mapped: some of the loans that were there
-// before it was closed are still there then. It is a *[MappedError] unless lazy: then those
-// that have the files mapped get errors.
+// EndMapped ends the loans of a closed volume that existed before it was closed and still do,
+// because processes have mapped files on them. If lazy is false it ends none and returns a
+// *[MappedError] if there are any. If lazy is true it revokes them: the processes then get
+// errors.
 func (o *Opener) EndMapped(ctx context.Context, v *Volume, before []*lend.Loan, lazy bool) error {
 	now, err := o.Lent(ctx, v)
 	if err != nil {
@@ -51,7 +52,7 @@ func (o *Opener) EndMapped(ctx context.Context, v *Volume, before []*lend.Loan, 
 	for _, loan := range now {
 		was := slices.ContainsFunc(before, func(l *lend.Loan) bool { return l.Name() == loan.Name() })
 		switch {
-		case !was: // a caller has walked in again
+		case !was: // somebody has opened the volume again
 		case !lazy:
 			return &MappedError{Volume: v.name}
 		default:
@@ -61,8 +62,8 @@ func (o *Opener) EndMapped(ctx context.Context, v *Volume, before []*lend.Loan, 
 	return err
 }
 
-// MayStall reports whether what is asked of a volume may wait in the kernel for somebody
-// else: it is read through the kernel, or its pool is active.
+// MayStall reports whether a request to a volume may wait in the kernel until somebody resumes
+// a suspended device: the volume is read through the kernel, or its pool is active.
 func (o *Opener) MayStall(v *Volume) bool {
 	return o.Kernel != nil && (o.Engine == EngineKernel || v.Pool.reader.Live())
 }
@@ -75,13 +76,13 @@ type SuspendedError struct {
 }
 
 func (e *SuspendedError) Error() string {
-	return fmt.Sprintf("%s: %s is suspended, for %v (--open-timeout): dmsetup resume %s lets it go on", e.Volume, e.Device, e.Waited, e.Device)
+	return fmt.Sprintf("%s: %s is suspended, gave up after %v (--open-timeout): resume it with dmsetup resume %s", e.Volume, e.Device, e.Waited, e.Device)
 }
 
 // Unwrap makes errors.Is(err, syscall.EIO) true.
 func (e *SuspendedError) Unwrap() error { return syscall.EIO }
 
-// Suspended is a [SuspendedError] if a volume, or its pool, is suspended.
+// Suspended returns a *[SuspendedError] if a volume or its pool is suspended.
 func (o *Opener) Suspended(ctx context.Context, v *Volume) error {
 	if o.Kernel == nil {
 		return nil

@@ -13,44 +13,44 @@ import (
 	"thintree/volfs/probe"
 )
 
-// Peek is what was read of a root without opening its volume: enough to answer what lists
-// ask. Nobody changes it.
+// Peek is the result of a short look at a root: enough to list it without keeping its volume
+// open. It does not change once it was returned.
 type Peek struct {
 	// Found is what was recognised.
 	Found probe.Result
 	// SizeBytes is the length of the volume or partition.
 	SizeBytes int64
-	// Err is why no filesystem could be read; nil if one was.
+	// Err is why no filesystem could be read; nil if one was read.
 	Err error
 
 	at    time.Time
-	live  bool // somebody could write to it then
+	live  bool // somebody could write to the volume during the peek
 	fs    *fsPeek
-	short string // what does not fit, "" if all does: see Root.tooShort
-	// shortPart is that of partitions; nil before it is known.
+	short string // what does not fit into the root, "" if everything does: see Root.tooShort
+	// shortPart is the same for the partitions; nil until it is known.
 	shortPart atomic.Pointer[string]
 }
 
-// fsPeek is what was read of a filesystem.
+// fsPeek is the part of a Peek that was read from a filesystem.
 type fsPeek struct {
 	info volfs.Info
-	// statfs is nil before it is known: see Opener.Statfs.
+	// statfs is nil until it is known: see Opener.Statfs.
 	statfs atomic.Pointer[volfs.Statfs]
 	root   Folder
-	// inner is the folder in which what people look for begins; zero if the volume has
-	// none.
+	// inner is the folder with the contents that people look for, if the volume's record
+	// names one; zero otherwise.
 	inner Folder
-	// unmounted says that the filesystem was cleanly unmounted, as far as is known.
+	// unmounted says that the filesystem is known to have been unmounted cleanly.
 	unmounted bool
-	// opened says that it was read from an open volume: a journal had to be replayed, or
-	// this process does not read the filesystem.
+	// opened says that the volume had to be opened for the peek, because a journal had to be
+	// replayed or the direct engine cannot read the filesystem.
 	opened bool
-	// entries are those of the root folder if the kernel reads the volume, which takes
-	// some time at first; nil if they are not known.
+	// entries are those of the root folder, if the kernel reads the volume: its first
+	// answers take long. nil if they are not known.
 	entries []volfs.DirEntry
 }
 
-// Folder is one folder with all that stat and getxattr say of it.
+// Folder is a folder's attributes and extended attributes.
 type Folder struct {
 	Attr   volfs.Attr
 	Xattrs map[string][]byte
@@ -62,7 +62,8 @@ func (p *Peek) HasFS() bool { return p.fs != nil }
 // Root is the root folder of the filesystem, nil if none was read.
 func (p *Peek) Root() *Folder { return p.Folder(0) }
 
-// Inner is the folder in the root in which what people look for begins, nil if there is none.
+// Inner is the folder below the root with the contents that people look for, nil if there is
+// none: see meta.Volume.Root.
 func (p *Peek) Inner() *Folder {
 	if p.fs == nil || p.fs.inner.Attr.Ino == 0 {
 		return nil
@@ -70,7 +71,7 @@ func (p *Peek) Inner() *Folder {
 	return &p.fs.inner
 }
 
-// Entries are those of the root folder, nil if they are not known.
+// Entries are the entries of the root folder, nil if they are not known.
 func (p *Peek) Entries() []volfs.DirEntry {
 	if p.fs == nil {
 		return nil
@@ -78,8 +79,8 @@ func (p *Peek) Entries() []volfs.DirEntry {
 	return p.fs.entries
 }
 
-// Folder is the folder that was read with an inode number, 0 being the root; nil if that
-// one was not read.
+// Folder is the folder with an inode number, nil if the peek did not read that folder. The
+// inode number 0 stands for the root folder.
 func (p *Peek) Folder(ino volfs.Ino) *Folder {
 	switch {
 	case p.fs == nil:
@@ -92,15 +93,16 @@ func (p *Peek) Folder(ino volfs.Ino) *Folder {
 	return nil
 }
 
-// peeker keeps a peek, and lets many callers wait for one.
+// peeker keeps the last peek of a root. Many callers may wait for the next one.
 type peeker struct {
 	last atomic.Pointer[Peek]
 	mu   sync.Mutex
-	now  *flight[*Peek] // that is being taken; guarded by mu
+	now  *flight[*Peek] // the peek that is being taken; guarded by mu
 }
 
-// valid reports whether a peek still holds: for ever if nothing can have changed; for a
-// moment if it can, and after an error, which may have a passing cause.
+// valid reports whether a peek is still valid. It stays valid for ever if the volume cannot
+// change, and no longer than fresh if it can. After an error it is valid no longer than
+// fresh, because the cause may pass.
 func (p *Peek) valid(live bool) bool {
 	if p == nil {
 		return false
@@ -108,7 +110,7 @@ func (p *Peek) valid(live bool) bool {
 	return p.Err == nil && !live && !p.live || time.Since(p.at) < fresh
 }
 
-// LastPeek is the last peek, nil if it does not hold any more.
+// LastPeek is the last peek, nil if there is none that is still valid.
 func (r *Root) LastPeek() *Peek {
 	if p := r.peeks.last.Load(); p.valid(r.Volume.Live()) {
 		return p
@@ -116,9 +118,10 @@ func (r *Root) LastPeek() *Peek {
 	return nil
 }
 
-// Peek reads the few blocks that lists ask for, or gives what was read before. If the volume
-// has to be opened for that, open does: it calls use with its contents. An error is one of
-// reaching the volume at all; what is wrong with what it holds is the peek's own.
+// Peek returns the last peek of a root if that is still valid, and otherwise reads the few
+// blocks that a listing needs. If the volume has to be opened for that, Peek calls open, which
+// opens the volume and calls use with its contents. Peek returns an error if the volume cannot
+// be reached at all. Problems with its contents are in the Peek.
 func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Context, use func(*Contents) error) error) (*Peek, error) {
 	if p := r.LastPeek(); p != nil {
 		return p, nil
@@ -191,10 +194,11 @@ func (o *Opener) peekAt(ctx context.Context, r *Root, open func(int64) (device, 
 }
 
 // errUnopened says that a peek has to open the volume.
-var errUnopened = errors.New("what lies there is known only when it is open")
+var errUnopened = errors.New("its contents are known only when it is open")
 
-// peekContents reads a few blocks of a filesystem: directly if that shows what an open
-// volume does, as they are not worth a mount. Otherwise the error is errUnopened.
+// peekContents reads a few blocks of a filesystem. It uses the direct engine if that shows the
+// same as the open volume would, because a mount takes too long for a few blocks. If it does
+// not show the same the error is errUnopened.
 func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root) (*fsPeek, error) {
 	at, found, err := c.probe(ctx, r)
 	if err != nil {
@@ -244,12 +248,12 @@ func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root) (*fsPee
 // MaxEntries is how many entries of the root folder a peek reads.
 const MaxEntries = 100
 
-// maxRootBytes is how long the root folder may be for that: one that had many entries
-// stays long.
+// maxRootBytes is the largest size of a root folder whose entries a peek reads. A folder that
+// once had many entries stays large.
 const maxRootBytes = 32 << 10
 
-// fewEntries lists the root folder. It is nil if there are too many entries, or one
-// cannot be read.
+// fewEntries lists the root folder. It returns nil if there are too many entries, or if the
+// folder cannot be read.
 func fewEntries(ctx context.Context, fs volfs.FS, root volfs.Attr) (list []volfs.DirEntry) {
 	if root.Size > maxRootBytes {
 		return nil
@@ -264,7 +268,8 @@ func fewEntries(ctx context.Context, fs volfs.FS, root volfs.Attr) (list []volfs
 	return list
 }
 
-// peekMounted is peekFS of what the kernel has mounted: it knows how full that is.
+// peekMounted is peekFS of a filesystem that is mounted in the kernel. It also reads how full
+// the filesystem is, which the kernel knows.
 func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	f, err := peekFS(ctx, fs, inner)
 	if err != nil {
@@ -278,7 +283,7 @@ func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error
 	return f, nil
 }
 
-// peekFS reads a filesystem's root, and the folder inner in it.
+// peekFS reads a filesystem's root folder, and the folder in it that is named inner, if any.
 func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	f := &fsPeek{info: fs.Info()}
 	var err error

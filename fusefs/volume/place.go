@@ -13,8 +13,8 @@ import (
 // extent is a range of a volume, in bytes.
 type extent struct{ offset, length int64 }
 
-// extent is where a place lies in the volume. Each step is looked up in what lies at the
-// place before it.
+// extent returns the range of a place in the volume. It looks each step of the place up in the
+// partition table at the step before.
 func (c *Contents) extent(ctx context.Context, at layout.Place) (extent, error) {
 	if at.IsWhole() {
 		return extent{0, c.device.Size()}, nil
@@ -36,7 +36,7 @@ func (c *Contents) extent(ctx context.Context, at layout.Place) (extent, error) 
 	return extent{}, fmt.Errorf("no partition %d: %w", number, syscall.ENOENT)
 }
 
-// tableAt is what was recognised at a place, to find the parts of it.
+// tableAt recognises the partition table at a place, which lies in the range lies.
 func (c *Contents) tableAt(ctx context.Context, at layout.Place, lies extent) (probe.Result, error) {
 	if at.IsWhole() {
 		c.mu.Lock()
@@ -46,7 +46,7 @@ func (c *Contents) tableAt(ctx context.Context, at layout.Place, lies extent) (p
 	return probe.Probe(ctx, block.Section(c.device, lies.offset, lies.length))
 }
 
-// bytes are those at a place.
+// bytes returns the bytes at a place.
 func (c *Contents) bytes(ctx context.Context, at layout.Place) (block.Reader, error) {
 	if at.IsWhole() {
 		return c.device, nil
@@ -58,7 +58,8 @@ func (c *Contents) bytes(ctx context.Context, at layout.Place) (block.Reader, er
 	return block.Section(c.device, lies.offset, lies.length), nil
 }
 
-// room is how many bytes of a place the volume has.
+// room is how many bytes of a place lie within the volume. They are fewer than the place's
+// length if the volume was cut off.
 func (c *Contents) room(ctx context.Context, at layout.Place) (int64, error) {
 	lies, err := c.extent(ctx, at)
 	return max(0, min(lies.length, c.device.Size()-lies.offset)), err

@@ -13,36 +13,36 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Pool is a pool that a source has, opened for reading. Its methods may be called
-// concurrently, but for Refresh, Judge, TellMisfits and Close.
+// Pool is a pool of a source, opened for reading. Its methods may be called concurrently,
+// except for Refresh, Judge, TellMisfits and Close.
 type Pool struct {
 	record meta.Pool
 	reader *reader.Pool
 	usage  usage
-	active atomic.Bool // whether somebody else had it active at the last look
-	// foreign says that it is not the pool that its source's records are of; nil
-	// otherwise.
+	active atomic.Bool // somebody else had it active when Observe last looked
+	// foreign says that it is not the pool that the records of its source describe; nil if it
+	// is.
 	foreign atomic.Pointer[foreignPoolError]
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
 
-	// of the one that refreshes it
-	stale   bool            // listing may be
-	judged  judged          // what foreign was found out by
+	// The caller of Refresh, Judge and TellMisfits guards these.
+	stale   bool            // listing may be out of date
+	judged  judged          // what the verdict in foreign depends on
 	told    map[string]bool // the problems that were logged last
 	misfits string          // what TellMisfits said last
 }
 
-// listing is which devices a pool has.
+// listing is the list of a pool's devices.
 type listing struct {
-	ids      []uint32 // rising
+	ids      []uint32 // ascending
 	devices  map[uint32]pdata.DeviceDetails
 	problems []error // what could not be read
-	// lost is why ids may be missing in it: both trees that have them are damaged in
-	// the same place. It is nil if none can be missing.
+	// lost is why ids may be missing from the list: both trees that have them are damaged in
+	// the same range of keys. It is nil if none can be missing.
 	lost error
-	// when is when the file of the pool's metadata was last written, in nanoseconds
-	// since 1970.
+	// when is the modification time of the pool's metadata file, in nanoseconds since
+	// 1970.
 	when int64
 }
 
@@ -62,7 +62,7 @@ func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
 	return p, nil
 }
 
-// Refresh lists the devices again if the pool has changed.
+// Refresh lists the devices again if the pool has changed. changed reports whether it did.
 func (p *Pool) Refresh(ctx context.Context, o *Opener) (changed bool, err error) {
 	if changed, err = p.reader.Refresh(ctx); err != nil {
 		return false, err
@@ -81,7 +81,7 @@ func (p *Pool) Refresh(ctx context.Context, o *Opener) (changed bool, err error)
 	return true, nil
 }
 
-// tell logs each problem of the pool when it is first seen.
+// tell logs the problems of the pool that it did not log last time.
 func (p *Pool) tell(log *slog.Logger) {
 	now := make(map[string]bool)
 	for _, err := range p.Problems() {
@@ -93,7 +93,7 @@ func (p *Pool) tell(log *slog.Logger) {
 	p.told = now
 }
 
-// list reads which devices the pool has.
+// list reads the list of the pool's devices.
 func (p *Pool) list(ctx context.Context) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
 	metadata, _ := p.reader.Halves()
@@ -102,7 +102,7 @@ func (p *Pool) list(ctx context.Context) error {
 			l.when = max(l.when, st.Mtim.Nano())
 		}
 	}
-	damage := make(map[pdata.Tree]*pdata.DamageError) // of each tree, the last
+	damage := make(map[pdata.Tree]*pdata.DamageError) // the last damage of each tree
 	for d, err := range p.reader.Devices(ctx) {
 		here, damaged := errors.AsType[*pdata.DamageError](err)
 		switch {
@@ -127,7 +127,7 @@ func (p *Pool) list(ctx context.Context) error {
 	return nil
 }
 
-// lose notes that ids are lost if damage of the two trees overlaps.
+// lose records that ids may be missing if the damage of the two trees overlaps.
 func (l *listing) lose(devices, details *pdata.DamageError) {
 	if l.lost != nil || devices == nil || details == nil {
 		return
@@ -140,16 +140,16 @@ func (l *listing) lose(devices, details *pdata.DamageError) {
 // Name is the pool's name in its source.
 func (p *Pool) Name() string { return p.record.Name }
 
-// Record is what its source says of the pool.
+// Record is the source's record of the pool.
 func (p *Pool) Record() meta.Pool { return p.record }
 
-// IDs are the ids of its devices, rising.
+// IDs are the ids of its devices, ascending.
 func (p *Pool) IDs() []uint32 { return p.listing.Load().ids }
 
-// Lost is why there may be ids that are not among IDs; nil if there are none.
+// Lost is why IDs may be incomplete, nil if it is complete.
 func (p *Pool) Lost() error { return p.listing.Load().lost }
 
-// When is when the file of its metadata was last written, in nanoseconds since 1970.
+// When is the modification time of its metadata file, in nanoseconds since 1970.
 func (p *Pool) When() int64 { return p.listing.Load().when }
 
 // Opens is how often a volume of it was opened.
@@ -157,13 +157,13 @@ func (p *Pool) Opens() int64 { return p.opens.Load() }
 
 func (p *Pool) devices() map[uint32]pdata.DeviceDetails { return p.listing.Load().devices }
 
-// Problems are what is wrong with the pool, though it can be read.
+// Problems lists what is wrong with the pool although it can be read.
 func (p *Pool) Problems() []error {
 	return append(p.reader.Warnings(), p.listing.Load().problems...)
 }
 
-// Live reports whether somebody has the pool active, so that it moves, and names the device
-// by which it is.
+// Live reports whether somebody else has the pool active and so may change it. by is the name
+// of the device with which it is active.
 func (p *Pool) Live() (by string, live bool) { return p.reader.LiveBy(), p.reader.Live() }
 
 // Usage is how full the pool is, and in what state.
@@ -172,8 +172,8 @@ func (p *Pool) Usage() reader.Usage { return p.reader.Usage() }
 // BlockBytes is the length of a data block in bytes.
 func (p *Pool) BlockBytes() int64 { return p.reader.BlockBytes() }
 
-// Moved reports whether one of its volumes may have become another one since Identity was
-// last asked for it and Refresh was called.
+// Moved reports whether a device of the pool may have become another volume since Refresh last
+// listed the devices.
 func (p *Pool) Moved() bool { return p.usage.moved.Load() }
 
 // Close closes the pool. No volume of it may be open.

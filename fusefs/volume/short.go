@@ -10,8 +10,8 @@ import (
 	"thintree/volfs/probe"
 )
 
-// tooShort says what does not fit into a root that has so many bytes, of what was found
-// there: as if it had been cut off. It is "" if all of it does.
+// tooShort says which of the things found does not fit into a root that is has bytes long,
+// because the volume was cut off. It is "" if everything fits.
 func (r *Root) tooShort(found probe.Result, has int64) string {
 	const beyond = ": what lies beyond cannot be read"
 	where := "volume"
@@ -20,18 +20,19 @@ func (r *Root) tooShort(found probe.Result, has int64) string {
 	}
 	if found.Kind == probe.KindFilesystem && found.Signatures[0].SizeBytes > has {
 		want, got := lengths(found.Signatures[0].SizeBytes, has)
-		return fmt.Sprintf("its %s is %s long, and the %s %s%s", found.Signatures[0].Type, want, where, got, beyond)
+		return fmt.Sprintf("its %s is %s long, but the %s only %s%s", found.Signatures[0].Type, want, where, got, beyond)
 	}
 	for _, p := range Partitions(found) {
 		if end := p.OffsetBytes + p.LengthBytes; end > has {
 			want, got := lengths(end, has)
-			return fmt.Sprintf("its partition p%d ends at %s, and the %s at %s%s", p.Index, want, where, got, beyond)
+			return fmt.Sprintf("its partition p%d ends at %s, but the %s at %s%s", p.Index, want, where, got, beyond)
 		}
 	}
 	return ""
 }
 
-// lengths are two lengths as people read them, to the byte if they would read the same.
+// lengths formats two lengths for people. It uses exact bytes if they would look the same
+// otherwise.
 func lengths(a, b int64) (string, string) {
 	x, y := humanize.IBytes(uint64(a)), humanize.IBytes(uint64(b))
 	if x == y {
@@ -40,15 +41,16 @@ func lengths(a, b int64) (string, string) {
 	return x, y
 }
 
-// tellShort logs once that a root is too short, if it is.
+// tellShort logs why a root is too short. It does so once for each root, and not if why is "".
 func (o *Opener) tellShort(r *Root, why string) {
 	if why != "" && !r.toldShort.Swap(true) {
 		o.Log.Warn("not all of a volume is there", "volume", r.String(), "error", why)
 	}
 }
 
-// shortPartition says which partition of a volume is too short for what it holds, among
-// those that lie within the volume. It looks at the first bytes of each, once.
+// shortPartition names the first partition of a volume that is too short for its filesystem,
+// and says why. It is "" if there is none. It reads the first bytes of each partition, and
+// keeps the answer in the peek.
 func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string {
 	if why := p.shortPart.Load(); why != nil {
 		return *why
@@ -71,7 +73,7 @@ func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string 
 			if err != nil {
 				continue
 			}
-			// A caller that walks in gets the error of what cannot be read of it.
+			// An error is left to callers that open the partition.
 			found, _ := probe.Probe(ctx, at)
 			if text := r.tooShort(found, room); text != "" && why == "" {
 				why = fmt.Sprintf("p%d: %s", part.Index, text)
@@ -86,8 +88,9 @@ func (o *Opener) shortPartition(ctx context.Context, v *Volume, p *Peek) string 
 	return why
 }
 
-// choose chooses the engine for what was found in a room of so many bytes. The kernel refuses
-// to mount what does not fit, and this process need not.
+// choose chooses the engine for a filesystem that was found, of which room bytes lie within
+// the volume. The kernel refuses to mount a filesystem that does not fit; the direct engine
+// reads the part that is there.
 func (o *Opener) choose(ctx context.Context, r *Root, found probe.Result, room int64) (choice, error) {
 	sig := found.Signatures[0]
 	c, err := o.engine(ctx, r, sig.Type)

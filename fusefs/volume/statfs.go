@@ -7,9 +7,9 @@ import (
 	"thintree/volfs"
 )
 
-// Statfs is how full the filesystem is that a peek has read. If this process reads it, that
-// takes the group descriptors, which are many in a large one: so it is read when somebody
-// asks.
+// Statfs is how full the filesystem of a peek is. The direct engine has to read all group
+// descriptors for that, which takes long in a large filesystem. So it does so only on demand,
+// and keeps the answer in the peek.
 func (o *Opener) Statfs(ctx context.Context, r *Root, p *Peek) (volfs.Statfs, error) {
 	if s := p.fs.statfs.Load(); s != nil {
 		return *s, nil

@@ -13,36 +13,36 @@ import (
 	"thintree/thin/pdata"
 )
 
-// usage is what is known of who changes the devices of a pool. While somebody else has
-// a device active it can change without a sign. What nobody has active cannot, and what
-// is told of it may be kept for ever. Each sign that a device has changed hands, or
-// contents, is counted; a volume of another count is another volume:
+// usage says which devices of a pool may be changing. A device that somebody else has active
+// can change without a sign. A device that nobody has active cannot change, and answers about
+// it may be kept for ever. usage counts the signs that a device has changed hands or contents.
+// If the count has changed, the device counts as another volume. The signs are:
 //
-//   - an activation by somebody else began, ended, or took the place of another one;
-//   - nobody has the device active, and yet its mapping root is another one than it was;
-//   - a device-mapper device came and went before anybody could see which it was.
+//   - An activation by somebody else began, ended, or was replaced by another one.
+//   - Nobody has the device active, but its mapping root has changed.
+//   - A device-mapper device was removed before anybody could see which device it was.
 //
-// Signs are seen only while device-mapper is watched; otherwise any device may be changing.
+// Signs are seen only while device-mapper is watched. Otherwise any device may be changing.
 type usage struct {
 	watched *atomic.Bool // see Opener.SetWatched; nil if there is no device-mapper
 
 	mu      sync.Mutex
-	known   bool                 // users are; otherwise any device may be active; guarded by mu
+	known   bool                 // users is known; otherwise any device may be active; guarded by mu
 	users   map[uint32]lend.User // guarded by mu
 	changes map[uint32]int       // signs of change, by device; guarded by mu
 	unseen  int                  // signs that may be of any device; guarded by mu
 	ended   map[uint32]time.Time // when the last activation of a device ended; guarded by mu
 	roots   map[uint32]uint64    // the mapping roots of settled devices that nobody has active; guarded by mu
 
-	moved atomic.Bool // there was a sign since the view was made
+	moved atomic.Bool // there was a sign since the devices were last listed
 }
 
-// settling is how long a device is taken to be changing after its last activation: the
-// kernel writes new mappings down within a second of when they were made.
+// settling is how long after its last activation a device still counts as changing: the kernel
+// writes new mappings to the metadata within a second.
 const settling = 2 * time.Second
 
-// changing reports whether a device may be changing, or has changed since its signs were
-// counted.
+// changing reports whether a device may be changing, or has changed since its signs
+// was counted.
 func (u *usage) changing(id uint32, counted int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -50,8 +50,8 @@ func (u *usage) changing(id uint32, counted int) bool {
 	return unwatched || !u.known || u.active(id) || u.changes[id]+u.unseen != counted
 }
 
-// active reports whether somebody has a device active, or had so just now. Called with
-// mu held.
+// active reports whether somebody else has a device active, or had it active within settling.
+// Called with mu held.
 func (u *usage) active(id uint32) bool {
 	if _, ok := u.users[id]; ok {
 		return true
@@ -60,7 +60,7 @@ func (u *usage) active(id uint32) bool {
 	return ok && time.Since(at) < settling
 }
 
-// signs counts the signs of change of a device.
+// signs is the count of a device's signs of change.
 func (u *usage) signs(id uint32) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,8 +76,8 @@ func (u *usage) changed(id uint32) {
 	u.moved.Store(true)
 }
 
-// see takes note of the devices that others have active now. What was before the first look
-// is not known.
+// see records the devices that others have active now. The first call counts no signs,
+// because the state before it is not known.
 func (u *usage) see(users map[uint32]lend.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -99,15 +99,14 @@ func (u *usage) see(users map[uint32]lend.User) {
 	}
 }
 
-// lose takes note that the active devices cannot be told: mostly because the pool is not
-// active.
+// lose records that the users cannot be listed, mostly because the pool is not active.
 func (u *usage) lose() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.known = false
 }
 
-// seeRoots compares the mapping roots of devices with those that they had.
+// seeRoots compares the mapping roots of the devices with those of the last call.
 func (u *usage) seeRoots(devices map[uint32]pdata.DeviceDetails) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -124,7 +123,8 @@ func (u *usage) seeRoots(devices map[uint32]pdata.DeviceDetails) {
 	}
 }
 
-// seeUnseen takes note of a device that came and went unseen.
+// seeUnseen counts a sign of every device: a device was removed before anybody could see which
+// one it was.
 func (u *usage) seeUnseen() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -133,8 +133,8 @@ func (u *usage) seeUnseen() {
 }
 
 // Observe looks which devices of the pool others have active. If the owner has just
-// deactivated the pool, it closes the devices that the pool lies on: the owner wants to
-// deactivate these next.
+// deactivated the pool, Observe closes the devices that the pool lies on, because the owner
+// wants to deactivate those next.
 func (p *Pool) Observe(ctx context.Context, k Kernel) {
 	if k == nil {
 		return
@@ -146,19 +146,19 @@ func (p *Pool) Observe(ctx context.Context, k Kernel) {
 		p.active.Store(true)
 		return
 	}
-	// If the pool is not active, but its reader has seen it so, the next look tells.
+	// If the reader still takes the pool for active, the next Observe corrects that.
 	p.usage.lose()
 	if errors.Is(err, thin.ErrNotActive) && p.active.Swap(false) {
 		p.reader.Yield(afterOwner)
 	}
 }
 
-// afterOwner is how long the devices that a pool lies on are left alone after its owner
-// has deactivated it.
+// afterOwner is how long the devices that a pool lies on stay closed after its owner has
+// deactivated it.
 const afterOwner = 2 * time.Second
 
-// Unseen takes note of a device-mapper device that came and went before anybody could see
-// whose it was, unless such a device would show in the pool's files.
+// Unseen records that a device-mapper device was removed before anybody could see which pool
+// it belonged to. It does nothing if the pool's files show every write to the pool.
 func (p *Pool) Unseen() {
 	if !p.reader.ShowsWrites() {
 		p.usage.seeUnseen()

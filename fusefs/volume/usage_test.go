@@ -9,7 +9,8 @@ import (
 	"thintree/thin/pdata"
 )
 
-// usersOf are the users of device 7, if there is one.
+// usersOf returns the users of a pool in which device 7 has the last of the given users. None
+// means that nobody uses it.
 func usersOf(u ...lend.User) map[uint32]lend.User {
 	all := map[uint32]lend.User{}
 	for _, u := range u {
@@ -43,8 +44,8 @@ func TestVolumeIsAnotherOneAfterEachSignOfChange(t *testing.T) {
 		"ended":              {[]func(*usage){sees(writer), sees(), wait(settling)}, 1, false},
 		"came and went":      {[]func(*usage){sees(), sees(writer), sees(), wait(settling)}, 2, false},
 		"unseen":             {[]func(*usage){sees(), (*usage).seeUnseen}, 1, false},
-		"nobody can tell":    {[]func(*usage){sees(), (*usage).lose}, 0, true},
-		"told again":         {[]func(*usage){sees(), (*usage).lose, sees()}, 0, false},
+		"users unknown":      {[]func(*usage){sees(), (*usage).lose}, 0, true},
+		"known again":        {[]func(*usage){sees(), (*usage).lose, sees()}, 0, false},
 		"meanwhile it began": {[]func(*usage){sees(), (*usage).lose, sees(writer)}, 1, true},
 		"mapped otherwise":   {[]func(*usage){sees(), lists(root(10)), lists(root(11))}, 1, false},
 		"mapped alike":       {[]func(*usage){sees(), lists(root(10)), lists(root(10))}, 0, false},
@@ -68,7 +69,7 @@ func TestVolumeIsAnotherOneAfterEachSignOfChange(t *testing.T) {
 				t.Errorf("%s: changing %v, want %v", name, got, test.changing)
 			}
 			if test.signs > 0 && !u.changing(id, 0) {
-				t.Errorf("%s: what was told before the signs is taken for true", name)
+				t.Errorf("%s: an answer from before the signs counts as valid", name)
 			}
 		})
 	}

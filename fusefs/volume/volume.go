@@ -8,46 +8,47 @@ import (
 	"thintree/meta"
 )
 
-// Volume is a thin device with a name, as long as it exists: a device id that was given to
-// another volume since is another Volume. Its methods may be called concurrently.
+// Volume is a thin device with a name. If the device is deleted and its id is used again, the
+// new device is another Volume. Its methods may be called concurrently.
 type Volume struct {
 	identity
 	Pool *Pool
 
-	newest atomic.Pointer[meta.Volume] // what its source says of it now
-	gone   atomic.Bool
+	newest atomic.Pointer[meta.Volume] // its source's newest record of it
+	gone   atomic.Bool                 // see Gone
 
 	mu    sync.Mutex
 	roots map[layout.Place]*Root // guarded by mu
 }
 
-// identity tells a volume from another one that has its name or its device id
-// at another time.
+// identity distinguishes a volume from others that have its name or its device id at another
+// time.
 type identity struct {
 	name      string
 	deviceID  uint32
 	sizeBytes int64
-	// recorded is the pool's transaction id when the volume was made, as its
-	// source has it; transaction and creationTime are the pool's own, 0 if it
-	// has no such id.
+	// recorded is the pool's transaction id when the volume was made, by the record of its
+	// source. transaction and creationTime are from the pool's details of the device, 0 if the
+	// pool has none.
 	recorded     uint64
 	transaction  uint64
 	creationTime uint32
 	// epoch is the pool's: see reader.Pool.Epoch.
 	epoch int
-	// signs counts the signs that it changed hands or contents: see usage.
+	// signs is the count of signs that it changed hands or contents: see usage.
 	signs int
-	// foreign says that the pool is not the one that the source's records are of.
+	// foreign says that the pool is not the one that the source's records describe.
 	foreign bool
 }
 
-// pooled is an identity in a pool.
+// pooled is an identity together with its pool.
 type pooled struct {
 	*Pool
 	identity
 }
 
-// Identity is comparable, and differs if a record's volume is another one than before.
+// Identity identifies the volume of a record. It is comparable, and changes if the record's
+// device becomes another volume.
 func (p *Pool) Identity(record *meta.Volume) any {
 	d := p.devices()[record.DeviceID]
 	return pooled{p, identity{
@@ -57,7 +58,8 @@ func (p *Pool) Identity(record *meta.Volume) any {
 	}}
 }
 
-// New is the volume of a layout that is not in the layout before. Its pool is a [*Pool].
+// New makes the Volume for a volume that is new in a layout. The volume's pool must be a
+// [*Pool].
 func New(v *layout.Volume) *Volume {
 	of := v.Identity.(pooled)
 	vol := &Volume{identity: of.identity, Pool: of.Pool, roots: make(map[layout.Place]*Root)}
@@ -65,48 +67,49 @@ func New(v *layout.Volume) *Volume {
 	return vol
 }
 
-// Record is what its source says of the volume.
+// Record is the source's newest record of the volume.
 func (v *Volume) Record() *meta.Volume { return v.newest.Load() }
 
-// SetRecord says what its source says of the volume now.
+// SetRecord replaces the source's record of the volume.
 func (v *Volume) SetRecord(record *meta.Volume) { v.newest.Store(record) }
 
-// String is the volume's name as the tree shows it.
+// String is the volume's name in the tree.
 func (v *Volume) String() string { return v.name }
 
 // DeviceID is the volume's id in its pool.
 func (v *Volume) DeviceID() uint32 { return v.deviceID }
 
-// Gone reports whether the volume is in no layout any more.
+// Gone reports whether the volume has left the layout: see Leave.
 func (v *Volume) Gone() bool { return v.gone.Load() }
 
-// Leave says that the volume is in no layout any more.
+// Leave records that the volume is no longer in the layout.
 func (v *Volume) Leave() { v.gone.Store(true) }
 
-// Deleted reports whether its owner has deleted the volume, and the pool may still have
-// it: what is left there is nobody's.
+// Deleted reports whether the owner has deleted the volume. The pool may still have some of
+// it, which nobody uses any more.
 func (v *Volume) Deleted() bool { return v.Record().State == meta.StateDeleted }
 
-// MayHavePartitions is false of what container engines make: there is a filesystem on the
-// whole of it, so that nobody needs to look.
+// MayHavePartitions reports whether the volume may have partitions. The volumes of container
+// engines have none: they are always a filesystem as a whole.
 func (v *Volume) MayHavePartitions() bool { return v.Record().Role == meta.RoleVolume }
 
-// Live reports whether the volume may change, or may have changed since it became what it
-// is here: see usage.
+// Live reports whether the volume may be changing, or may have changed since v was made: see
+// usage.
 func (v *Volume) Live() bool {
 	return v.Pool.reader.Live() && v.Pool.usage.changing(v.deviceID, v.signs)
 }
 
-// Root is where a filesystem may begin: a volume, or a place in one.
+// Root is a place in a volume at which a filesystem may begin: the whole volume or a
+// partition.
 type Root struct {
 	Volume *Volume
 	Place  layout.Place
 
 	peeks     peeker
-	toldShort atomic.Bool // the log says already that it is too short
+	toldShort atomic.Bool // tellShort has logged it
 }
 
-// At is the root at a place.
+// At returns the root at a place.
 func (v *Volume) At(place layout.Place) *Root {
 	v.mu.Lock()
 	defer v.mu.Unlock()

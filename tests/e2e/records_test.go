@@ -193,7 +193,7 @@ func TestVolumeShorterThanItsFilesystemIsToldOf(t *testing.T) {
 	dir := pools.Containerd(t)
 	source := "pool:" + filepath.Join(dir, "meta") + "," + filepath.Join(dir, "data")
 	names := writeFile(t, "1 524288 half\n2 1048576 whole\n")
-	const says = "its ext4 is 512 MiB long, and the volume 256 MiB: what lies beyond cannot be read"
+	const says = "its ext4 is 512 MiB long, but the volume only 256 MiB: what lies beyond cannot be read"
 	r := thintree(t, "ls", "--long", "--names", names, source)
 	if r.status != 3 || !strings.Contains(r.stderr, "thintree: half: "+says+"\n") || strings.Count(r.stderr, "what lies beyond") != 1 || !strings.Contains(r.stdout, "ext4 (problem)") {
 		t.Errorf("ls --long: exit status %d: %s%s", r.status, r.stdout, r.stderr)

@@ -39,7 +39,7 @@ func TestCommandsThatDidTheirWorkInPartSaySo(t *testing.T) {
 		tell(t, "pool", "create", "vault", filepath.Join(dir, "m"), filepath.Join(dir, "d"), "--data-size", "64M")
 		sh(t, "for id in $(seq 300); do dmsetup message vault 0 \"create_thin $id\"; done")
 		damageFirstDevices(t, asJSON[[]struct{ Metadata string }](t, "pool", "status", "vault")[0].Metadata)
-		const says = "what the pool keeps of its volumes"
+		const says = "cannot read the pool's details of its volumes"
 		partial(says, "volume", "create", "--json", "vault", "1000")
 		partial(says, "volume", "snapshot", "--json", "vault", "1000", "1001")
 		partial(says, "volume", "activate", "--json", "vault", "1000", "thousand", "--size", "16M")

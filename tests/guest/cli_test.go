@@ -162,7 +162,7 @@ func TestPoolThatIsNoStoresByCommands(t *testing.T) {
 		sh(t, "umount "+mnt)
 		tell(t, "volume", "deactivate", "vault", "seven")
 		refused(t, 1, []string{"seven", "thintree volume ls vault"}, "volume", "deactivate", "vault", "seven")
-		refused(t, 1, []string{"what only it holds is lost", "--yes"}, "volume", "delete", "vault", "7")
+		refused(t, 1, []string{"the data that no other volume shares will be lost", "--yes"}, "volume", "delete", "vault", "7")
 		tell(t, "volume", "delete", "vault", "7", "--yes")
 		refused(t, 1, []string{"no device 7"}, "volume", "delete", "vault", "7", "--yes")
 		refused(t, 1, []string{"no device 7"}, "volume", "snapshot", "vault", "7", "9")
