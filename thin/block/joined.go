@@ -99,23 +99,67 @@ func (j *joined) next(ctx context.Context, off int64, data bool) (int64, error) 
 	if err := j.check(off); err != nil {
 		return 0, err
 	}
+	next := j.nextLinear
+	if j.stripe > 0 {
+		next = j.nextStriped
+	}
+	at, err := next(ctx, off, data)
+	if err == nil && at == j.size && data {
+		err = io.EOF
+	}
+	if err != nil {
+		return 0, err
+	}
+	return at, nil
+}
+
+// nextLinear is the next data or hole, or the end if there is none.
+func (j *joined) nextLinear(ctx context.Context, off int64, data bool) (int64, error) {
 	for off < j.size {
 		part, at, length := j.find(off)
-		seek := part.NextHole
-		if data {
-			seek = part.NextData
-		}
-		next, err := seek(ctx, at)
-		switch {
-		case err != nil && !errors.Is(err, io.EOF):
+		next, err := seek(ctx, part, at, data)
+		if err != nil {
 			return 0, err
-		case err == nil && next < at+length:
+		}
+		if next < at+length {
 			return off + next - at, nil
 		}
 		off += length
 	}
-	if data {
-		return 0, io.EOF
-	}
 	return j.size, nil
+}
+
+// nextStriped is nextLinear of stripes. It asks each part once: there can be millions of stripes.
+func (j *joined) nextStriped(ctx context.Context, off int64, data bool) (int64, error) {
+	nearest := j.size
+	n := int64(len(j.parts))
+	row, in := off/(j.stripe*n), off%(j.stripe*n)
+	for i, part := range j.parts {
+		// The part's first byte that is at off or behind it in the whole.
+		at := row*j.stripe + min(max(0, in-int64(i)*j.stripe), j.stripe)
+		if at == part.Size() {
+			continue
+		}
+		next, err := seek(ctx, part, at, data)
+		if err != nil {
+			return 0, err
+		}
+		if next < part.Size() {
+			nearest = min(nearest, (next/j.stripe*n+int64(i))*j.stripe+next%j.stripe)
+		}
+	}
+	return nearest, nil
+}
+
+// seek is the next data or hole in a part, or its end if there is none.
+func seek(ctx context.Context, part Reader, off int64, data bool) (next int64, err error) {
+	if data {
+		next, err = part.NextData(ctx, off)
+	} else {
+		next, err = part.NextHole(ctx, off)
+	}
+	if errors.Is(err, io.EOF) {
+		return part.Size(), nil
+	}
+	return next, err
 }

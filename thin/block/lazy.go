@@ -3,6 +3,7 @@ package block
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -14,7 +15,9 @@ type Lazy struct {
 	leaves []*OnDemand // in the order of Location.Paths
 }
 
-// Open opens the files and devices of the Location, with the errors of [Open].
+// Open opens the files and devices of the Location, with the errors of [Open]. It is an error if
+// two of its paths lead to one file or device. So no two paths can become the same when
+// [Location.Find] finds devices at other paths.
 func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 	z := &Lazy{}
 	defer func() {
@@ -22,7 +25,7 @@ func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 			z.Close()
 		}
 	}()
-	byPath := make(map[string]Reader)
+	byPath, byIdentity := make(map[string]Reader), make(map[Identity]string)
 	for _, path := range l.Paths() {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -33,6 +36,11 @@ func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 		}
 		z.leaves = append(z.leaves, o)
 		byPath[path] = o
+		id := o.Look().Identity
+		if other, same := byIdentity[id]; same {
+			return nil, fmt.Errorf("%s and %s are the same file or device: they must be two", other, path)
+		}
+		byIdentity[id] = path
 	}
 	if len(z.leaves) == 0 {
 		return nil, errors.New("a location that is nowhere cannot be opened")

@@ -28,11 +28,14 @@ type pieces struct {
 	list   []Piece
 	stripe int64 // the length of a stripe in bytes, 0 if the pieces follow each other
 	length int64 // of all pieces together, in bytes
+	leaves int   // how many pieces of files and devices they consist of in the end
 	depth  int   // how many levels of pieces there are
 }
 
+// If pieces are shared, each level multiplies their number. So maxLeaves bounds what they
+// consist of in the end: that much is walked.
 const (
-	maxPieces = 1 << 16
+	maxLeaves = 1 << 16
 	maxDepth  = 8
 )
 
@@ -53,8 +56,8 @@ func Striped(stripeBytes int64, list ...Piece) (Location, error) {
 }
 
 func inPieces(stripe int64, list []Piece) (Location, error) {
-	if len(list) == 0 || len(list) > maxPieces {
-		return Location{}, fmt.Errorf("%d pieces: from 1 to %d can be put together", len(list), maxPieces)
+	if len(list) == 0 {
+		return Location{}, errors.New("no pieces: at least one must be given")
 	}
 	p := &pieces{stripe: stripe}
 	for i, piece := range list {
@@ -68,11 +71,17 @@ func inPieces(stripe int64, list []Piece) (Location, error) {
 		}
 		p.length += piece.Length
 		if in := piece.In.pieces; in != nil {
+			p.leaves += in.leaves
 			p.depth = max(p.depth, in.depth)
+		} else {
+			p.leaves++
+		}
+		if p.leaves > maxLeaves {
+			return Location{}, fmt.Errorf("more than %d pieces, counting those of pieces", maxLeaves)
 		}
 	}
 	if p.depth++; p.depth > maxDepth {
-		return Location{}, errors.New("pieces of pieces: more than 8 levels")
+		return Location{}, fmt.Errorf("pieces of pieces: more than %d levels", maxDepth)
 	}
 	p.list = append(p.list, list...)
 	return Location{pieces: p}, nil

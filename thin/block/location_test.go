@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -62,6 +63,7 @@ func TestImpossiblePiecesAreErrors(t *testing.T) {
 	for range maxDepth {
 		deep = mustJoin(t, 0, Piece{deep, 0, 512})
 	}
+	many := mustJoin(t, 0, slices.Repeat([]Piece{{disk, 0, 512}}, 256)...)
 	for name, c := range map[string]struct {
 		stripe int64
 		list   []Piece
@@ -76,7 +78,8 @@ func TestImpossiblePiecesAreErrors(t *testing.T) {
 		"uneven stripes":     {512, []Piece{{disk, 0, 1024}, {disk, 0, 2048}}},
 		"half a stripe":      {1024, []Piece{{disk, 0, 1536}, {disk, 0, 1536}}},
 		"too deep":           {0, []Piece{{deep, 0, 512}}},
-		"too many":           {0, make([]Piece, maxPieces+1)},
+		"too many":           {0, slices.Repeat([]Piece{{disk, 0, 512}}, maxLeaves+1)},
+		"too many, shared":   {0, slices.Repeat([]Piece{{many, 0, 512}}, maxLeaves/256+1)},
 	} {
 		if l, err := inPieces(c.stripe, c.list); err == nil {
 			t.Errorf("%s: %s", name, l)
@@ -220,6 +223,119 @@ func TestPiecesHaveTheHolesOfTheirFiles(t *testing.T) {
 		if at, err := z.NextHole(t.Context(), 0); at != 0 || err != nil {
 			t.Errorf("%s: a hole at %d, %v, want 0", name, at, err)
 		}
+	}
+}
+
+// drawJoined draws Readers in memory that are joined, and gives the bytes that they are.
+func drawJoined(rt *rapid.T, depth int) (Reader, model) {
+	if depth == 0 {
+		m := model(rapid.SliceOfN(rapid.ByteRange(0, 1), 24, 24).Draw(rt, "bytes"))
+		return m, m
+	}
+	p := &pieces{}
+	length := rapid.Int64Range(1, 8).Draw(rt, "length")
+	if rapid.Bool().Draw(rt, "striped") {
+		p.stripe = rapid.Int64Range(1, 4).Draw(rt, "stripe")
+		length = p.stripe * rapid.Int64Range(1, 3).Draw(rt, "rows")
+	}
+	var parts []Reader
+	var bytes []model
+	for range rapid.IntRange(1, 4).Draw(rt, "parts") {
+		r, m := drawJoined(rt, depth-1)
+		length := min(length, r.Size()/max(1, p.stripe)*max(1, p.stripe))
+		if length == 0 || len(bytes) > 0 && p.stripe > 0 && length != int64(len(bytes[0])) {
+			continue // all parts of stripes are as long as the first
+		}
+		from := rapid.Int64Range(0, r.Size()-length).Draw(rt, "from")
+		parts, bytes = append(parts, Section(r, from, length)), append(bytes, m[from:][:length])
+		p.length += length
+	}
+	if len(parts) == 0 {
+		return drawJoined(rt, 0)
+	}
+	if p.stripe == 0 {
+		return join(p, parts), slices.Concat(bytes...)
+	}
+	var want model
+	for row := int64(0); row < int64(len(bytes[0])); row += p.stripe {
+		for _, b := range bytes {
+			want = append(want, b[row:][:p.stripe]...)
+		}
+	}
+	return join(p, parts), want
+}
+
+func TestJoinedReadersAreTheirBytesAndHoles(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	rapid.Check(t, func(rt *rapid.T) {
+		r, want := drawJoined(rt, 2)
+		if r.Size() != want.Size() {
+			rt.Fatalf("%d bytes, want %d", r.Size(), want.Size())
+		}
+		off := rapid.Int64Range(0, want.Size()+1).Draw(rt, "off")
+		p := make([]byte, rapid.IntRange(1, 30).Draw(rt, "n"))
+		q := make([]byte, len(p))
+		n, err := r.ReadAt(ctx, p, off)
+		wantN, wantErr := want.ReadAt(ctx, q, off)
+		if n != wantN || err != wantErr || !bytes.Equal(p[:n], q[:n]) {
+			rt.Fatalf("read from %d: %d bytes, %v, want %d, %v", off, n, err, wantN, wantErr)
+		}
+		at, err := r.NextData(ctx, off)
+		if wantAt, wantErr := want.NextData(ctx, off); at != wantAt || err != wantErr {
+			rt.Fatalf("data from %d on: %d, %v, want %d, %v", off, at, err, wantAt, wantErr)
+		}
+		at, err = r.NextHole(ctx, off)
+		if wantAt, wantErr := want.NextHole(ctx, off); at != wantAt || err != wantErr {
+			rt.Fatalf("a hole from %d on: %d, %v, want %d, %v", off, at, err, wantAt, wantErr)
+		}
+	})
+}
+
+// countedSeeks counts the seeks in a Reader that is one hole.
+type countedSeeks struct {
+	size  int64
+	seeks *int
+}
+
+func (c countedSeeks) Size() int64                                        { return c.size }
+func (c countedSeeks) ReadAt(context.Context, []byte, int64) (int, error) { return 0, io.EOF }
+
+func (c countedSeeks) NextData(context.Context, int64) (int64, error) {
+	*c.seeks++
+	return 0, io.EOF
+}
+
+func (c countedSeeks) NextHole(_ context.Context, off int64) (int64, error) {
+	*c.seeks++
+	return off, nil
+}
+
+func TestHolesOfManyStripesAreFoundInOneSeekAPart(t *testing.T) {
+	t.Parallel()
+	const length, stripe = 1 << 44, 1 << 16
+	seeks := 0
+	part := countedSeeks{length, &seeks}
+	r := join(&pieces{stripe: stripe, length: 2 * length}, []Reader{part, part})
+	if at, err := r.NextData(t.Context(), stripe+1); err != io.EOF || seeks != 2 {
+		t.Errorf("%d, %v, by %d seeks", at, err, seeks)
+	}
+}
+
+func TestTwoPathsOfOneFileAreAnError(t *testing.T) {
+	t.Parallel()
+	path, _ := writeFile(t, 1024)
+	link := path + "-link"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	z, err := mustJoin(t, 0, Piece{At(path), 0, 512}, Piece{At(link), 512, 512}).Open(t.Context(), Options{})
+	if err == nil {
+		z.Close()
+		t.Fatal("no error")
+	}
+	if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), link) {
+		t.Errorf("%v does not have both paths", err)
 	}
 }
 
