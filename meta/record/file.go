@@ -126,14 +126,10 @@ func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
 	return nil
 }
 
-// open opens a file or folder for reading. It leaves the access time as it is if the kernel
-// allows that, as it does to the owner and root.
+// open opens a file or folder for reading, with its access time left as it is: see
+// [resolve.NoAtime].
 func open(path string, flags int, call func(path string, flags int) (int, error)) (fd int, err error) {
-	flags |= unix.O_RDONLY | unix.O_NOATIME
-	fd, err = call(path, flags)
-	if errors.Is(err, unix.EPERM) {
-		fd, err = call(path, flags&^unix.O_NOATIME)
-	}
+	fd, err = resolve.NoAtime(flags|unix.O_RDONLY, func(flags int) (int, error) { return call(path, flags) })
 	if errno, ok := err.(unix.Errno); ok {
 		err = &fs.PathError{Op: "open", Path: path, Err: errno}
 	}

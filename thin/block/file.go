@@ -56,7 +56,7 @@ func Open(path string, opts Options) (*File, error) {
 }
 
 func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
-	flags := unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOATIME
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK
 	if direct {
 		f, err = openNoAtime(path, flags|unix.O_DIRECT)
 		if !errors.Is(err, unix.EINVAL) {
@@ -67,12 +67,8 @@ func open(path string, direct bool) (f *os.File, isDirect bool, err error) {
 	return f, false, err
 }
 
-// openNoAtime opens with O_NOATIME if that is allowed, and without it otherwise.
 func openNoAtime(path string, flags int) (*os.File, error) {
-	fd, err := resolve.Open(path, flags)
-	if errors.Is(err, unix.EPERM) {
-		fd, err = resolve.Open(path, flags&^unix.O_NOATIME)
-	}
+	fd, err := resolve.NoAtime(flags, func(flags int) (int, error) { return resolve.Open(path, flags) })
 	if err != nil {
 		return nil, err
 	}
