@@ -14,12 +14,8 @@ import (
 // errKilled is the error of a request whose caller is about to end.
 var errKilled = fmt.Errorf("its caller was killed: %w", syscall.EINTR)
 
-// While a request waits, these are the times between two looks at its caller, and between
-// two looks at its pool.
-const (
-	killedInterval    = 100 * time.Millisecond
-	suspendedInterval = time.Second
-)
+// killedInterval is the time between two looks at the caller of a request that waits.
+const killedInterval = 100 * time.Millisecond
 
 // await returns what work returns for a request. A caller cannot end before its request
 // is answered, not even by SIGKILL. So if the work may wait in the kernel, as for a
@@ -28,19 +24,25 @@ const (
 // the kernel goes on all the same, so the work must not use the request's memory. If it
 // returns a file, that is closed.
 func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func(context.Context) (T, error)) (T, error) {
-	if !s.tree.MayStall(tree.NodeID(h.NodeId)) {
+	node := tree.NodeID(h.NodeId)
+	if !s.tree.MayStall(node) {
 		return work(request{cancel})
 	}
 	var value T
 	var err error
-	ctx, end := context.WithCancel(request{cancel})
-	defer end()
+	ctx, end := context.WithCancelCause(request{cancel})
+	defer end(nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		value, err = work(ctx)
 	}()
-	if early := s.wait(h, cancel, done); early != nil {
+	go func() {
+		if killed(h.Pid, cancel, done) {
+			end(errKilled)
+		}
+	}()
+	if early := s.tree.Await(ctx, node, done); early != nil {
 		go func() {
 			<-done
 			if opened, ok := any(value).(*tree.File); ok && opened != nil {
@@ -52,35 +54,25 @@ func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func
 	return value, err
 }
 
-// wait waits until the work for a request is done. It returns an error if the request has
-// to be answered before that.
-func (s *server) wait(h *fuse.InHeader, cancel, done <-chan struct{}) error {
-	suspended := time.NewTimer(max(s.tree.OpenTimeout(), suspendedInterval))
-	defer suspended.Stop()
-	var killed <-chan time.Time // nil until the request is interrupted
-	for {
+// killed waits until the caller of a request is about to end, and reports whether it is. It looks
+// at it once the request is interrupted by a signal, which need not end the caller. It ends with
+// the work for the request.
+func killed(pid uint32, cancel, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return false
+	case <-cancel:
+	}
+	ticker := time.NewTicker(killedInterval)
+	defer ticker.Stop()
+	for !dying(pid) {
 		select {
 		case <-done:
-			return nil
-		case <-cancel: // by a signal, which need not end the caller
-			cancel = nil
-			ticker := time.NewTicker(killedInterval)
-			defer ticker.Stop()
-			killed = ticker.C
-			if dying(h.Pid) {
-				return errKilled
-			}
-		case <-killed:
-			if dying(h.Pid) {
-				return errKilled
-			}
-		case <-suspended.C:
-			if err := s.tree.Suspended(context.Background(), tree.NodeID(h.NodeId)); err != nil {
-				return err
-			}
-			suspended.Reset(suspendedInterval)
+			return false
+		case <-ticker.C:
 		}
 	}
+	return true
 }
 
 // awaited is await for work that returns only an error.

@@ -75,8 +75,8 @@ type Volume struct {
 	// State says what is unusual about the volume; "" if nothing is.
 	State State
 	// TransactionID is what the pool's became when the volume was created: that of
-	// the device in the pool is one less. It tells a volume from a later one that got
-	// the same id, and from one of another pool. 0 means that it is not recorded.
+	// the device in the pool is one less. A later volume with the same id, and one of another pool,
+	// have other values. 0 means that it is not recorded.
 	TransactionID uint64
 	// FilesystemUUID is recorded of the filesystem on the volume, in blkid's form, ""
 	// if none is. A pool in which it is another one is not the pool of the source.

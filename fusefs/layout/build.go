@@ -128,6 +128,10 @@ func (a *adder) addRecorded() {
 	records := inFolderOrder(a.Catalog.Volumes, func(v *meta.Volume) string { return v.Name })
 	slices.SortStableFunc(records, func(x, y *meta.Volume) int { return deletedLast(x) - deletedLast(y) })
 	for _, record := range records {
+		if !record.IsThin() {
+			a.Log.Warn("volumes of plain bytes cannot be shown yet", "volume", record.Name, "at", record.Plain.String())
+			continue
+		}
 		i, ok := pools[record.Pool]
 		if !ok {
 			a.Log.Warn("a volume is in no known pool", "volume", record.Name, "pool", record.Pool)

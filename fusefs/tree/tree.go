@@ -75,24 +75,37 @@ func (t *Tree) Close() error {
 	return t.keeper.close()
 }
 
-// OpenTimeout is how long a request waits for its turn to open a volume, or for a suspended pool.
-func (t *Tree) OpenTimeout() time.Duration { return t.opts.OpenTimeout }
-
 // MayStall reports whether a request for a node may wait in the kernel until somebody resumes a
 // suspended device.
 func (t *Tree) MayStall(id NodeID) bool {
-	if !id.IsFile() {
-		return false
+	if id.IsFile() {
+		r := t.slots.Get(id)
+		return r != nil && t.opener.MayStall(r.Volume.Pool)
 	}
-	r := t.slots.Get(id)
-	return r != nil && t.opener.MayStall(r.Volume)
+	// A folder of the layout shows the attributes of volumes, which are read for that.
+	for _, s := range t.layout.Load().Sections {
+		for _, p := range s.Pools {
+			if t.opener.MayStall(p.(*volume.Pool)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-// Suspended returns a *[volume.SuspendedError] if the volume or the pool of a node is suspended.
-func (t *Tree) Suspended(ctx context.Context, id NodeID) error {
-	r, err := t.root(id)
-	if err != nil {
-		return nil
+// Await waits until done is closed. It returns an error if ctx is done before, which is its cause,
+// or a *[volume.SuspendedError] if the volume of a node has been suspended for OpenTimeout. In a
+// folder of the layout each peek of a volume waits no longer than that by itself.
+func (t *Tree) Await(ctx context.Context, id NodeID, done <-chan struct{}) error {
+	if id.IsFile() {
+		if r := t.slots.Get(id); r != nil {
+			return t.opener.Await(ctx, r.Volume, done)
+		}
 	}
-	return t.opener.Suspended(ctx, r.Volume)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -62,10 +62,10 @@ func (o *Opener) EndMapped(ctx context.Context, v *Volume, before []*lend.Loan, 
 	return err
 }
 
-// MayStall reports whether a request to a volume may wait in the kernel until somebody resumes
-// a suspended device: the volume is read through the kernel, or its pool is active.
-func (o *Opener) MayStall(v *Volume) bool {
-	return o.Kernel != nil && (o.Engine == EngineKernel || v.Pool.reader.Live())
+// MayStall reports whether a request for a volume of a pool may wait in the kernel for somebody
+// else: the volume is read through the kernel, or its pool is active.
+func (o *Opener) MayStall(p *Pool) bool {
+	return o.Kernel != nil && (o.Engine == EngineKernel || p.reader.Live())
 }
 
 // SuspendedError says that a request was given up because its pool is suspended. It unwraps
@@ -82,8 +82,8 @@ func (e *SuspendedError) Error() string {
 // Unwrap makes errors.Is(err, syscall.EIO) true.
 func (e *SuspendedError) Unwrap() error { return syscall.EIO }
 
-// Suspended returns a *[SuspendedError] if a volume or its pool is suspended.
-func (o *Opener) Suspended(ctx context.Context, v *Volume) error {
+// suspended returns a *[SuspendedError] if a volume or its pool is suspended.
+func (o *Opener) suspended(ctx context.Context, v *Volume) error {
 	if o.Kernel == nil {
 		return nil
 	}
@@ -93,4 +93,27 @@ func (o *Opener) Suspended(ctx context.Context, v *Volume) error {
 		return nil
 	}
 	return &SuspendedError{v.name, device, o.OpenTimeout}
+}
+
+// suspendedInterval is the time between two looks at a device that somebody waits for.
+const suspendedInterval = time.Second
+
+// Await waits until done is closed. It returns an error if ctx is done before, which is its cause,
+// or if the volume or its pool has been suspended for OpenTimeout, which is a [SuspendedError].
+func (o *Opener) Await(ctx context.Context, v *Volume, done <-chan struct{}) error {
+	suspended := time.NewTimer(max(o.OpenTimeout, suspendedInterval))
+	defer suspended.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-suspended.C:
+			if err := o.suspended(ctx, v); err != nil {
+				return err
+			}
+			suspended.Reset(suspendedInterval)
+		}
+	}
 }

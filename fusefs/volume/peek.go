@@ -142,7 +142,10 @@ func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Contex
 		r.peeks.now = f
 	}
 	r.peeks.mu.Unlock()
-	return f.wait(ctx)
+	if err := o.Await(ctx, r.Volume, f.done); err != nil {
+		return nil, err
+	}
+	return f.value, f.err
 }
 
 func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (p *Peek, err error) {

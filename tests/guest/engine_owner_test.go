@@ -177,6 +177,7 @@ func TestReaderOfASuspendedPoolIsKillable(t *testing.T) {
 		resume := sync.OnceFunc(func() { sh(t, "dmsetup resume vg-pool-tpool") })
 		defer resume()
 
+		time.Sleep(1500 * time.Millisecond) // for the kernel to forget the names above the volume
 		killed := exec.Command("ls", "-lR", mnt+"/volumes/x")
 		noError(t, killed.Start())
 		time.Sleep(time.Second) // for it to wait
