@@ -171,7 +171,7 @@ func dmDeferred(t *testing.T, c *dm.Client) {
 		t.Fatal(err)
 	}
 	if err := <-waited; !errors.Is(err, dm.ErrNotFound) {
-		t.Errorf("who waits for an event gets %v", err)
+		t.Errorf("a wait for an event gives %v", err)
 	}
 	if gone, err := c.DeactivateLater(t.Context(), "a", dm.Hidden); !gone || err != nil {
 		t.Errorf("gone: %v, %v", gone, err)

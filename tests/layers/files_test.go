@@ -58,7 +58,7 @@ func TestPackagesSayWhatTheyAre(t *testing.T) {
 	}
 }
 
-// saysWhatItIs tells whether a package comment begins as go doc wants it; that
+// saysWhatItIs reports whether a package comment begins as go doc wants it; that
 // of a program begins with the program's name.
 func saysWhatItIs(file *ast.File) bool {
 	doc := file.Doc.Text()

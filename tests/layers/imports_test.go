@@ -112,7 +112,7 @@ func within(importPath string) (name string, ok bool) {
 	return strings.CutPrefix(importPath, module+"/")
 }
 
-// matches tells whether a name is what a pattern stands for.
+// matches reports whether a name is what a pattern stands for.
 func matches(pattern, name string) bool {
 	folder, open := strings.CutSuffix(pattern, "...")
 	return name == strings.TrimSuffix(folder, "/") || open && strings.HasPrefix(name, folder)

@@ -45,8 +45,8 @@ func (h host) by(path string) (string, error) {
 	return "", nil
 }
 
-// ByAnother returns who uses the file or block device at path, apart from the loop device with the
-// number own, as unix.Mkdev makes it. The result is for a message; it is "" if there is none.
+// ByAnother returns a user of the file or block device at path. The loop device with the number own,
+// as unix.Mkdev makes it, does not count. The result is for a message; it is "" if there is none.
 //
 // A user of a block device is what By returns, a mount, a program that has it open exclusively, and
 // if it is a loop device, any user of its file. A user of a file is a loop device over it that may
