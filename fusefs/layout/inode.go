@@ -3,6 +3,7 @@ package layout
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 
 	"thintree/volfs"
 )
@@ -17,13 +18,12 @@ type address struct {
 	// layer distinguishes volumes with one device id in one source. It is 0 unless the source
 	// has several pools, or several names for the device.
 	layer uint8
-	part  int // the partition's number, 0 for the whole volume, or unnumbered
+	part  int // the partition's number, 0 for the whole volume
+	// place is a place of more than one step; otherwise it is the zero Place.
+	place Place
 }
 
-// unnumbered is the part of places in which files cannot have inode numbers.
-const unnumbered = 1 << 30
-
-// maxVolume is the highest address.volume whose files can have inode numbers. It is enough for 64
+// maxVolume is the highest address.volume for which there are numbers below. It is enough for 64
 // sources with any device ids.
 const maxVolume = 1<<30 - 1
 
@@ -38,7 +38,8 @@ type class struct {
 // Classes do not overlap, so no two files have the same number.
 //
 // Numbers below 2^53 are exact in a double. They are for all files that are likely to exist. A
-// file that needs more bits gets a number above 2^53, or above 2^63, rather than an error.
+// file that needs more bits gets a number above 2^53, or above 2^63. A file for which no class has
+// enough bits has a hash: see hashed.
 var classes = []class{
 	{first: 0, volume: 20, ino: 32},
 	{first: 1 << 52, volume: 24, ino: 27},
@@ -63,19 +64,26 @@ const (
 	viewBits  = 47
 )
 
+// The numbers that are hashes, from firstHashed on.
+const (
+	firstHashed = 1 << hashedBits
+	hashedBits  = 57
+)
+
 // number turns an inode number on the disk, 0 for the root of the filesystem, into the one in the
-// tree. ok is false if no class has enough bits for it.
-func (p address) number(ino volfs.Ino) (n uint64, ok bool) {
+// tree. isHash says that no class has enough bits for it, so that another file could have the same
+// number.
+func (p address) number(ino volfs.Ino) (n uint64, isHash bool) {
 	for i := range classes {
 		if n, ok := classes[i].number(p, ino); ok {
-			return n, true
+			return n, false
 		}
 	}
-	return 0, false
+	return firstHashed | hashOf(fmt.Sprintf("%d/%d/%d/%s/%d", p.volume, p.layer, p.part, p.place, ino))&(1<<hashedBits-1), true
 }
 
 func (c *class) number(p address, ino volfs.Ino) (n uint64, ok bool) {
-	if p.layer>>c.layer != 0 || p.part>>c.part != 0 || p.volume>>c.volume != 0 {
+	if !p.place.IsWhole() || p.layer>>c.layer != 0 || p.part>>c.part != 0 || p.volume>>c.volume != 0 {
 		return 0, false
 	}
 	if ino <= MaxIno && ino >= 1<<c.ino-besides {

@@ -28,7 +28,7 @@ func (c *class) end() uint64 { return c.first - 1 + 1<<(c.layer+c.part+c.volume+
 
 func TestClassesFillTheIntegersOfADoubleAndDoNotOverlap(t *testing.T) {
 	t.Parallel()
-	all := append(slices.Clone(classes), class{first: firstView, ino: viewBits})
+	all := append(slices.Clone(classes), class{first: firstView, ino: viewBits}, class{first: firstHashed, ino: hashedBits})
 	slices.SortFunc(all, func(x, y class) int { return cmp.Compare(x.first, y.first) })
 	next := uint64(0)
 	for _, c := range all {
@@ -48,14 +48,14 @@ func TestInodeNumberIdentifiesItsFile(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		p := drawAddress(rt)
-		ino := volfs.Ino(bits(rt, "inode number", 41))
+		ino := volfs.Ino(bits(rt, "inode number", 42))
 		if rapid.IntRange(0, 9).Draw(rt, "beside") == 0 {
 			ino = rapid.SampledFrom([]volfs.Ino{RawIno, PartsIno, InfoIno}).Draw(rt, "what")
 		}
-		n, ok := p.number(ino)
-		if !ok {
-			if ino > MaxIno || ino < 1<<17-besides {
-				rt.Fatalf("%+v: %d has no number", p, ino)
+		n, isHash := p.number(ino)
+		if isHash {
+			if ino > MaxIno || ino < 1<<17-besides || n < firstHashed || n >= 2*firstHashed {
+				rt.Fatalf("%+v: %d has the hash %#x", p, ino, n)
 			}
 			return
 		}
@@ -88,7 +88,7 @@ func TestHighestInodeNumberIsNotThatOfAnImage(t *testing.T) {
 		p := address{volume: 1<<c.volume - 1, part: 1<<c.part - 1, layer: 1<<c.layer - 1}
 		for _, what := range []volfs.Ino{RawIno, PartsIno, InfoIno} {
 			n, _ := p.number(what)
-			if other, ok := p.number(what & (1<<c.ino - 1)); ok && other == n {
+			if other, _ := p.number(what & (1<<c.ino - 1)); other == n {
 				t.Errorf("%+v: %#x is the inode number of both a file and an image", p, n)
 			}
 		}
@@ -120,8 +120,8 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 		{"a partition with the largest inode numbers", address{volume: 1<<14 - 1, part: 15}, 1<<40 - besides, 1 << 63},
 	} {
 		for _, ino := range []volfs.Ino{0, 1, volfs.Ino(c.inodes) / 2, volfs.Ino(c.inodes) - 1, RawIno, PartsIno, InfoIno} {
-			if n, ok := c.place.number(ino); !ok || n >= c.below {
-				t.Errorf("%s: inode %d has number %#x, %v", c.what, ino, n, ok)
+			if n, isHash := c.place.number(ino); isHash || n >= c.below {
+				t.Errorf("%s: inode %d has number %#x, by a hash: %v", c.what, ino, n, isHash)
 			}
 		}
 	}
@@ -129,7 +129,7 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 
 func TestInodeNumberConsistsOfDeviceIDAndNumberOnTheDisk(t *testing.T) {
 	t.Parallel()
-	if n, ok := (address{volume: 23}).number(130817); !ok || n != 23<<32+130817 {
-		t.Errorf("device 23, inode 130817: %d, %v", n, ok)
+	if n, isHash := (address{volume: 23}).number(130817); isHash || n != 23<<32+130817 {
+		t.Errorf("device 23, inode 130817: %d, %v", n, isHash)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"thintree/meta"
+	"thintree/volfs"
 )
 
 // fakePool is a pool with the devices that a test sets.
@@ -275,7 +276,19 @@ func TestPlaceIsAChainOfSteps(t *testing.T) {
 			t.Errorf("%q: step %d in %q, %q", c.place, number, outer, c.place.Below("vm"))
 		}
 	}
-	if _, err := (&Slot{}).At("vm", inner).FileID(5, 2); !errors.Is(err, syscall.EOVERFLOW) {
-		t.Errorf("a file in a partition in a partition: %v", err)
+	var s Slots[Place]
+	disk := &Slot{address: address{volume: 3}}
+	numbers := make(map[uint64]Place)
+	for _, p := range []Place{whole, p2, inner, p2.Partition(2), p2.Partition(1).Partition(1), whole.Partition(999)} {
+		slot := disk.At("vm", p)
+		s.Add(slot, p)
+		for _, ino := range []volfs.Ino{2, 5, 1 << 40} {
+			id, err := slot.FileID(ino, 2)
+			n := slot.InodeNumber(id)
+			if other, taken := numbers[n]; taken || err != nil || s.Get(id) != p {
+				t.Errorf("inode %d at %q has number %d, as one at %q: %v", ino, p, n, other, err)
+			}
+			numbers[n] = p
+		}
 	}
 }

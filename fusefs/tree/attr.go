@@ -23,7 +23,8 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	switch id.Ino() {
+	ino := r.Ino(id)
+	switch ino {
 	case 0:
 		return t.rootEntry(ctx, r)
 	case layout.RawIno:
@@ -34,13 +35,13 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 		return t.infoEntry(ctx, id)
 	}
 	if p := r.LastPeek(); p != nil {
-		if f := p.Folder(id.Ino()); f != nil {
+		if f := p.Folder(ino); f != nil {
 			return r.entry(id, f.Attr), nil
 		}
 	}
 	var e Entry
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		e, err = t.fileEntry(ctx, r, fs, id.Ino())
+		e, err = t.fileEntry(ctx, r, fs, ino)
 		return err
 	})
 	return e, err

@@ -48,7 +48,8 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch id.Ino() {
+	ino := r.Ino(id)
+	switch ino {
 	case layout.InfoIno:
 		return t.openInfo(ctx, id)
 	case 0, layout.PartsIno:
@@ -58,12 +59,12 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{Kept: !r.Volume.Live(), tree: t, root: r, where: fmt.Sprintf("%s: inode %d", r, id.Ino())}
-	if id.Ino() == layout.RawIno {
+	f := &File{Kept: !r.Volume.Live(), tree: t, root: r, where: fmt.Sprintf("%s: inode %d", r, ino)}
+	if ino == layout.RawIno {
 		f.where = r.String() + ": raw"
 		f.bytes, err = l.Resource().OpenRaw(ctx, r.Place)
 	} else {
-		f.bytes, err = l.Resource().OpenFile(ctx, r.Root, id.Ino())
+		f.bytes, err = l.Resource().OpenFile(ctx, r.Root, ino)
 	}
 	if err != nil {
 		t.leases.Release(l)
@@ -154,12 +155,13 @@ func (t *Tree) Readlink(ctx context.Context, id NodeID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if ino := id.Ino(); ino == 0 || ino > layout.MaxIno {
+	ino := r.Ino(id)
+	if ino == 0 || ino > layout.MaxIno {
 		return "", fmt.Errorf("%s: %w", r, syscall.EINVAL)
 	}
 	var target string
 	err = t.withFS(ctx, r, func(fs volfs.FS) (err error) {
-		target, err = fs.Readlink(ctx, id.Ino())
+		target, err = fs.Readlink(ctx, ino)
 		return err
 	})
 	return target, err

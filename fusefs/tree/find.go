@@ -50,11 +50,11 @@ func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 		case n == nil:
 		case n.Target != "":
 			e, err := t.Walk(ctx, RootID, path, true)
-			if err == nil && e.ID.IsFile() && e.ID.Ino() == layout.InfoIno { // the volume has no folder
-				r, err := t.root(e.ID)
-				if err != nil {
-					return Entry{}, err
-				}
+			if err != nil || !e.ID.IsFile() {
+				return e, err
+			}
+			r, err := t.root(e.ID)
+			if err == nil && r.Ino(e.ID) == layout.InfoIno { // the volume has no folder
 				return t.rootEntry(ctx, r)
 			}
 			return e, err

@@ -50,7 +50,7 @@ func (t *Tree) Lookup(ctx context.Context, dir NodeID, name string) (Entry, erro
 	if err != nil {
 		return Entry{}, err
 	}
-	switch dir.Ino() {
+	switch r.Ino(dir) {
 	case layout.PartsIno:
 		return t.lookupImage(ctx, r, name)
 	case layout.RawIno, layout.InfoIno:

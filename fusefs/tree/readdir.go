@@ -58,7 +58,8 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	if err != nil {
 		return nil, err
 	}
-	switch ino := id.Ino(); {
+	ino := r.Ino(id)
+	switch {
 	case ino == layout.RawIno || ino == layout.InfoIno:
 		return nil, fmt.Errorf("%s: %w", r, syscall.ENOTDIR)
 	case ino == layout.PartsIno || ino == 0 && r.Place.IsWhole():
@@ -76,7 +77,7 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	if err := t.stillThere(ctx, r); err != nil {
 		return nil, err
 	}
-	if id.Ino() == 0 {
+	if ino == 0 {
 		if listing := r.rootListing(cookie); listing != nil {
 			return t.openRoot(ctx, id, r, listing), nil
 		}

@@ -70,10 +70,10 @@ func (t *Tree) drop(whole *root) {
 
 // diskIno is a node's inode number in the filesystem.
 func (r *root) diskIno(id NodeID, fs volfs.FS) volfs.Ino {
-	if id.Ino() == 0 {
-		return fs.Root()
+	if ino := r.Ino(id); ino != 0 {
+		return ino
 	}
-	return id.Ino()
+	return fs.Root()
 }
 
 // stillThere returns ESTALE if a volume has left the layout. Requests for nodes in a volume do

@@ -11,11 +11,11 @@ import (
 // a use of the volume. A node that is in no filesystem gets a size of 0 with nothing free.
 func (t *Tree) Statfs(ctx context.Context, id NodeID) (volfs.Statfs, error) {
 	none := volfs.Statfs{BlockSize: 4096, NameLen: 255}
-	if !id.IsFile() || id.Ino() > layout.MaxIno {
+	if !id.IsFile() {
 		return none, nil
 	}
 	r, err := t.root(id)
-	if err != nil {
+	if err != nil || r.Ino(id) > layout.MaxIno {
 		return none, err
 	}
 	p, err := t.peek(ctx, r)

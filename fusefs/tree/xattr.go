@@ -54,7 +54,7 @@ func (t *Tree) withXattrs(ctx context.Context, id NodeID, peeked func(*volume.Fo
 	if err != nil {
 		return err
 	}
-	ino := id.Ino()
+	ino := r.Ino(id)
 	if ino > layout.MaxIno {
 		return peeked(&none)
 	}

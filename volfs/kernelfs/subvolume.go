@@ -22,10 +22,16 @@ import (
 // or, if that does not fit,
 //
 //	bit 38      1
-//	bits 27–37  the slot of the subvolume, below slots
+//	bits 27–37  the slot of the subvolume
 //	bits 0–26   its inode number there
 //
-// Other inodes are EOVERFLOW: after 2^27 files were made in a subvolume, or in more than
+// or, if that does not fit either,
+//
+//	bit 63      1
+//	bits 48–62  the slot of the subvolume; slots is that of the root folder's
+//	bits 0–47   its inode number there
+//
+// Other inodes are EOVERFLOW: after 2^48 files were made in a subvolume, or in more than
 // slots other subvolumes.
 const (
 	inSubvolume = 1 << 31
@@ -34,7 +40,13 @@ const (
 	inWideSubvolume = 1 << 38
 	wideSlotShift   = 27
 
-	slots = 1<<11 - 1
+	inWidestSubvolume = 1 << 63
+	widestSlotShift   = 48
+
+	slots = 1<<15 - 2
+
+	// wideSlots are the slots that are given first, to keep numbers low.
+	wideSlots = 1<<11 - 1
 
 	// leftOut is the inode number of the empty folder that a snapshot has in place of a
 	// subvolume of its origin: BTRFS_EMPTY_SUBVOL_DIR_OBJECTID.
@@ -49,13 +61,13 @@ type subvolumes struct {
 	grow bool   // the owner can make new ones
 
 	mu    sync.Mutex
-	ids   [slots]uint64  // 0: free; guarded by mu
-	slots map[uint64]int // guarded by mu
+	ids   map[int]uint64 // by slot; guarded by mu
+	slots map[uint64]int // by id; guarded by mu
 }
 
 // subvolumesOf reads the list of subvolumes.
 func subvolumesOf(root *os.File, rootHandle unix.FileHandle, grow bool) (*subvolumes, error) {
-	s := &subvolumes{root: native.Uint64(rootHandle.Bytes()[8:]), grow: grow, slots: map[uint64]int{}}
+	s := &subvolumes{root: native.Uint64(rootHandle.Bytes()[8:]), grow: grow, ids: map[int]uint64{}, slots: map[uint64]int{}}
 	const rootTree, rootItem, firstID, lastID = 1, 132, 256, math.MaxUint64 - 255 // of btrfs_tree.h
 	for from := uint64(firstID); from <= lastID; {
 		found, err := searchBtrfs(root, rootTree, from, lastID, rootItem)
@@ -83,15 +95,18 @@ func (s *subvolumes) slot(id uint64) (int, error) {
 	if slot, ok := s.slots[id]; ok {
 		return slot, nil
 	}
-	const firstID = 256 // the first subvolumes get the low slots, which need 32 bits
-	for i := range uint64(slots) {
-		slot := int((id%slots + slots - firstID + i) % slots)
-		if s.ids[slot] == 0 && id != s.root {
-			s.ids[slot], s.slots[id] = id, slot
-			return slot, nil
+	if id == s.root || len(s.slots) == slots {
+		return 0, fmt.Errorf("subvolume %d is one of more than %d: %w", id, slots, unix.EOVERFLOW)
+	}
+	slot := len(s.slots) // free if all wideSlots are taken, because slots are never given back
+	if slot < wideSlots {
+		const firstID = 256 // the first subvolumes get the low slots, which need 32 bits
+		for slot = int((id%wideSlots + wideSlots - firstID) % wideSlots); s.ids[slot] != 0; {
+			slot = (slot + 1) % wideSlots
 		}
 	}
-	return 0, fmt.Errorf("subvolume %d is one of more than %d: %w", id, slots, unix.EOVERFLOW)
+	s.ids[slot], s.slots[id] = id, slot
+	return slot, nil
 }
 
 // number returns the inode number of the file with a handle.
@@ -106,12 +121,12 @@ func (s *subvolumes) number(h unix.FileHandle) (volfs.Ino, error) {
 	if id == s.root && ino < inSubvolume {
 		return volfs.Ino(ino), nil
 	}
-	if id == s.root {
-		return 0, fmt.Errorf("inode %d of subvolume %d: %w", ino, id, unix.EOVERFLOW)
-	}
-	slot, err := s.slot(id)
-	if err != nil {
-		return 0, err
+	slot := slots
+	if id != s.root {
+		var err error
+		if slot, err = s.slot(id); err != nil {
+			return 0, err
+		}
 	}
 	number := numberIn(slot, ino)
 	if number == unknown {
@@ -126,23 +141,29 @@ func numberIn(slot int, ino uint64) volfs.Ino {
 	switch {
 	case ino < 1<<slotShift && slot < inSubvolume>>slotShift:
 		return volfs.Ino(inSubvolume | uint64(slot)<<slotShift | ino)
-	case ino < 1<<wideSlotShift:
+	case ino < 1<<wideSlotShift && slot < inWideSubvolume>>wideSlotShift:
 		return volfs.Ino(inWideSubvolume | uint64(slot)<<wideSlotShift | ino)
+	case ino < 1<<widestSlotShift:
+		return volfs.Ino(inWidestSubvolume | uint64(slot)<<widestSlotShift | ino)
 	}
 	return unknown
 }
 
-// inSlot is the inverse of numberIn. ok is false for an inode in the root folder's
-// subvolume.
+// inSlot is the inverse of numberIn. ok is false for an inode of the root folder's subvolume that
+// keeps its number, and for a number that numberIn does not return.
 func inSlot(number volfs.Ino) (slot int, ino uint64, ok bool) {
 	n := uint64(number)
 	switch {
-	case n >= 2*inWideSubvolume || n < inSubvolume || n >= 2*inSubvolume && n < inWideSubvolume:
-		return 0, n, false
+	case n >= inWidestSubvolume:
+		slot, ino = int(n&^inWidestSubvolume>>widestSlotShift), n&(1<<widestSlotShift-1)
 	case n >= inWideSubvolume:
-		return int(n &^ inWideSubvolume >> wideSlotShift), n & (1<<wideSlotShift - 1), true
+		slot, ino = int(n&^inWideSubvolume>>wideSlotShift), n&(1<<wideSlotShift-1)
+	case n >= inSubvolume:
+		slot, ino = int(n&^inSubvolume>>slotShift), n&(1<<slotShift-1)
+	default:
+		return 0, n, false
 	}
-	return int(n &^ inSubvolume >> slotShift), n & (1<<slotShift - 1), true
+	return slot, ino, numberIn(slot, ino) == number
 }
 
 // named returns the number of a name in an open folder.
@@ -159,12 +180,12 @@ func (s *subvolumes) named(dir int, name string) (volfs.Ino, error) {
 func beside(other, ino volfs.Ino) volfs.Ino {
 	slot, _, ok := inSlot(other)
 	switch {
-	case ok:
+	case ok && slot < slots:
 		return numberIn(slot, uint64(ino))
 	case ino < inSubvolume:
 		return ino
 	}
-	return unknown
+	return numberIn(slots, uint64(ino))
 }
 
 // handle makes the handle of an inode.
@@ -176,6 +197,7 @@ func (s *subvolumes) handle(root *os.File, ino volfs.Ino) (unix.FileHandle, erro
 		s.mu.Lock()
 		id = s.ids[slot]
 		s.mu.Unlock()
+	case ok && slot == slots: // a high inode of the root folder's subvolume
 	case ino >= inSubvolume:
 		id = 0
 	}
