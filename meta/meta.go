@@ -16,18 +16,17 @@ type Source interface {
 	// it names.
 	Places() []string
 
-	// Load reads the records as they are now. A record that is missing or damaged loses
-	// what it names and becomes one of the catalog's Warnings. It is an error only if
-	// nothing at all can be read.
+	// Load reads the records as they are now. If a record is missing or damaged, the
+	// catalog lacks what the record names, and has a warning. Load returns an error only
+	// if it can read nothing at all.
 	Load(ctx context.Context) (*Catalog, error)
 
-	// Stamp is cheap, and differs from the one before when the records may have
-	// changed since.
+	// Stamp returns another text than before if the records may have changed since. It is
+	// cheap: it does not read the records.
 	Stamp(ctx context.Context) (string, error)
 }
 
-// Catalog is what a source knows at one moment. Nobody changes it once it is
-// made.
+// Catalog is what a source knows at one moment. It does not change once it is made.
 type Catalog struct {
 	Pools      []Pool
 	Volumes    []Volume
@@ -36,8 +35,8 @@ type Catalog struct {
 	// ContainersLost and ImagesLost are why there may be more of them than these: a
 	// folder of their records could not be listed. Otherwise they are nil.
 	ContainersLost, ImagesLost error
-	// Warnings are the records that could not be read, each an error that says
-	// which and why.
+	// Warnings are errors for the records that could not be read. Each says which record,
+	// and why.
 	Warnings []error
 }
 

@@ -19,21 +19,24 @@ type Volume interface {
 	NextHole(ctx context.Context, off int64) (int64, error)
 }
 
-// Ino is an inode number, as the filesystem numbers it.
+// Ino is an inode number, as the filesystem numbers it. It may have up to 64 bits. The tree
+// cannot show the three highest numbers.
 type Ino uint64
 
-// FS is one filesystem, read only. All methods may be called concurrently; none
-// may be called after Close. A context ends calls that wait or take long. They return its
-// error then.
+// FS is one filesystem, read only. All methods may be called concurrently. No method may be
+// called after Close. A call that waits or takes long ends when its context does, and returns
+// the context's error.
 type FS interface {
 	// Root is the inode number of the root folder.
 	Root() Ino
 
-	// Stat returns the attributes of an inode: ENOENT if the number is not in use.
+	// Stat returns the attributes of an inode. The error is ENOENT if no inode has the
+	// number.
 	Stat(ctx context.Context, ino Ino) (Attr, error)
 
-	// Lookup finds name in a folder: ENOENT if it has no such entry, ENOTDIR if
-	// dir is no folder, ENAMETOOLONG. It finds neither "." nor "..".
+	// Lookup finds the inode that name leads to in a folder. It finds neither "." nor "..".
+	// The error is ENOENT if the folder has no such entry, ENOTDIR if dir is not a folder,
+	// and ENAMETOOLONG if the filesystem cannot have such a name.
 	Lookup(ctx context.Context, dir Ino, name string) (Ino, error)
 
 	// ReadDir calls emit for each entry of a folder after the one whose Cookie
@@ -41,19 +44,21 @@ type FS interface {
 	// false. The order is the same at every call.
 	ReadDir(ctx context.Context, dir Ino, cookie uint64, emit func(DirEntry) bool) error
 
-	// Readlink returns the target of a symbolic link: EINVAL for anything else.
+	// Readlink returns the target of a symbolic link. The error is EINVAL if the inode is
+	// not one.
 	Readlink(ctx context.Context, ino Ino) (string, error)
 
-	// Open opens a regular file for reading: EISDIR for a folder, EINVAL for other types
-	// of files, ENOKEY for an encrypted file.
+	// Open opens a regular file for reading. The error is EISDIR for a folder, EINVAL for
+	// other types of files, and ENOKEY for an encrypted file.
 	Open(ctx context.Context, ino Ino) (File, error)
 
 	// Xattrs lists the full names of an inode's extended attributes ("user.a",
 	// "system.posix_acl_access"), also those that only root may see ("trusted.…").
 	Xattrs(ctx context.Context, ino Ino) ([]string, error)
 
-	// Xattr returns the value of one: ENODATA if there is none of that name.
-	// An ACL is in the form that getxattr(2) returns it in.
+	// Xattr returns the value of an extended attribute, by its full name. An ACL is in the
+	// form that getxattr(2) returns it in. The error is ENODATA if the inode has no such
+	// attribute.
 	Xattr(ctx context.Context, ino Ino, name string) ([]byte, error)
 
 	// Statfs returns how full the filesystem is, as statfs(2) does.
@@ -62,14 +67,14 @@ type FS interface {
 	// Info describes the filesystem.
 	Info() Info
 
-	// Close frees the memory and files of the FS. It does not close the Volume.
+	// Close frees the memory of the FS and closes its files. It does not close the Volume.
 	Close() error
 }
 
 // AttrReader is an FS that can list a folder with attributes faster than by a Stat for
 // each entry.
 type AttrReader interface {
-	// ReadDirAttrs is ReadDir with the result of Stat for each entry. It is nil if the
+	// ReadDirAttrs is ReadDir with the result of Stat for each entry. The Attr is nil if the
 	// caller has to call Stat.
 	ReadDirAttrs(ctx context.Context, dir Ino, cookie uint64, emit func(DirEntry, *Attr) bool) error
 }
