@@ -174,7 +174,7 @@ func TestPoolThatIsNoStoresByCommands(t *testing.T) {
 		if p := asJSON[[]poolJSON](t, "pool", "status", "vault"); len(p) != 1 || p[0].DataTotalBytes != 192*mib || p[0].MetadataTotalBytes != 4*mib {
 			t.Errorf("the pool has grown to %+v", p)
 		}
-		refused(t, 1, []string{"only become longer"}, "pool", "grow", "vault", "--data-size", "1M")
+		refused(t, 1, []string{"cannot be shortened"}, "pool", "grow", "vault", "--data-size", "1M")
 		refused(t, 2, []string{"thintree volume activate vault"}, "volume", "mount", "vault", "8", mnt)
 		refused(t, 1, []string{metadata, "active"}, "pool", "check", metadata)
 		refused(t, 1, []string{metadata, "active"}, "pool", "activate", "second", metadata, data)
