@@ -164,7 +164,7 @@ func (a *adder) addIDs(p Pool) {
 	if len(ids) > 0 {
 		a.expect(under, len(ids))
 	}
-	unnamed := len(a.named[p]) == 0
+	unnamed, link := len(a.named[p]) == 0, Join(under, "ID")
 	for _, id := range ids {
 		v := a.named[p][id]
 		if v == nil {
@@ -172,7 +172,7 @@ func (a *adder) addIDs(p Pool) {
 			v = a.addVolume(p, a.unnamed(p, id), false)
 		}
 		if v != nil {
-			a.add(under, strconv.FormatUint(uint64(id), 10), "", &Node{Target: a.linkTo(Join(under, "x"), v, "")})
+			a.add(under, strconv.FormatUint(uint64(id), 10), "", &Node{Target: a.linkTo(link, v, "")})
 		}
 	}
 	if lost := p.Lost(); lost != nil {
@@ -267,7 +267,7 @@ func deletedLast(v *meta.Volume) int {
 // volume has it too.
 func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	name := record.Name
-	if !validName(name) || !validName(name+".parts") {
+	if !validName(name) || len(path.Base(name))+len(".parts") > maxName {
 		a.Log.Warn("a volume has a name that is no valid path", "volume", name, "id", record.DeviceID)
 		return nil
 	}
@@ -277,9 +277,9 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 		return nil
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
-	n := &Node{Volume: &Volume{}} // a placeholder until the volume's name is known
+	v := &Volume{Pool: p}
 	if record.State != meta.StateDeleted {
-		switch shown := a.add(a.path("volumes"), name, tag, n); shown {
+		switch shown := a.add(a.path("volumes"), name, tag, &Node{Volume: v}); shown {
 		case name:
 		case "":
 			a.Log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
@@ -289,7 +289,7 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 			renamed.Name, record = shown, &renamed
 		}
 	}
-	v := &Volume{Record: record, Pool: p, Identity: p.Identity(record)}
+	v.Record, v.Identity = record, p.Identity(record)
 	if old := a.volumeBefore(v.Identity); old != nil {
 		v.Slot = old.Slot
 	} else {
@@ -302,7 +302,6 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	}
 	a.counts[number]++
 	a.layout.volumes[v.Identity] = v
-	n.Volume = v
 	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, ino: InfoIno})
 	if v.Deleted() {
 		return v
@@ -334,7 +333,7 @@ func (a *adder) linkTo(from string, v *Volume, inside string) string {
 	if v.Deleted() {
 		return up + "info/" + v.Name() + ".json"
 	}
-	return path.Join(up+"volumes/"+v.Name(), inside)
+	return strings.TrimSuffix(up+"volumes/"+v.Name()+"/"+inside, "/")
 }
 
 // inFolderOrder sorts items so that names with slashes come first. A folder must get its own

@@ -21,7 +21,7 @@ type builder struct {
 
 // newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
-	root := &Node{id: RootID}
+	root := &Node{id: RootID, folder: &folder{}}
 	nodes := make(map[NodeID]*Node, count)
 	nodes[RootID] = root
 	return &builder{
@@ -43,7 +43,7 @@ func (b *builder) dir(path string) *Node {
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		up, name = path[:i], path[i+1:]
 	}
-	d := &Node{Name: name}
+	d := &Node{Name: name, folder: &folder{}}
 	if !b.put(b.dir(up), path, d) {
 		return nil
 	}
@@ -54,9 +54,9 @@ func (b *builder) dir(path string) *Node {
 
 // expect makes a folder that will have about count entries.
 func (b *builder) expect(path string, count int) {
-	if d := b.dir(path); d != nil && len(d.entries) == 0 {
+	if d := b.dir(path); d != nil && len(d.entries()) == 0 {
 		b.names[d] = make(map[string]*Node, count)
-		d.entries = make([]*Node, 0, count)
+		d.folder.entries = make([]*Node, 0, count)
 	}
 }
 
@@ -68,7 +68,7 @@ func (b *builder) put(parent *Node, path string, n *Node) bool {
 	n.Parent = parent
 	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
 	b.names[parent][n.Name] = n
-	parent.entries = append(parent.entries, n)
+	parent.folder.entries = append(parent.folder.entries, n)
 	return true
 }
 
@@ -94,9 +94,10 @@ func (b *builder) add(under, name, tag string, n *Node) string {
 // before keeps its time, because the kernel caches a folder's listing until its time changes.
 func (b *builder) finish(now time.Time) *Layout {
 	for _, d := range b.dirs {
-		slices.SortFunc(d.entries, func(x, y *Node) int { return cmp.Compare(x.Name, y.Name) })
-		d.listing = slices.Clone(d.entries)
-		slices.SortFunc(d.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
+		f := d.folder
+		slices.SortFunc(f.entries, func(x, y *Node) int { return cmp.Compare(x.Name, y.Name) })
+		f.listing = slices.Clone(f.entries)
+		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
 	}
 	b.number()
 	for id, n := range b.layout.nodes {
@@ -104,7 +105,7 @@ func (b *builder) finish(now time.Time) *Layout {
 		if b.before == nil {
 			continue
 		}
-		if old := b.before.nodes[id]; old != nil && old.Target == n.Target && (old.Lost == nil) == (n.Lost == nil) && slices.EqualFunc(old.entries, n.entries, sameEntry) {
+		if old := b.before.nodes[id]; old != nil && old.Target == n.Target && (old.Lost() == nil) == (n.Lost() == nil) && slices.EqualFunc(old.entries(), n.entries(), sameEntry) {
 			n.When = old.When
 		}
 	}
@@ -133,7 +134,7 @@ func (b *builder) number() {
 	}
 	var fresh []*Node
 	for _, d := range b.dirs {
-		for _, n := range d.entries {
+		for _, n := range d.entries() {
 			if n.Volume != nil {
 				continue
 			}
@@ -162,6 +163,6 @@ func (b *builder) number() {
 // lose records why a folder may have more entries than are known.
 func (b *builder) lose(path string, why error) {
 	if d := b.dir(path); d != nil {
-		d.Lost = why
+		d.folder.lost = why
 	}
 }

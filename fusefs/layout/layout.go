@@ -92,7 +92,7 @@ func (l *Layout) Find(path string) *Node {
 func (l *Layout) Volumes() (list []*Volume) {
 	var walk func(n *Node)
 	walk = func(n *Node) {
-		for _, e := range n.entries {
+		for _, e := range n.entries() {
 			if e.Volume == nil {
 				walk(e)
 			} else {

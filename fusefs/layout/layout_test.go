@@ -163,12 +163,12 @@ func TestFolderThatMayHaveMoreEntriesSaysSo(t *testing.T) {
 	s.Pools = []Pool{&fakePool{name: "pool", ids: []uint32{1}, lost: syscall.EIO}}
 	l, _ := lay(nil, s)
 	for _, path := range []string{"containers", "volumes", "raw", "info", "by-id/pool"} {
-		if n := l.Find(path); n == nil || !errors.Is(n.Lost, syscall.EIO) {
+		if n := l.Find(path); n == nil || !errors.Is(n.Lost(), syscall.EIO) {
 			t.Errorf("%s: %+v", path, n)
 		}
 	}
-	if n := l.Find("images"); n.Lost != nil {
-		t.Errorf("images: %v", n.Lost)
+	if n := l.Find("images"); n.Lost() != nil {
+		t.Errorf("images: %v", n.Lost())
 	}
 }
 

@@ -23,13 +23,33 @@ type Node struct {
 	Target string  // the target of a link; otherwise ""
 	Volume *Volume // the volume that the node belongs to; nil if none
 	Pool   Pool    // the pool if this is a pool's info; otherwise nil
-	// Lost is why a folder may have more entries than are known, nil if all are known.
-	Lost error
 
-	id      NodeID    // if Volume is nil
-	ino     volfs.Ino // if Volume is not nil: 0, RawIno, PartsIno or InfoIno
-	entries []*Node   // the entries of a folder, by name
-	listing []*Node   // the same, by cookie
+	id     NodeID    // if Volume is nil
+	ino    volfs.Ino // if Volume is not nil: 0, RawIno, PartsIno or InfoIno
+	folder *folder   // nil if it is not a folder of the layout
+}
+
+// folder is what only the folders of a layout have: most nodes are none.
+type folder struct {
+	entries []*Node // by name
+	listing []*Node // by cookie
+	lost    error   // see Node.Lost
+}
+
+// Lost is why a folder may have more entries than are known, nil if all are known.
+func (n *Node) Lost() error {
+	if n.folder == nil {
+		return nil
+	}
+	return n.folder.lost
+}
+
+// entries are the entries of a folder by name, none of another node.
+func (n *Node) entries() []*Node {
+	if n.folder == nil {
+		return nil
+	}
+	return n.folder.entries
 }
 
 // The cookies of the first two entries of each folder of a layout.
@@ -71,17 +91,21 @@ func (n *Node) FileType() uint32 {
 
 // Child returns the entry of a folder with a name, nil if there is none.
 func (n *Node) Child(name string) *Node {
-	i, ok := slices.BinarySearchFunc(n.entries, name, func(e *Node, name string) int { return cmp.Compare(e.Name, name) })
+	entries := n.entries()
+	i, ok := slices.BinarySearchFunc(entries, name, func(e *Node, name string) int { return cmp.Compare(e.Name, name) })
 	if !ok {
 		return nil
 	}
-	return n.entries[i]
+	return entries[i]
 }
 
 // After returns the entries of a folder after a cookie, in the order of listings.
 func (n *Node) After(cookie uint64) []*Node {
-	from, _ := slices.BinarySearchFunc(n.listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
-	return n.listing[from:]
+	if n.folder == nil {
+		return nil
+	}
+	from, _ := slices.BinarySearchFunc(n.folder.listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
+	return n.folder.listing[from:]
 }
 
 // Path is the node's path in the tree, without a leading slash.
@@ -109,11 +133,14 @@ func cleanParts(p string) []string {
 	return strings.Split(p, "/")
 }
 
+// maxName is the length of the longest name in a folder, in bytes.
+const maxName = 255
+
 // validName reports whether a name is a valid path below a folder of the tree: no component is
-// empty, "." or "..", is longer than 255 bytes, or contains a NUL.
+// empty, "." or "..", is longer than maxName, or contains a NUL.
 func validName(name string) bool {
 	for c := range strings.SplitSeq(name, "/") {
-		if c == "" || c == "." || c == ".." || len(c) > 255 || strings.ContainsRune(c, 0) {
+		if c == "" || c == "." || c == ".." || len(c) > maxName || strings.ContainsRune(c, 0) {
 			return false
 		}
 	}

@@ -85,8 +85,8 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 		return Entry{}, fmt.Errorf("%s: %w", d.Path(), syscall.ENOTDIR)
 	}
 	n := d.Child(name)
-	if n == nil && d.Lost != nil {
-		return Entry{}, fmt.Errorf("%s: %s is not known: %w", d.Path(), name, d.Lost)
+	if n == nil && d.Lost() != nil {
+		return Entry{}, fmt.Errorf("%s: %s is not known: %w", d.Path(), name, d.Lost())
 	}
 	if n == nil || n.IsParts() && !t.partitioned(ctx, t.rootOf(n.Volume)) {
 		return Entry{}, &MissingError{Name: name}

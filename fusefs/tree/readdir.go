@@ -180,8 +180,8 @@ func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, em
 			return nil
 		}
 	}
-	if n.Lost != nil {
-		return fmt.Errorf("%s: %w", n.Path(), n.Lost)
+	if lost := n.Lost(); lost != nil {
+		return fmt.Errorf("%s: %w", n.Path(), lost)
 	}
 	return nil
 }

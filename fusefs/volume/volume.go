@@ -17,8 +17,9 @@ type Volume struct {
 	newest atomic.Pointer[meta.Volume] // its source's newest record of it
 	gone   atomic.Bool                 // see Gone
 
+	whole Root // at the zero Place
 	mu    sync.Mutex
-	roots map[layout.Place]*Root // guarded by mu
+	parts map[layout.Place]*Root // the other roots; guarded by mu
 }
 
 // identity distinguishes a volume from others that have its name or its device id at another
@@ -62,7 +63,8 @@ func (p *Pool) Identity(record *meta.Volume) any {
 // [*Pool].
 func New(v *layout.Volume) *Volume {
 	of := v.Identity.(pooled)
-	vol := &Volume{identity: of.identity, Pool: of.Pool, roots: make(map[layout.Place]*Root)}
+	vol := &Volume{identity: of.identity, Pool: of.Pool}
+	vol.whole.Volume = vol
 	vol.newest.Store(v.Record)
 	return vol
 }
@@ -111,13 +113,19 @@ type Root struct {
 
 // At returns the root at a place.
 func (v *Volume) At(place layout.Place) *Root {
+	if place.IsWhole() {
+		return &v.whole
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	r := v.roots[place]
-	if r == nil {
-		r = &Root{Volume: v, Place: place}
-		v.roots[place] = r
+	if r := v.parts[place]; r != nil {
+		return r
 	}
+	if v.parts == nil {
+		v.parts = make(map[layout.Place]*Root)
+	}
+	r := &Root{Volume: v, Place: place}
+	v.parts[place] = r
 	return r
 }
 
