@@ -14,7 +14,8 @@ import (
 // errKilled is the error of a request whose caller is about to end.
 var errKilled = fmt.Errorf("its caller was killed: %w", syscall.EINTR)
 
-// killedInterval is the time between two looks at the caller of a request that waits.
+// killedInterval is the time between two looks at the caller of a request that waits, and until
+// the first one.
 const killedInterval = 100 * time.Millisecond
 
 // await returns what work returns for a request. A caller cannot end before its request
@@ -37,6 +38,9 @@ func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func
 		defer close(done)
 		value, err = work(ctx)
 	}()
+	if soon(done) {
+		return value, err
+	}
 	go func() {
 		if killed(h.Pid, cancel, done) {
 			end(errKilled)
@@ -52,6 +56,18 @@ func await[T any](s *server, h *fuse.InHeader, cancel <-chan struct{}, work func
 		return *new(T), early
 	}
 	return value, err
+}
+
+// soon reports whether the work for a request is done before its caller is looked at.
+func soon(done <-chan struct{}) bool {
+	timer := time.NewTimer(killedInterval)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // killed waits until the caller of a request is about to end, and reports whether it is. It looks

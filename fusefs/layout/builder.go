@@ -21,7 +21,7 @@ type builder struct {
 
 // newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
-	root := &Node{id: RootID, folder: &folder{}}
+	root := &Node{number: uint64(RootID), folder: &folder{}}
 	nodes := make(map[NodeID]*Node, count)
 	nodes[RootID] = root
 	return &builder{
@@ -115,14 +115,14 @@ func (b *builder) finish(now time.Time) *Layout {
 // sameEntry reports whether an entry of a folder is the same in two layouts.
 func sameEntry(x, y *Node) bool {
 	if x.Volume == nil || y.Volume == nil {
-		return x.Name == y.Name && x.Volume == y.Volume && x.id == y.id
+		return x.Name == y.Name && x.Volume == y.Volume && x.number == y.number
 	}
 	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.ino == y.ino
 }
 
-// number gives ids to the nodes that belong to no volume. A node that was in the layout before
-// keeps its id. If the hashes of several new nodes lead to one id, the node with the lowest
-// cookie gets it, and the others get the next free ones.
+// number gives inode numbers to the nodes. The nodes that belong to no volume have them as ids.
+// Such a node keeps its id if it was in the layout before. If the hashes of several new nodes lead
+// to one id, the node with the lowest cookie gets it, and the others get the next free ones.
 func (b *builder) number() {
 	nodes, before := b.layout.nodes, b.before
 	kept := func(n *Node, id NodeID) bool {
@@ -136,6 +136,7 @@ func (b *builder) number() {
 	for _, d := range b.dirs {
 		for _, n := range d.entries() {
 			if n.Volume != nil {
+				n.number = n.Volume.Slot.inodeNumber(n.ino)
 				continue
 			}
 			id := viewID(n.Cookie)
@@ -146,17 +147,17 @@ func (b *builder) number() {
 				fresh = append(fresh, n)
 				continue
 			}
-			n.id, nodes[id] = id, n
+			n.number, nodes[id] = uint64(id), n
 		}
 	}
 	for _, n := range fresh {
 		id := viewID(n.Cookie)
 		for ; nodes[id] != nil; id = viewID(uint64(id) + 1) {
 			if other := nodes[id]; !kept(other, id) && n.Cookie < other.Cookie {
-				n.id, nodes[id], n = id, n, other
+				n.number, nodes[id], n = uint64(id), n, other
 			}
 		}
-		n.id, nodes[id] = id, n
+		n.number, nodes[id] = uint64(id), n
 	}
 }
 

@@ -73,7 +73,7 @@ const (
 // number turns an inode number on the disk, 0 for the root of the filesystem, into the one in the
 // tree. isHash says that no class has enough bits for it, so that another file could have the same
 // number.
-func (p address) number(ino volfs.Ino) (n uint64, isHash bool) {
+func (p *address) number(ino volfs.Ino) (n uint64, isHash bool) {
 	for i := range classes {
 		if n, ok := classes[i].number(p, ino); ok {
 			return n, false
@@ -82,7 +82,7 @@ func (p address) number(ino volfs.Ino) (n uint64, isHash bool) {
 	return firstHashed | hashOf(fmt.Sprintf("%d/%d/%d/%s/%d", p.volume, p.layer, p.part, p.place, ino))&(1<<hashedBits-1), true
 }
 
-func (c *class) number(p address, ino volfs.Ino) (n uint64, ok bool) {
+func (c *class) number(p *address, ino volfs.Ino) (n uint64, ok bool) {
 	if !p.place.IsWhole() || p.layer>>c.layer != 0 || p.part>>c.part != 0 || p.volume>>c.volume != 0 {
 		return 0, false
 	}

@@ -129,7 +129,8 @@ func TestInodeNumbersInPracticeAreExactInADouble(t *testing.T) {
 
 func TestInodeNumberConsistsOfDeviceIDAndNumberOnTheDisk(t *testing.T) {
 	t.Parallel()
-	if n, isHash := (address{volume: 23}).number(130817); isHash || n != 23<<32+130817 {
+	p := address{volume: 23}
+	if n, isHash := p.number(130817); isHash || n != 23<<32+130817 {
 		t.Errorf("device 23, inode 130817: %d, %v", n, isHash)
 	}
 }

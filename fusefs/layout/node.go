@@ -24,7 +24,7 @@ type Node struct {
 	Volume *Volume // the volume that the node belongs to; nil if none
 	Pool   Pool    // the pool if this is a pool's info; otherwise nil
 
-	id     NodeID    // if Volume is nil
+	number uint64    // the inode number in the tree
 	ino    volfs.Ino // if Volume is not nil: 0, RawIno, PartsIno or InfoIno
 	folder *folder   // nil if it is not a folder of the layout
 }
@@ -63,16 +63,11 @@ func (n *Node) ID() NodeID {
 	if n.Volume != nil {
 		return n.Volume.Slot.ID(n.ino)
 	}
-	return n.id
+	return NodeID(n.number)
 }
 
 // InodeNumber is the inode number in the tree.
-func (n *Node) InodeNumber() uint64 {
-	if n.Volume != nil {
-		return n.Volume.Slot.InodeNumber(n.ID())
-	}
-	return uint64(n.id)
-}
+func (n *Node) InodeNumber() uint64 { return n.number }
 
 // IsParts reports whether the node is the folder of the images of a volume's partitions. The tree
 // shows it only if the volume has partitions.

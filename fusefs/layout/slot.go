@@ -12,10 +12,10 @@ import (
 // Slot makes the node ids and inode numbers of one filesystem: that of a whole volume, or that at
 // a place in one.
 type Slot struct {
-	name    string // for errors
 	address address
-	table   table  // the Slots that it was added to
 	number  uint32 // its number in node ids
+	table   table  // the Slots that it was added to
+	name    string // for errors
 }
 
 // table is Slots of any type.
@@ -88,7 +88,11 @@ func (s *Slot) Ino(id NodeID) volfs.Ino {
 
 // InodeNumber is the inode number in the tree of a node of the filesystem.
 func (s *Slot) InodeNumber(id NodeID) uint64 {
-	n, _ := s.address.number(s.Ino(id))
+	return s.inodeNumber(s.Ino(id))
+}
+
+func (s *Slot) inodeNumber(ino volfs.Ino) uint64 {
+	n, _ := s.address.number(ino)
 	return n
 }
 
