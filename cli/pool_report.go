@@ -6,6 +6,7 @@ import (
 
 	"thintree/thin"
 	"thintree/thin/deviceset"
+	"thintree/thin/pdata"
 )
 
 // poolReport is thintree's report of an active pool. docs/json.md documents its JSON.
@@ -62,7 +63,7 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		TransactionID: st.TransactionID, HeldRootBlock: st.HeldRoot,
 		Metadata:          l.Metadata,
 		MetadataUsedBytes: st.MetadataUsedBytes(), MetadataTotalBytes: st.MetadataTotalBytes(),
-		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * metadataBlockBytes,
+		MetadataLowWaterBytes: int64(st.MetadataLowWaterBlocks) * pdata.BlockBytes,
 		Data:                  l.Data,
 		DataUsedBytes:         int64(st.DataUsedBlocks) * block, DataTotalBytes: int64(st.DataTotalBlocks) * block,
 		DataLowWaterBytes: int64(l.LowWaterBlocks) * block, DataBlockBytes: block,
@@ -70,8 +71,6 @@ func reportPool(ctx context.Context, p *thin.Pool) (poolReport, error) {
 		ActiveDevices: len(active),
 	}, nil
 }
-
-const metadataBlockBytes = 4096
 
 func reportStore(ctx context.Context, k *thin.Kernel, s *deviceset.DeviceSet) (poolReport, error) {
 	r, err := reportPool(ctx, s.Pool())

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"thintree/fusefs/layout"
+	"thintree/thin/blockdev"
 	"thintree/volfs"
 )
 
@@ -93,4 +94,4 @@ func made(mode uint32, when int64) volfs.Attr {
 }
 
 // sectors is a length in 512-byte sectors, rounded up.
-func sectors(bytes int64) uint64 { return uint64(bytes+511) / 512 }
+func sectors(bytes int64) uint64 { return uint64(bytes+blockdev.SectorBytes-1) / blockdev.SectorBytes }

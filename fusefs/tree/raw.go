@@ -7,6 +7,7 @@ import (
 
 	"thintree/fusefs/layout"
 	"thintree/fusefs/volume"
+	"thintree/thin/blockdev"
 )
 
 // rawBytes is the length of the image of a volume or partition in bytes. It leaves nothing
@@ -32,7 +33,7 @@ func (r *root) mappedSectors(size int64) uint64 {
 	if !r.Place.IsWhole() || !ok {
 		return sectors(size)
 	}
-	return d.MappedBlocks * uint64(r.Volume.Pool.BlockBytes()) / 512
+	return d.MappedBlocks * uint64(r.Volume.Pool.BlockBytes()) / blockdev.SectorBytes
 }
 
 // partitioned reports whether a volume has partitions. It is true if the volume cannot be
