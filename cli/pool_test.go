@@ -198,7 +198,7 @@ func TestPoolMayBeCalledHelp(t *testing.T) {
 func TestWithoutATerminalOnlyYesConfirms(t *testing.T) {
 	t.Parallel()
 	if term.IsTerminal(int(os.Stdin.Fd())) {
-		t.Skip("standard input is a terminal")
+		t.Skip("needs standard input that is no terminal")
 	}
 	err := run(t, func(c *cli.Context) error { return confirm(c, "all is lost") }, "volume", "delete", "vault", "7")
 	if err == nil || !strings.Contains(err.Error(), "--yes") || !strings.Contains(err.Error(), "all is lost") {

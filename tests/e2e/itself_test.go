@@ -287,7 +287,7 @@ func TestSourceInAnOlderTree(t *testing.T) {
 
 func TestLoopDeviceOverAnImageInTheTree(t *testing.T) {
 	t.Parallel()
-	needs(t, root, fuseDevice, tool("losetup"))
+	needs(t, root, fuseDevice, loops, tool("losetup"))
 	dir, docker := dockerCopy(t, "docker")
 	freed(t, dir)
 	mnt := filepath.Join(dir, "mnt")
@@ -295,7 +295,7 @@ func TestLoopDeviceOverAnImageInTheTree(t *testing.T) {
 	mountAt(t, mnt, "docker:"+docker)
 	device := strings.TrimSpace(inTime(t, "/", "losetup --show -rf "+mnt+"/raw/base.img"))
 	if !strings.HasPrefix(device, "/dev/loop") {
-		t.Skipf("needs a loop device: %s", device)
+		t.Fatalf("losetup: %s", device)
 	}
 	detached := false
 	detach := func() {

@@ -194,6 +194,7 @@ func needs(t *testing.T, all ...need) {
 var (
 	root       = need{"root", func() bool { return os.Getuid() == 0 }}
 	fuseDevice = need{"/dev/fuse", func() bool { return syscall.Access("/dev/fuse", 6) == nil }}
+	loops      = need{"loop devices", func() bool { return syscall.Access("/dev/loop-control", 6) == nil }}
 )
 
 func tool(name string) need {

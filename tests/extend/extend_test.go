@@ -214,7 +214,7 @@ func toyPool(t *testing.T) string {
 	tool, err := exec.LookPath("thin_restore")
 	if err != nil {
 		if tool, err = exec.LookPath("/usr/sbin/thin_restore"); err != nil {
-			t.Skip("no thin_restore: install thin-provisioning-tools")
+			t.Skip("needs thin_restore: install thin-provisioning-tools")
 		}
 	}
 	dir := t.TempDir()

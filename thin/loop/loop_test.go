@@ -214,7 +214,7 @@ func TestDeviceIsDirectIfTheFilesystemAllows(t *testing.T) {
 	defer f.Close()
 	var stx unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_DIOALIGN, &stx); err != nil || stx.Mask&unix.STATX_DIOALIGN == 0 || stx.Dio_offset_align != 512 {
-		t.Skip("the filesystem does not report direct I/O of 512 bytes")
+		t.Skip("needs a filesystem that reports direct I/O of 512 bytes")
 	}
 	if !hasFlags(t, d.node, unix.LO_FLAGS_DIRECT_IO) {
 		t.Error("not direct")
@@ -345,7 +345,7 @@ func TestOpenRefusesADeviceThatIsNotAttached(t *testing.T) {
 	again, err := Open(d.Number())
 	if err == nil {
 		again.Close()
-		t.Skip("another test has attached it again")
+		t.Skip("needs a loop device that stays free: another test has attached it again")
 	}
 	if !errors.Is(err, unix.ENXIO) {
 		t.Error(err)
@@ -383,10 +383,10 @@ func TestMissingNodeIsANodeError(t *testing.T) {
 	}
 	// Now with loop-control, which many containers have as their only node.
 	if err := unix.Mknod(filepath.Join(h.dev, "loop-control"), unix.S_IFCHR|0o600, int(unix.Mkdev(10, 237))); err != nil {
-		t.Skip(err)
+		t.Skipf("needs device nodes: %v", err)
 	}
 	if _, err := h.attach(t.Context(), path, Options{}); errors.Is(err, fs.ErrPermission) {
-		t.Skip(err) // the filesystem is mounted nodev
+		t.Skipf("needs a filesystem without nodev: %v", err)
 	} else if !errors.As(err, &missing) {
 		t.Error(err)
 	}
