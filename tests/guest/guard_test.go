@@ -138,7 +138,7 @@ func TestProcessThatIsKilledLeavesNoOriginFrozen(t *testing.T) {
 		longest := time.Duration(0)
 		for round := range rounds {
 			child := snapper(t, -1)
-			within(t, time.Minute, "it takes snapshots", func() error { // its start takes long where the machine is busy
+			within(t, time.Minute, "it takes snapshots", func() error { // its start takes long if the machine is busy
 				if len(guards(t)) == 0 {
 					return errors.New("it has no guard yet")
 				}
