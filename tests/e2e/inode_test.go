@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestLinksAreToldApartByDoubles looks at inode numbers as programs do that hold them in
+// TestInodeNumbersAreExactInDoubles looks at inode numbers as programs do that hold them in
 // doubles.
-func TestLinksAreToldApartByDoubles(t *testing.T) {
+func TestInodeNumbersAreExactInDoubles(t *testing.T) {
 	t.Parallel()
 	source, kernel := filledVolume(t, "links", "mkdir d; for f in a b c; do echo $f > d/$f; ln d/$f d/${f}2; done")
 	mnt := mount(t, source...)

@@ -384,7 +384,7 @@ var wchan = need{"/proc/PID/wchan, as kernels with stack traces have", func() bo
 
 // A daemon that waits for a disk that does not answer cannot end. The processes that wait
 // for it must be freed all the same when it is told to end.
-func TestWhoWaitsForAHungTreeIsFreed(t *testing.T) {
+func TestCallersOfAHungTreeAreFreed(t *testing.T) {
 	t.Parallel()
 	needs(t, root, fuseDevice)
 	for name, end := range map[string]func(t *testing.T, pid int, mnt string){

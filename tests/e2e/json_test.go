@@ -56,7 +56,7 @@ func parse[T any](t *testing.T, text string) (v T) {
 	return v
 }
 
-func TestJSONTellsNamesThatAreNotUTF8(t *testing.T) {
+func TestJSONKeepsNamesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	source, volume, names := foreignPool(t)
 	run := func(args ...string) string {

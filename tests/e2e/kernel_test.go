@@ -34,7 +34,7 @@ var notOverTheKernel = map[string]string{
 	"TestTwoTreesOverEachOthersSources":                     ofNone,
 	"TestSourceInAnOlderTree":                               ofNone,
 	"TestLoopDeviceOverAnImageInTheTree":                    ofNone,
-	"TestWhoWaitsForAHungTreeIsFreed":                       ofNone,
+	"TestCallersOfAHungTreeAreFreed":                        ofNone,
 	"TestStoppedDaemonIsLeftAlone":                          ofNone,
 	"TestShortDataFileMountsWithAWarning":                   "the kernel activates no pool whose data are too short",
 	"TestVolumesEqualWhatTheKernelShowed$/^docker-ext4":     ofGuest,

@@ -50,7 +50,7 @@ func TestLinksOfARootAreFollowedWithinIt(t *testing.T) {
 	}
 }
 
-func TestLinkToNowhereIsToldAsOne(t *testing.T) {
+func TestDanglingLinkIsReported(t *testing.T) {
 	t.Parallel()
 	decoy := t.TempDir()
 	sh(t, decoy, "touch data")

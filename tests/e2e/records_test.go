@@ -117,9 +117,9 @@ func TestPoolOfOtherRecordsIsRefused(t *testing.T) {
 	}
 }
 
-// TestRecordOfAnotherDeviceIsToldOf has records of which the one names a device that was
+// TestRecordOfAnotherDeviceIsReported has records of which the one names a device that was
 // made for another, and the other one that the pool has not.
-func TestRecordOfAnotherDeviceIsToldOf(t *testing.T) {
+func TestRecordOfAnotherDeviceIsReported(t *testing.T) {
 	t.Parallel()
 	_, root := dockerCopy(t, "docker")
 	editRecord(t, root, ranVolume, `"device_id":14`, `"device_id":12`)
@@ -188,7 +188,7 @@ func TestDeletedVolumeIsLeftOut(t *testing.T) {
 	sh(t, mnt, "find . >/dev/null && cp -r by-id containers images info pools "+t.TempDir())
 }
 
-func TestVolumeShorterThanItsFilesystemIsToldOf(t *testing.T) {
+func TestVolumeShorterThanItsFilesystemIsReported(t *testing.T) {
 	t.Parallel()
 	dir := pools.Containerd(t)
 	source := "pool:" + filepath.Join(dir, "meta") + "," + filepath.Join(dir, "data")

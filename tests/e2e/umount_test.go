@@ -83,7 +83,7 @@ func TestOpenFileOfAnUnmountedVolumeFailsAndANewOneDoesNot(t *testing.T) {
 	}
 }
 
-func TestOnlyWhoMountedUnmountsAVolume(t *testing.T) {
+func TestOnlyTheUserWhoMountedUnmountsAVolume(t *testing.T) {
 	t.Parallel()
 	needs(t, root)
 	mnt := mount(t, "--allow-other", "docker:"+pools.Docker(t))

@@ -149,9 +149,9 @@ func TestVolumeWithoutAFilesystemSaysSo(t *testing.T) {
 	}
 }
 
-// TestCopyTellsWhatItsDestinationCannotHold copies a file with an attribute to a
+// TestCopyReportsWhatItsDestinationCannotHold copies a file with an attribute to a
 // filesystem whose blocks are too small for it.
-func TestCopyTellsWhatItsDestinationCannotHold(t *testing.T) {
+func TestCopyReportsWhatItsDestinationCannotHold(t *testing.T) {
 	t.Parallel()
 	needs(t, root, tool("mke2fs"), tool("debugfs"), tool("thin_restore"))
 	dir := t.TempDir()

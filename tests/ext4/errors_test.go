@@ -17,7 +17,7 @@ import (
 // The reader shows of a damaged filesystem what the kernel shows, or an error. If the
 // kernel fails, the reader may do better, as long as it shows what was there before
 // the damage.
-func TestOnlyTruthIsToldOfADamagedFilesystem(t *testing.T) {
+func TestDamagedFilesystemShowsNothingFalse(t *testing.T) {
 	t.Parallel()
 	needKernel(t)
 	for _, c := range []struct {

@@ -109,7 +109,7 @@ func TestAListingWithAttributesReadsInodeTablesInLargePieces(t *testing.T) {
 	}
 }
 
-func TestAListingWithAttributesTellsWhatStatTells(t *testing.T) {
+func TestListingWithAttributesEqualsStat(t *testing.T) {
 	t.Parallel()
 	needKernel(t)
 	for _, mke2fs := range [][]string{nil, {"-O", "^flex_bg", "-g", "1024"}, {"-I", "1024"}, {"-I", "128"}} {

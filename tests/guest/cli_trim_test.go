@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestTrimTellsWhatThePoolGotBack counts what the kernel has mapped.
-func TestTrimTellsWhatThePoolGotBack(t *testing.T) {
+// TestTrimPrintsWhatThePoolGotBack counts what the kernel has mapped.
+func TestTrimPrintsWhatThePoolGotBack(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
 		dir := mounted(t, loop(t, filepath.Join(t.TempDir(), "disk"), 256*mib))

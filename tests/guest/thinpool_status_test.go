@@ -18,7 +18,7 @@ import (
 	"thintree/thin/dm"
 )
 
-func TestPoolTellsItsStateAndGrows(t *testing.T) {
+func TestPoolReportsItsStateAndGrows(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
 		l := newLab(t)

@@ -81,7 +81,7 @@ func TestWhatIsNoLineIsAnError(t *testing.T) {
 	}
 }
 
-func TestDiffTellsEachDifference(t *testing.T) {
+func TestDiffReportsEachDifference(t *testing.T) {
 	t.Parallel()
 	root := newTree(t)
 	want := take(t, newDirFS(t, root), Options{More: true})
@@ -201,7 +201,7 @@ func TestCheckFileAgreesWithTheKernel(t *testing.T) {
 	}
 }
 
-func TestAReadThatBreaksItsContractIsTold(t *testing.T) {
+func TestReadThatBreaksItsContractIsReported(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]source{
 		"short without an error": brokenFile{n: 3},

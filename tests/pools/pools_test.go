@@ -70,7 +70,7 @@ func TestChangedCopyIsUnpackedAgain(t *testing.T) {
 	}
 }
 
-func TestHashTellsAnyChange(t *testing.T) {
+func TestHashChangesWithTheFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
