@@ -38,8 +38,8 @@ func (h host) by(path string) (string, error) {
 	// A loop device that may not be examined is left out.
 	loops, _ := h.over(uint64(st.Dev), st.Ino)
 	for _, l := range loops {
-		if !l.ReadOnly {
-			return h.describe(filepath.Base(l.Path)), nil
+		if !l.readOnly {
+			return h.describe(filepath.Base(l.path)), nil
 		}
 	}
 	return "", nil
@@ -94,24 +94,25 @@ func (h host) byLoop(dev, ino, own uint64) (string, error) {
 		return "", err
 	}
 	for _, l := range loops {
-		if l.Number == own {
+		if l.number == own {
 			continue
 		}
-		by, err := h.holder(l.Number)
+		by, err := h.holder(l.number)
 		switch {
 		case err != nil:
 			return "", err
 		case by != "":
 			return by, nil
-		case !l.ReadOnly:
-			return l.Path, nil
+		case !l.readOnly:
+			return l.path, nil
 		}
 	}
 	return "", nil
 }
 
 // Devices returns the numbers of the block device at path, or of the loop devices over the file
-// there, as unix.Mkdev makes them. As [Loops] it may return an error along with some of them.
+// there, as unix.Mkdev makes them. If a loop device cannot be examined, because the process is not
+// root for example, Devices returns an error along with the others.
 func Devices(path string) ([]uint64, error) {
 	st, err := resolve.Stat(path)
 	if err != nil {
@@ -123,7 +124,7 @@ func Devices(path string) ([]uint64, error) {
 	loops, err := system.over(uint64(st.Dev), st.Ino)
 	numbers := make([]uint64, len(loops))
 	for i, l := range loops {
-		numbers[i] = l.Number
+		numbers[i] = l.number
 	}
 	return numbers, err
 }

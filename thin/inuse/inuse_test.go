@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -182,9 +183,14 @@ func TestLoopDevicesOverAFileAreListed(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	first, second := attachLoop(t, path, true), attachLoop(t, path, false)
-	want := []Loop{{first.Path(), first.Number(), true}, {second.Path(), second.Number(), false}}
-	slices.SortFunc(want, func(a, b Loop) int { return strings.Compare(a.Path, b.Path) })
-	if got, err := Loops(path); !slices.Equal(got, want) || err != nil {
+	want := []attached{{first.Path(), first.Number(), true}, {second.Path(), second.Number(), false}}
+	slices.SortFunc(want, func(a, b attached) int { return strings.Compare(a.path, b.path) })
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := st.Sys().(*syscall.Stat_t)
+	if got, err := system.over(id.Dev, id.Ino); !slices.Equal(got, want) || err != nil {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	if numbers, err := Devices(first.Path()); !slices.Equal(numbers, []uint64{first.Number()}) || err != nil {
@@ -193,7 +199,7 @@ func TestLoopDevicesOverAFileAreListed(t *testing.T) {
 	if numbers, err := Devices(path); len(numbers) != 2 || err != nil {
 		t.Errorf("a file has the devices %v, %v", numbers, err)
 	}
-	if _, err := Loops(path + "missing"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Devices(path + "missing"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("of a missing file: %v", err)
 	}
 }

@@ -13,32 +13,23 @@ import (
 	"thintree/thin/resolve"
 )
 
-// Loop is an attached loop device.
-type Loop struct {
-	Path     string // where its node is, or would be: "/dev/loop3"
-	Number   uint64 // as unix.Mkdev makes it
-	ReadOnly bool
+// attached is an attached loop device.
+type attached struct {
+	path     string // where its node is, or would be: "/dev/loop3"
+	number   uint64 // as unix.Mkdev makes it
+	readOnly bool
 }
 
-// Loops lists the loop devices that are attached to the file at path, also if they were attached
-// by another name of the file. A loop device that cannot be opened, because the process is not root
-// for example, is listed if sysfs shows that path for it. Otherwise Loops returns an error along
-// with the list: such a device may be attached to the file too.
-func Loops(path string) ([]Loop, error) {
-	st, err := resolve.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	return system.over(uint64(st.Dev), st.Ino)
-}
-
-// over lists the loop devices over the file with these numbers.
-func (h host) over(dev, ino uint64) ([]Loop, error) {
+// over lists the loop devices over the file with these numbers, also if they were attached by
+// another name of the file. A loop device that cannot be opened, because the process is not root
+// for example, is listed if sysfs shows a path of the file for it. Otherwise over returns an error
+// along with the list: such a device may be attached to the file too.
+func (h host) over(dev, ino uint64) ([]attached, error) {
 	dirs, err := filepath.Glob(filepath.Join(h.sys, "block/loop*"))
 	if err != nil {
 		return nil, err
 	}
-	var all []Loop
+	var all []attached
 	var errs []error
 	for _, dir := range dirs {
 		if _, err := os.Lstat(filepath.Join(dir, "loop")); err != nil {
@@ -98,9 +89,9 @@ func loopStatus(node string) (*unix.LoopInfo64, error) {
 }
 
 // loopIn is the loop device that sysfs describes in a folder.
-func (h host) loopIn(dir string) (Loop, error) {
+func (h host) loopIn(dir string) (attached, error) {
 	number, err := blockdev.Parse(attribute(dir, "dev"))
-	return Loop{Path: filepath.Join(h.dev, filepath.Base(dir)), Number: number, ReadOnly: attribute(dir, "ro") == "1"}, err
+	return attached{path: filepath.Join(h.dev, filepath.Base(dir)), number: number, readOnly: attribute(dir, "ro") == "1"}, err
 }
 
 // attribute is what a file of sysfs says, "" if it is gone.
