@@ -59,7 +59,8 @@ type Volume struct {
 	// 0 to 1<<24-1, and of no meaning for plain bytes.
 	Pool     string
 	DeviceID uint32
-	// Plain is where plain bytes lie; nowhere of a thin device.
+	// Plain is where plain bytes lie; nowhere of a thin device. No naming system has such
+	// volumes yet, and the tree does not show them.
 	Plain block.Location
 	// SizeBytes is the volume's length; 0 if no record has it.
 	SizeBytes int64

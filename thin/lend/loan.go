@@ -23,9 +23,9 @@ type Loan struct {
 	closed  error
 }
 
-// OfFile is a loan of a block device that is not a device-mapper device. Nothing can be
-// stacked on it, and Close does not wait for its removal. Revoke calls revoke, unless it is
-// nil.
+// OfFile is a loan of a block device that is not a device-mapper device, for tests on machines
+// without device-mapper. Nothing can be stacked on it, and Close does not wait for its removal.
+// Revoke calls revoke, unless it is nil.
 func OfFile(f *os.File, revoke func(context.Context) error) *Loan {
 	return &Loan{file: f, lowest: f.Name(), revoke: revoke}
 }
