@@ -119,7 +119,7 @@ func folderFeatures() []feature {
 		folders("without dir_nlink", nil, "-O", "^dir_nlink"),
 		folders("without filetype", nil, "-O", "^filetype"),
 		folders("large_dir", nil, "-O", "large_dir"),
-		{name: "dir_index taken away", mke2fs: ext4With(), refused: refused, after: tune("-O", "^dir_index")},
+		{name: "dir_index taken away", mke2fs: ext4With(), refused: refused, after: checked(tune("-O", "^dir_index"))},
 		{name: "hash of 1K blocks", mke2fs: []string{"-t", "ext4", "-b", "1024"}, before: hash("tea", "2"), refused: limits(1 * kib)},
 	}
 }
