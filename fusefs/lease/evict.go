@@ -52,20 +52,20 @@ func (s *Set[K, R]) evict(ctx context.Context, l *Lease[K, R], lazy bool) error 
 		s.mu.Unlock()
 		return wait.For(ctx, l.gone, 0)
 	}
-	passed := 0
+	passthrough := 0
 	for h := range l.holds {
-		if h.passed {
-			passed++
+		if h.passthrough {
+			passthrough++
 		}
 	}
-	if passed > 0 && !lazy {
+	if passthrough > 0 && !lazy {
 		s.mu.Unlock()
-		return &BusyError{Name: l.key.String(), Holds: passed}
+		return &BusyError{Name: l.key.String(), Holds: passthrough}
 	}
 	holds, closeNow := s.cut(l)
 	s.mu.Unlock()
 	go func() {
-		if passed > 0 {
+		if passthrough > 0 {
 			if err := l.resource.Revoke(context.Background()); err != nil {
 				s.log.Warn("cannot end the reads of files that are passed through", "volume", l.key.String(), "error", err)
 			}

@@ -7,7 +7,7 @@ type Hold[K Key, R Resource] struct {
 	lease *Lease[K, R]
 	end   func() error
 
-	passed bool // guarded by Set.mu
+	passthrough bool // guarded by Set.mu
 }
 
 // Hold makes a hold of a lease that the caller has acquired. The caller ends the hold by
@@ -45,7 +45,7 @@ func (h *Hold[K, R]) PassThrough() bool {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()
 	_, ok := h.lease.holds[h]
-	h.passed = h.passed || ok
+	h.passthrough = h.passthrough || ok
 	return ok
 }
 
@@ -55,7 +55,7 @@ func (s *Set[K, R]) PassesThrough() bool {
 	defer s.mu.Unlock()
 	for _, l := range s.held {
 		for h := range l.holds {
-			if h.passed {
+			if h.passthrough {
 				return true
 			}
 		}

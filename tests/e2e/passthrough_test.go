@@ -21,50 +21,50 @@ import (
 	"thintree/tests/manifest"
 )
 
-// passed is a mounted tree of volumes that the kernel reads, over loop devices.
-type passed struct {
+// passthroughTree is a mounted tree of volumes that the kernel reads, over loop devices.
+type passthroughTree struct {
 	mnt    string
 	files  string            // the folder that all volumes hold
 	images map[string]string // of the volumes, by name
 }
 
-// passedVolumes are how the volumes are made, from the folder files into image.
-var passedVolumes = []struct{ name, mkfs string }{
+// passthroughVolumes are how the volumes are made, from the folder files into image.
+var passthroughVolumes = []struct{ name, mkfs string }{
 	{"ext4", "truncate -s 64M image && mkfs.ext4 -q -d files image"},
 	{"btrfs", "truncate -s 128M image && mkfs.btrfs -q --rootdir files image"},
 }
 
-const passedBlock = 64 << 10 // of the pool, in bytes
+const passthroughBlock = 64 << 10 // of the pool, in bytes
 
 // buildServer builds the program that serves these trees, beside the one under test.
 var buildServer = sync.OnceValues(func() (string, error) { return lender.Build(filepath.Dir(program)) })
 
-// mountPassed mounts a pool of these volumes. The test is skipped if the kernel
+// mountPassthrough mounts a pool of these volumes. The test is skipped if the kernel
 // passes nothing through.
-func mountPassed(t *testing.T, idle time.Duration) passed {
+func mountPassthrough(t *testing.T, idle time.Duration) passthroughTree {
 	t.Helper()
 	needs(t, root, fuseDevice, tool("mkfs.ext4"), tool("mkfs.btrfs"), tool("thin_restore"), tool("losetup"))
 	dir := t.TempDir()
-	p := passed{mnt: t.TempDir(), files: filepath.Join(dir, "files"), images: map[string]string{}}
-	fillPassed(t, p.files)
+	p := passthroughTree{mnt: t.TempDir(), files: filepath.Join(dir, "files"), images: map[string]string{}}
+	fillPassthroughFiles(t, p.files)
 	var xml, names strings.Builder
 	var lent []string
 	at := 0
-	for i, v := range passedVolumes {
+	for i, v := range passthroughVolumes {
 		image := filepath.Join(dir, v.name)
 		sh(t, dir, v.mkfs+" >/dev/null && mv image "+image+" && cat "+image+" >> data")
 		st, err := os.Stat(image)
 		if err != nil {
 			t.Fatal(err)
 		}
-		blocks := int(st.Size()) / passedBlock
+		blocks := int(st.Size()) / passthroughBlock
 		fmt.Fprintf(&xml, `<device dev_id="%d" mapped_blocks="%d" transaction="0" creation_time="0" snap_time="0">
 <range_mapping origin_begin="0" data_begin="%d" length="%d" time="0"/></device>`, i, blocks, at, blocks)
 		fmt.Fprintln(&names, i, st.Size()/512, v.name)
 		at += blocks
 		p.images[v.name], lent = image, append(lent, fmt.Sprintf("%d=%s", i, image))
 	}
-	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" version="2" data_block_size="%d" nr_data_blocks="%d">%s</superblock>`, passedBlock/512, at, xml.String())
+	text := fmt.Sprintf(`<superblock uuid="" time="0" transaction="1" version="2" data_block_size="%d" nr_data_blocks="%d">%s</superblock>`, passthroughBlock/512, at, xml.String())
 	sh(t, dir, "truncate -s 4M meta && thin_restore -q -i "+writeFile(t, text)+" -o meta >/dev/null")
 	logged := logFile(t)
 	out, err := os.Create(logged)
@@ -105,8 +105,8 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// fillPassed makes the files.
-func fillPassed(t *testing.T, dir string) {
+// fillPassthroughFiles makes the files.
+func fillPassthroughFiles(t *testing.T, dir string) {
 	t.Helper()
 	random := make([]byte, 2<<20+123)
 	rand.NewChaCha8([32]byte{1}).Read(random)
@@ -119,18 +119,18 @@ func fillPassed(t *testing.T, dir string) {
 
 // isFree waits until no loop device is attached to a volume's image: the kernel has
 // let go of all of it.
-func (p passed) isFree(t *testing.T, volume string) {
+func (p passthroughTree) isFree(t *testing.T, volume string) {
 	t.Helper()
 	eventually(t, volume+" is free", func() bool { return p.devices(t, volume) == 0 })
 }
 
 // devices is how many loop devices are attached to a volume's image.
-func (p passed) devices(t *testing.T, volume string) int {
+func (p passthroughTree) devices(t *testing.T, volume string) int {
 	t.Helper()
 	return strings.Count(sh(t, "/", "losetup -n -O NAME -j "+p.images[volume]), "\n")
 }
 
-func (p passed) path(volume, name string) string {
+func (p passthroughTree) path(volume, name string) string {
 	return filepath.Join(p.mnt, "volumes", volume, name)
 }
 
@@ -146,8 +146,8 @@ func openFile(t *testing.T, path string, flags int) *os.File {
 
 func TestFilesPassedThroughAreAsOnTheKernelsOwnMount(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, time.Minute)
-	for _, v := range passedVolumes {
+	p := mountPassthrough(t, time.Minute)
+	for _, v := range passthroughVolumes {
 		native := t.TempDir()
 		loopmount.Mount(t, p.images[v.name], native, "-o", "ro")
 		want, err := manifestOf(native)
@@ -181,10 +181,10 @@ func manifestOf(dir string) (manifest.Manifest, error) {
 
 func TestFilesPassedThroughAreReadInEveryWay(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, time.Minute)
+	p := mountPassthrough(t, time.Minute)
 	want := []byte(read(t, filepath.Join(p.files, "dir/random")))
 	const off, length = 1<<20 + 4096, 512 << 10
-	for _, v := range passedVolumes {
+	for _, v := range passthroughVolumes {
 		f := openFile(t, p.path(v.name, "dir/random"), 0)
 		for what, get := range map[string]func() ([]byte, error){
 			"mmap": func() ([]byte, error) {
@@ -252,7 +252,7 @@ func TestFilesPassedThroughAreReadInEveryWay(t *testing.T) {
 
 func TestManyOpenOneFileThatIsPassedThroughAtOnce(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, time.Minute)
+	p := mountPassthrough(t, time.Minute)
 	want := []byte(read(t, filepath.Join(p.files, "small")))
 	var wg sync.WaitGroup
 	for i := range 8 {
@@ -262,7 +262,7 @@ func TestManyOpenOneFileThatIsPassedThroughAtOnce(t *testing.T) {
 				if (n+i)%3 == 0 {
 					flags = unix.O_DIRECT
 				}
-				f, err := os.OpenFile(p.path(passedVolumes[n%2].name, "small"), flags, 0)
+				f, err := os.OpenFile(p.path(passthroughVolumes[n%2].name, "small"), flags, 0)
 				if err != nil {
 					t.Error(err)
 					return
@@ -281,7 +281,7 @@ func TestManyOpenOneFileThatIsPassedThroughAtOnce(t *testing.T) {
 
 func TestVolumeOfAFilePassedThroughIsClosedAfterIt(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, 100*time.Millisecond)
+	p := mountPassthrough(t, 100*time.Millisecond)
 	f, g := openFile(t, p.path("ext4", "small"), 0), openFile(t, p.path("ext4", "small"), 0)
 	openFile(t, p.path("btrfs", "small"), 0).Close()
 	p.isFree(t, "btrfs")
@@ -299,7 +299,7 @@ func TestVolumeOfAFilePassedThroughIsClosedAfterIt(t *testing.T) {
 
 // unmountBusy reports whether the volume ext4 cannot be unmounted because of a number of
 // files.
-func (p passed) unmountBusy(t *testing.T, files int) bool {
+func (p passthroughTree) unmountBusy(t *testing.T, files int) bool {
 	t.Helper()
 	r := thintree(t, "umount", "--volume", "ext4", p.mnt)
 	return r.status == 1 && strings.Contains(r.stderr, fmt.Sprintf("busy: %d open files", files)) && strings.Contains(r.stderr, "--lazy")
@@ -307,7 +307,7 @@ func (p passed) unmountBusy(t *testing.T, files int) bool {
 
 func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, time.Minute)
+	p := mountPassthrough(t, time.Minute)
 	f := openFile(t, p.path("ext4", "dir/random"), 0)
 	if !p.unmountBusy(t, 1) {
 		t.Fatal("it is not busy")
@@ -331,7 +331,7 @@ func TestVolumeWithAFilePassedThroughIsUnmountedLazily(t *testing.T) {
 
 func TestMappedFileThatIsPassedThroughKeepsItsDevice(t *testing.T) {
 	t.Parallel()
-	p := mountPassed(t, time.Minute)
+	p := mountPassthrough(t, time.Minute)
 	f := openFile(t, p.path("ext4", "dir/random"), 0)
 	mapped, err := unix.Mmap(int(f.Fd()), 0, 1<<20, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
