@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,12 +15,24 @@ import (
 	"thintree/tests/pools"
 )
 
-// asProgram is the environment variable that makes the test binary thintree.
-const asProgram = "THINTREE_TEST_PROGRAM"
+// self is the environment variable that says what the test binary is in place of the tests.
+const self = "THINTREE_TEST_SELF"
+
+const (
+	asProgram = "thintree"
+	asWriter  = "writer" // writesOn, as a command that ends in order
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	switch os.Getenv(self) {
+	case asProgram:
 		os.Exit(Main(os.Args))
+	case asWriter:
+		if err := until(writesOn)(cli.NewContext(newApp(), nil, nil)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -28,15 +41,21 @@ func TestMain(m *testing.M) {
 // standard error.
 func program(t *testing.T, stdout io.Writer, args ...string) (status int, stderr string) {
 	t.Helper()
+	return runSelf(t, asProgram, stdout, args...)
+}
+
+// runSelf runs the test binary as what it may be. The exit status is -1 if a signal ended it.
+func runSelf(t *testing.T, as string, stdout io.Writer, args ...string) (status int, stderr string) {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = "thintree"
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Env = append(os.Environ(), self+"="+as)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = stdout, &said
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("thintree %q: %v", args, err)
+		t.Fatalf("%s %q: %v", as, args, err)
 	}
 	return cmd.ProcessState.ExitCode(), said.String()
 }

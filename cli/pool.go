@@ -7,10 +7,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -134,18 +132,6 @@ func openSet(c *cli.Context, dir string, doInit bool, more []string) (*deviceset
 		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(problem))
 	}
 	return s, nil
-}
-
-// until makes a command end in order at a signal, or if nothing reads its output any more: it
-// completes or undoes the step under way. A second signal ends it at once.
-func until(action cli.ActionFunc) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		ctx, stop := signal.NotifyContext(c.Context, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-		defer stop()
-		context.AfterFunc(ctx, stop)
-		c.Context = ctx
-		return action(c)
-	}
 }
 
 // adviseStore adds to an error of opening a store what to do about it.
