@@ -88,6 +88,14 @@ type Volume struct {
 // IsThin reports whether the volume is a thin device. Otherwise it is plain bytes.
 func (v *Volume) IsThin() bool { return v.Plain.IsNowhere() }
 
+// Deleted reports whether the owner has deleted the volume. The pool may still have some of it,
+// which nobody uses any more.
+func (v *Volume) Deleted() bool { return v.State == StateDeleted }
+
+// MayHavePartitions reports whether the volume may have partitions. The volumes of container
+// engines have none: they are always a filesystem as a whole.
+func (v *Volume) MayHavePartitions() bool { return v.Role == RoleVolume }
+
 // Role is what a volume is for.
 type Role string
 

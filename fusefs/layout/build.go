@@ -149,7 +149,7 @@ func (a *adder) addRecorded() {
 			a.named[p][record.DeviceID] = v
 		}
 		switch {
-		case v.Deleted():
+		case v.Record.Deleted():
 			a.section.Deleted = append(a.section.Deleted, v)
 		case p.NoDevice(record) != nil:
 			a.section.Misfits[i] = append(a.section.Misfits[i], v)
@@ -256,7 +256,7 @@ func (s *Source) count() int {
 
 // deletedLast is a sort key that puts deleted volumes last.
 func deletedLast(v *meta.Volume) int {
-	if v.State == meta.StateDeleted {
+	if v.Deleted() {
 		return 1
 	}
 	return 0
@@ -278,7 +278,7 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	}
 	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
 	v := &Volume{Pool: p}
-	if record.State != meta.StateDeleted {
+	if !record.Deleted() {
 		switch shown := a.add(a.path("volumes"), name, tag, &Node{Volume: v}); shown {
 		case name:
 		case "":
@@ -303,19 +303,15 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	a.counts[number]++
 	a.layout.volumes[v.Identity] = v
 	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, ino: InfoIno})
-	if v.Deleted() {
+	if v.Record.Deleted() {
 		return v
 	}
 	a.add(a.path("raw"), v.Name()+".img", tag, &Node{Volume: v, ino: RawIno})
-	if v.MayHavePartitions() {
+	if v.Record.MayHavePartitions() {
 		a.add(a.path("raw"), v.Name()+".parts", tag, &Node{Volume: v, ino: PartsIno})
 	}
 	return v
 }
-
-// MayHavePartitions reports whether the volume may have partitions. The volumes of container
-// engines have none: they are always a filesystem as a whole.
-func (v *Volume) MayHavePartitions() bool { return v.Record.Role == meta.RoleVolume }
 
 // unnamed makes a record for a device that has none.
 func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
@@ -330,7 +326,7 @@ func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
 // For a deleted volume, which has no folder, it leads to the volume's info.
 func (a *adder) linkTo(from string, v *Volume, inside string) string {
 	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(from, a.Folder+"/"), "/"))
-	if v.Deleted() {
+	if v.Record.Deleted() {
 		return up + "info/" + v.Name() + ".json"
 	}
 	return strings.TrimSuffix(up+"volumes/"+v.Name()+"/"+inside, "/")

@@ -64,9 +64,6 @@ type Volume struct {
 // Name is the volume's name in the tree.
 func (v *Volume) Name() string { return v.Record.Name }
 
-// Deleted reports whether the owner has deleted the volume. The pool may still have its device.
-func (v *Volume) Deleted() bool { return v.Record.State == meta.StateDeleted }
-
 // Users are the names of the containers and images that a volume belongs to.
 type Users struct{ Containers, Images []string }
 

@@ -27,7 +27,7 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 	volumes := l.Volumes()
 	list := make([]VolumeRef, len(volumes))
 	for i, v := range volumes {
-		r := VolumeRef{Name: v.Name(), ID: v.Slot.ID(0), Deleted: v.Deleted()}
+		r := VolumeRef{Name: v.Name(), ID: v.Slot.ID(0), Deleted: v.Record.Deleted()}
 		users := l.Users(v.Slot)
 		for _, name := range users.Containers {
 			r.Aliases = append(r.Aliases, "container:"+name)

@@ -97,7 +97,7 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 // lookupPeeked finds the names that need no open volume: partitions, and the folder that
 // containers/ and images/ point at. done is false if the volume has to be opened for the name.
 func (t *Tree) lookupPeeked(ctx context.Context, r *root, name string) (e Entry, done bool, err error) {
-	partitioned := r.Place.IsWhole() && r.Volume.MayHavePartitions()
+	partitioned := r.Place.IsWhole() && r.Volume.Record().MayHavePartitions()
 	if !partitioned && (!r.Place.IsWhole() || name != r.Volume.Record().Root || name == "") {
 		return Entry{}, false, nil
 	}

@@ -54,7 +54,7 @@ func (o *Opener) About(ctx context.Context, v *Volume, p *Peek) (a About, err er
 		full, err := o.Statfs(ctx, whole, p)
 		if err == nil {
 			a.Full = &full
-		} else if a.Problem == "" && !v.Deleted() {
+		} else if a.Problem == "" && !v.Record().Deleted() {
 			a.Problem = err.Error()
 		}
 	}
@@ -66,7 +66,7 @@ func (o *Opener) About(ctx context.Context, v *Volume, p *Peek) (a About, err er
 func (o *Opener) problem(ctx context.Context, v *Volume, p *Peek) string {
 	_, known := v.Details()
 	switch {
-	case v.Deleted(): // nobody needs what is missing from it
+	case v.Record().Deleted(): // nobody needs what is missing from it
 	case p.Err != nil:
 		problem := strings.TrimPrefix(p.Err.Error(), v.name+": ")
 		if p.short != "" {

@@ -133,7 +133,7 @@ func (c *Contents) probe(ctx context.Context, r *Root) (at block.Reader, found p
 	if err == nil {
 		err = fmt.Errorf("%s, no filesystem: %w", Holds(found), syscall.EMEDIUMTYPE)
 	}
-	if r.Volume.Deleted() {
+	if r.Volume.Record().Deleted() {
 		err = fmt.Errorf("its owner has deleted it: %w", err)
 	}
 	return nil, found, fmt.Errorf("%s: %w", r, err)

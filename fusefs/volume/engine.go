@@ -115,7 +115,7 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 		c.why = "it is in use as " + c.user.Name
 	case c.live != "":
 		c.engine, c.why = EngineKernel, "it is in use as "+c.user.Name
-	case active && r.Volume.Deleted():
+	case active && r.Volume.Record().Deleted():
 		c.why = "its owner is about to delete it"
 	case active && c.user.Name != "":
 		c.engine, c.why = EngineKernel, "the pool is active, and nobody has "+c.user.Name+" open to write to it"

@@ -87,14 +87,6 @@ func (v *Volume) Gone() bool { return v.gone.Load() }
 // Leave records that the volume is no longer in the layout.
 func (v *Volume) Leave() { v.gone.Store(true) }
 
-// Deleted reports whether the owner has deleted the volume. The pool may still have some of
-// it, which nobody uses any more.
-func (v *Volume) Deleted() bool { return v.Record().State == meta.StateDeleted }
-
-// MayHavePartitions reports whether the volume may have partitions. The volumes of container
-// engines have none: they are always a filesystem as a whole.
-func (v *Volume) MayHavePartitions() bool { return v.Record().Role == meta.RoleVolume }
-
 // Live reports whether the volume may be changing, or may have changed since v was made: see
 // usage.
 func (v *Volume) Live() bool {
