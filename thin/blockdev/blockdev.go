@@ -1,7 +1,8 @@
-// Package blockdev says how the kernel writes about block devices: in what it counts, how it
-// writes their numbers, and where sysfs describes them.
+// Package blockdev says how the kernel describes block devices: in what it counts, how it writes
+// their numbers, where sysfs describes them, and to which file a loop device is attached.
 //
-// The source is the kernel's Documentation/ABI/stable/sysfs-dev.
+// The sources are loop(4) and the kernel's Documentation/ABI (stable/sysfs-dev,
+// testing/sysfs-block-loop).
 package blockdev
 
 import (
@@ -14,9 +15,6 @@ import (
 
 // SectorBytes is the length of a sector, in which device-mapper, sysfs and st_blocks count.
 const SectorBytes = 512
-
-// LoopMajor is the major number of loop devices.
-const LoopMajor = 7
 
 // Text is a device number, as unix.Mkdev makes it, as MAJOR:MINOR, both decimal.
 func Text(number uint64) string {

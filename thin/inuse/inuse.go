@@ -39,7 +39,7 @@ func (h host) by(path string) (string, error) {
 	loops, _ := h.over(uint64(st.Dev), st.Ino)
 	for _, l := range loops {
 		if !l.readOnly {
-			return h.describe(filepath.Base(l.path)), nil
+			return filepath.Base(l.path), nil
 		}
 	}
 	return "", nil
@@ -76,12 +76,12 @@ func (h host) byAnother(path string, own uint64) (string, error) {
 	if unix.Major(st.Rdev) != blockdev.LoopMajor {
 		return "", nil
 	}
-	status, err := unix.IoctlLoopGetStatus64(fd)
+	status, err := blockdev.LoopStatus(fd, path)
 	if errors.Is(err, unix.ENXIO) {
 		return "", nil // not attached
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: LOOP_GET_STATUS64: %w", path, err)
+		return "", err
 	}
 	return h.byLoop(status.Device, status.Inode, st.Rdev)
 }
@@ -170,10 +170,7 @@ func (h host) describe(name string) string {
 	return name
 }
 
+// dmName is the device-mapper name of a device, "" if it has none.
 func (h host) dmName(name string) string {
-	text, err := os.ReadFile(filepath.Join(h.sys, "block", name, "dm/name"))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
+	return attribute(filepath.Join(h.sys, "block", name), "dm/name")
 }

@@ -37,7 +37,7 @@ func (h host) over(dev, ino uint64) ([]attached, error) {
 		}
 		// A file in another mounted tree is a different file. It is not looked up: that could
 		// wait for this process.
-		backing := backingPath(dir)
+		backing, _ := blockdev.LoopFile(dir) // an error means that it was detached meanwhile
 		if resolve.InOtherTree(backing, dev) {
 			continue
 		}
@@ -81,11 +81,7 @@ func loopStatus(node string) (*unix.LoopInfo64, error) {
 		return nil, err
 	}
 	defer f.Close()
-	status, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
-	if err != nil {
-		return nil, fmt.Errorf("%s: LOOP_GET_STATUS64: %w", node, err)
-	}
-	return status, nil
+	return blockdev.LoopStatus(int(f.Fd()), node)
 }
 
 // loopIn is the loop device that sysfs describes in a folder.
@@ -98,11 +94,4 @@ func (h host) loopIn(dir string) (attached, error) {
 func attribute(dir, name string) string {
 	text, _ := os.ReadFile(filepath.Join(dir, name))
 	return strings.TrimSpace(string(text))
-}
-
-// backingPath is the path of a loop device's file, as sysfs shows it. It is "" if the loop device
-// was detached meanwhile.
-func backingPath(dir string) string {
-	text, _ := os.ReadFile(filepath.Join(dir, "loop/backing_file"))
-	return strings.TrimSuffix(string(text), "\n")
 }

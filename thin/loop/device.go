@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -85,7 +83,7 @@ func (d *Device) Backing() (Backing, error) {
 		return Backing{}, err
 	}
 	b := Backing{Dev: status.Device, Ino: status.Inode}
-	path, err := backingPath(blockdev.Sysfs(d.number))
+	path, err := blockdev.LoopFile(blockdev.Sysfs(d.number))
 	if err != nil {
 		return b, nil // sysfs is not mounted here
 	}
@@ -93,13 +91,6 @@ func (d *Device) Backing() (Backing, error) {
 		b.Path = path
 	}
 	return b, nil
-}
-
-// backingPath is the path of a loop device's file, as the kernel shows it in dir, the
-// device's folder in sysfs.
-func backingPath(dir string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "loop/backing_file"))
-	return strings.TrimSuffix(string(text), "\n"), err
 }
 
 // Refresh sets the device's length to the current length of its file. Devices above it keep
@@ -116,20 +107,13 @@ func (d *Device) Refresh() error {
 // has it open.
 func (d *Device) Close() error { return d.node.Close() }
 
-// statusOf returns the status of a loop device. The error wraps ENXIO if it is not
-// attached.
+// statusOf is [blockdev.LoopStatus] of an open node.
 func statusOf(node *os.File) (status *unix.LoopInfo64, err error) {
 	err = withFD(node, func(fd int) error {
-		status, err = unix.IoctlLoopGetStatus64(fd)
+		status, err = blockdev.LoopStatus(fd, node.Name())
 		return err
 	})
-	switch {
-	case errors.Is(err, unix.ENXIO):
-		return nil, fmt.Errorf("%s is not attached to a file: %w", node.Name(), err)
-	case err != nil:
-		return nil, fmt.Errorf("%s: LOOP_GET_STATUS64: %w", node.Name(), err)
-	}
-	return status, nil
+	return status, err
 }
 
 // withFD runs do with a file's descriptor, which stays open meanwhile.
