@@ -1,4 +1,5 @@
-// Package loopmount mounts images over loop devices for tests, by mount(8).
+// Package loopmount attaches loop devices to files for tests, and mounts images over such devices
+// by mount(8).
 //
 // A mount(8) that looks for a free loop device claims a taken one for a moment:
 // LOOP_CONFIGURE claims a device before it sees that the device is taken. If another

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"thintree/thin/loop"
+	"thintree/tests/loopmount"
 )
 
 // writeFile makes a file of n random bytes.
@@ -282,16 +282,7 @@ func TestDirectFallsBackToBufferedReads(t *testing.T) {
 func TestBlockDeviceIsReadAsItsFile(t *testing.T) {
 	t.Parallel()
 	path, contents := writeFile(t, 1<<20)
-	if f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0); err != nil {
-		t.Skipf("needs root: loop device: %v", err)
-	} else {
-		f.Close()
-	}
-	device, err := loop.Attach(t.Context(), path, loop.Options{ReadOnly: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer device.Close()
+	device := loopmount.Attach(t, path, true)
 	for _, direct := range []bool{false, true} {
 		f := mustOpen(t, device.Path(), Options{Direct: direct})
 		if f.Size() != 1<<20 || f.Direct() != direct || f.Identity().Rdev != device.Number() {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"thintree/thin/loop"
+	"thintree/tests/loopmount"
 )
 
 // newFile makes a file of 1 MiB.
@@ -25,29 +25,13 @@ func newFile(t *testing.T) (path string) {
 	return path
 }
 
-// attachLoop puts a loop device over a file until the test ends.
-func attachLoop(t *testing.T, path string, readOnly bool) *loop.Device {
-	t.Helper()
-	if f, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0); err != nil {
-		t.Skipf("needs root: loop device: %v", err)
-	} else {
-		f.Close()
-	}
-	d, err := loop.Attach(t.Context(), path, loop.Options{ReadOnly: readOnly})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
-
 func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	if holder, err := By(path); holder != "" || err != nil {
 		t.Fatalf("before: %q, %v", holder, err)
 	}
-	node := attachLoop(t, path, false).Path()
+	node := loopmount.Attach(t, path, false).Path()
 	want := filepath.Base(node)
 
 	link := path + "-hard"
@@ -73,7 +57,7 @@ func TestFileUnderALoopDeviceIsInUse(t *testing.T) {
 func TestFileUnderAReadOnlyLoopDeviceIsNotInUse(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
-	attachLoop(t, path, true)
+	loopmount.Attach(t, path, true)
 	if holder, err := By(path); holder != "" || err != nil {
 		t.Errorf("By = %q, %v", holder, err)
 	}
@@ -160,14 +144,14 @@ func TestUserOfACharacterDeviceIsAnError(t *testing.T) {
 func TestFileUnderAReadOnlyLoopDeviceIsInUseByAnother(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
-	reads := attachLoop(t, path, true)
+	reads := loopmount.Attach(t, path, true)
 	if by, err := ByAnother(path, 0); by != "" || err != nil {
 		t.Errorf("under a read-only loop device: %q, %v", by, err)
 	}
 	if by, err := ByAnother(reads.Path(), 0); by != "" || err != nil {
 		t.Errorf("a read-only loop device itself: %q, %v", by, err)
 	}
-	writes := attachLoop(t, path, false)
+	writes := loopmount.Attach(t, path, false)
 	if by, err := ByAnother(path, reads.Number()); by != writes.Path() || err != nil {
 		t.Errorf("under a second loop device: %q, %v; want %s", by, err, writes.Path())
 	}
@@ -182,7 +166,7 @@ func TestFileUnderAReadOnlyLoopDeviceIsInUseByAnother(t *testing.T) {
 func TestLoopDevicesOverAFileAreListed(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
-	first, second := attachLoop(t, path, true), attachLoop(t, path, false)
+	first, second := loopmount.Attach(t, path, true), loopmount.Attach(t, path, false)
 	want := []attached{{first.Path(), first.Number(), true}, {second.Path(), second.Number(), false}}
 	slices.SortFunc(want, func(a, b attached) int { return strings.Compare(a.path, b.path) })
 	st, err := os.Stat(path)
