@@ -17,7 +17,8 @@ type volumeArg struct {
 	id   uint32
 }
 
-// parseVolume parses such an argument. A number is an id, even if a device has it as its name.
+// parseVolume parses an argument for a volume. A number is always an id, even if the name of a
+// device is that number.
 func parseVolume(arg string) (volumeArg, error) {
 	for _, prefix := range []string{devicePrefix, "/dev/mapper/"} {
 		if name, ok := strings.CutPrefix(arg, prefix); ok {

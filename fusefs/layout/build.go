@@ -263,8 +263,8 @@ func deletedLast(v *meta.Volume) int {
 }
 
 // addVolume adds a volume, and returns nil if it cannot be shown. A deleted volume gets its info
-// and no folder. beside says that the device with the id is not this volume's, or that another
-// volume has it too.
+// and no folder. beside says that the device with the id is not this volume's, or that it is
+// also another volume's.
 func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	name := record.Name
 	if !validName(name) || len(path.Base(name))+len(".parts") > maxName {

@@ -120,8 +120,8 @@ func sameEntry(x, y *Node) bool {
 	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.ino == y.ino
 }
 
-// number gives inode numbers to the nodes. The nodes that belong to no volume have them as ids.
-// Such a node keeps its id if it was in the layout before. If the hashes of several new nodes lead
+// number gives inode numbers to the nodes. If a node belongs to no volume, its inode
+// number is also its id. Such a node keeps its id if it was in the layout before. If the hashes of several new nodes lead
 // to one id, the node with the lowest cookie gets it, and the others get the next free ones.
 func (b *builder) number() {
 	nodes, before := b.layout.nodes, b.before

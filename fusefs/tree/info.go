@@ -41,8 +41,9 @@ type VolumeInfo struct {
 	// that choice.
 	Engine    volume.Engine `json:"engine"`
 	EngineWhy string        `json:"engine_why"`
-	// Live says that the volume may change: somebody else has it active, or has the pool active
-	// and it is not known which of its volumes.
+	// Live reports whether the volume may change. It may if somebody else has activated the
+	// volume. It may also if somebody else has activated the pool, and it is not known which
+	// volumes they use.
 	Live bool `json:"live"`
 	// InUseAs is the name of the device-mapper device with which somebody else has the volume
 	// active.

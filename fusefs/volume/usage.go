@@ -41,8 +41,8 @@ type usage struct {
 // writes new mappings to the metadata within a second.
 const settling = 2 * time.Second
 
-// changing reports whether a device may be changing, or has changed since its signs
-// was counted.
+// changing reports whether a device may be changing, or has changed since its signs were
+// counted. counted is that count: see signs.
 func (u *usage) changing(id uint32, counted int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

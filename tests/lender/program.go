@@ -46,8 +46,8 @@ func Serve(program string, log io.Writer, args ...string) (*Served, error) {
 	return s, nil
 }
 
-// Close has it unmount the tree, and waits until it ends: when all files that are
-// open in the tree are closed.
+// Close makes the program unmount the tree, and waits until the program ends. It ends when all
+// open files of the tree are closed.
 func (s *Served) Close() error {
 	return errors.Join(s.stdin.Close(), s.cmd.Wait())
 }

@@ -89,8 +89,8 @@ func magics(at0 ...string) func(head, tail []byte) bool {
 
 const vhdFooterBytes = 512
 
-// isVHD looks for the hard disk footer and verifies its checksum. A fixed VHD has it at its
-// end, others also at their start.
+// isVHD reports whether the first or last bytes of a file are the hard disk footer of a VHD, with
+// the right checksum. The footer ends every VHD. A VHD that is not fixed also begins with a copy.
 func isVHD(head, tail []byte) bool {
 	const checksum = 64
 	for _, b := range [][]byte{head, tail} {

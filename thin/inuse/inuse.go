@@ -48,10 +48,13 @@ func (h host) by(path string) (string, error) {
 // ByAnother returns a user of the file or block device at path. The loop device with the number own,
 // as unix.Mkdev makes it, does not count. The result is for a message; it is "" if there is none.
 //
-// A user of a block device is what By returns, a mount, a program that has it open exclusively, and
-// if it is a loop device, any user of its file. A user of a file is a loop device over it that may
-// write, and a device stacked on any loop device over it. It is an error if a loop device
-// may not be examined, as without root.
+// These are the users of a block device: a device stacked on it or on one of its partitions, a
+// mount, and a program that opened it exclusively. A loop device also has the users of its file.
+//
+// These are the users of a file: a loop device over it that may write, and a device stacked on
+// any loop device over it.
+//
+// It is an error if this process may not examine a loop device, as without root.
 func ByAnother(path string, own uint64) (string, error) { return system.byAnother(path, own) }
 
 func (h host) byAnother(path string, own uint64) (string, error) {

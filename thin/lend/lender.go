@@ -237,8 +237,8 @@ func (l *Lender) leave(ctx context.Context, name string, number uint64) (f *os.F
 	return os.NewFile(uintptr(fd), name), func() error { return l.gone(name) }, nil
 }
 
-// gone waits until the kernel has removed a device that is no longer used. If another
-// program has it open for a moment, such as a scanner, gone does not wait for that.
+// gone waits until the kernel has removed a device that is no longer used. It does not wait for
+// other programs, such as a scanner that has opened the device for a moment.
 func (l *Lender) gone(name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), longestGoing)
 	defer cancel()
