@@ -25,20 +25,20 @@ type OnDemand struct {
 	look Look
 
 	mu    sync.Mutex
-	open  *opening    // the file, which may still be being opened; nil while it is closed; guarded by mu
-	users int         // of open; guarded by mu
+	open  *opening    // what new users get; nil while they have to open the file; guarded by mu
 	timer *time.Timer // closes the file; guarded by mu
 	used  time.Time   // when the last user released the file; guarded by mu
-	yield bool        // the last user closes the file; guarded by mu
 	ended bool        // Close was called; guarded by mu
 	until time.Time   // the file is not opened again before this; guarded by mu
 }
 
-// opening is a file that is being opened, or is open.
+// opening is a file that is being opened, or is open. If it is no longer OnDemand.open, its last
+// user closes the file.
 type opening struct {
-	done chan struct{} // closed once file or err is set
-	file *File
-	err  error
+	done  chan struct{} // closed once file or err is set
+	file  *File
+	err   error
+	users int // guarded by OnDemand.mu
 }
 
 // GoneError says that a file or block device cannot be opened again: it is missing, or another
@@ -70,10 +70,9 @@ func OpenOnDemand(path string, opts Options) (*OnDemand, error) {
 		return nil, err
 	}
 	o.look.Identity, o.look.SizeBytes = f.Identity(), f.Size()
-	o.open = &opening{done: make(chan struct{}), file: f}
+	o.open = &opening{done: make(chan struct{}), file: f, users: 1}
 	close(o.open.done)
-	o.users = 1
-	o.release()
+	o.release(o.open)
 	return o, nil
 }
 
@@ -111,16 +110,12 @@ func (o *OnDemand) NextHole(ctx context.Context, off int64) (at int64, err error
 }
 
 // Yield closes the file or device now, or after the reads under way, and keeps it closed for a
-// pause. New reads wait until then.
+// pause. New reads wait until then, even if those under way last longer.
 func (o *OnDemand) Yield(pause time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.until = time.Now().Add(pause)
-	if o.users > 0 {
-		o.yield = true
-		return
-	}
-	o.closeIdle()
+	o.retire()
 }
 
 // Close closes the file or device for good. Later reads return os.ErrClosed.
@@ -134,44 +129,41 @@ func (o *OnDemand) Close() error {
 
 // with calls use with the file, which it opens if necessary.
 func (o *OnDemand) with(ctx context.Context, use func(*File) error) error {
-	f, err := o.acquire(ctx)
-	if err == os.ErrClosed {
-		return &os.PathError{Op: "read", Path: o.path, Err: err}
-	}
-	defer o.release()
+	open, err := o.acquire()
 	if err != nil {
 		return err
 	}
-	return use(f)
+	defer o.release(open)
+	select {
+	case <-open.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if open.err != nil {
+		return open.err
+	}
+	return use(open.file)
 }
 
-// acquire returns the file to a user. The user calls release afterwards, unless the error is
-// os.ErrClosed.
-func (o *OnDemand) acquire(ctx context.Context) (*File, error) {
+// acquire returns the file, which may still be being opened, to a user. The user calls release
+// afterwards. The error wraps os.ErrClosed if Close was called.
+func (o *OnDemand) acquire() (*opening, error) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.ended {
-		o.mu.Unlock()
-		return nil, os.ErrClosed
+		return nil, &os.PathError{Op: "read", Path: o.path, Err: os.ErrClosed}
 	}
-	o.users++
-	now := o.open
-	if now == nil {
-		now = &opening{done: make(chan struct{})}
-		o.open = now
-		pause := time.Until(o.until)
+	if o.open == nil {
+		now, pause := &opening{done: make(chan struct{})}, time.Until(o.until)
 		go func() {
 			time.Sleep(pause)
 			now.file, now.err = o.reopen()
 			close(now.done)
 		}()
+		o.open = now
 	}
-	o.mu.Unlock()
-	select {
-	case <-now.done:
-		return now.file, now.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	o.open.users++
+	return o.open, nil
 }
 
 func (o *OnDemand) reopen() (*File, error) {
@@ -188,21 +180,19 @@ func (o *OnDemand) reopen() (*File, error) {
 }
 
 // release ends a use of the file. The file is closed once it was not used for Linger. If it
-// could not be opened, the next reader tries again.
-func (o *OnDemand) release() {
+// could not be opened, or all its users gave up waiting, the next reader opens it again.
+func (o *OnDemand) release(open *opening) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.users--; o.users > 0 {
+	if open.users--; open.users > 0 {
 		return
 	}
-	select {
-	case <-o.open.done:
-	default: // all its users gave up waiting
-		o.abandon(o.open)
+	if o.open != open {
+		open.close()
 		return
 	}
-	if o.open.err != nil || o.yield {
-		o.closeIdle()
+	if !open.opened() {
+		o.retire()
 		return
 	}
 	o.used = time.Now()
@@ -211,12 +201,36 @@ func (o *OnDemand) release() {
 	}
 }
 
-// abandon closes a file that is still being opened, as soon as it is open. The caller holds mu.
-func (o *OnDemand) abandon(open *opening) {
-	o.open, o.yield = nil, false
+// retire makes the next user open the file again. The file is closed if it has no users,
+// otherwise by the last of them. The caller holds mu.
+func (o *OnDemand) retire() {
+	open := o.open
+	o.open = nil
+	if open != nil && open.users == 0 {
+		open.close()
+	}
+}
+
+// opened reports whether the file is open.
+func (f *opening) opened() bool {
+	select {
+	case <-f.done:
+		return f.err == nil
+	default:
+		return false
+	}
+}
+
+// close closes the file. It does not wait: closing a file that was only read is quick, and a
+// file that is still being opened is closed as soon as it is open.
+func (f *opening) close() {
+	if f.opened() {
+		f.file.Close()
+		return
+	}
 	go func() {
-		if <-open.done; open.file != nil {
-			open.file.Close()
+		if <-f.done; f.file != nil {
+			f.file.Close()
 		}
 	}()
 }
@@ -230,21 +244,9 @@ func (o *OnDemand) expire() {
 		return
 	}
 	left := Linger - time.Since(o.used)
-	if o.users == 0 && left <= 0 {
-		o.closeIdle()
+	if o.open.users == 0 && left <= 0 {
+		o.retire()
 		return
 	}
 	o.timer = time.AfterFunc(max(left, Linger/10), o.expire)
-}
-
-// closeIdle closes a file that has no users. The caller holds mu: closing a file that was only
-// read does not wait.
-func (o *OnDemand) closeIdle() {
-	if o.open == nil {
-		return
-	}
-	if o.open.file != nil {
-		o.open.file.Close()
-	}
-	o.open, o.yield = nil, false
 }
