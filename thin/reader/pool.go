@@ -215,15 +215,17 @@ func (p *Pool) Halves() (metadata, data block.Location) {
 // and keeps them closed for a pause, so that their owner can deactivate them. New reads wait
 // until then.
 func (p *Pool) Yield(pause time.Duration) {
-	s := p.use()
-	defer s.users.Done()
-	for _, h := range []*block.Lazy{s.metadata, s.data} {
-		if h.Yield(pause) {
-			p.mu.Lock()
-			p.until = time.Now().Add(pause)
-			p.mu.Unlock()
-		}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state.yield(pause) {
+		p.until = time.Now().Add(pause)
 	}
+}
+
+// yield is [block.Lazy.Yield] of both halves.
+func (s *poolState) yield(pause time.Duration) (any bool) {
+	metadata, data := s.metadata.Yield(pause), s.data.Yield(pause)
+	return metadata || data
 }
 
 // wait waits until the pause of a Yield has ended.
@@ -267,6 +269,9 @@ func (p *Pool) reopen(ctx context.Context, old *poolState, places [2]block.Locat
 		return now.close()
 	}
 	p.state = now
+	if pause := time.Until(p.until); pause > 0 { // Yield was called while the halves were opened
+		now.yield(pause)
+	}
 	if another {
 		p.epoch++
 	}
