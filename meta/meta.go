@@ -2,6 +2,7 @@ package meta
 
 import (
 	"context"
+	"time"
 
 	"thintree/thin/block"
 )
@@ -32,9 +33,10 @@ type Catalog struct {
 	Volumes    []Volume
 	Containers []Container
 	Images     []Image
-	// ContainersLost and ImagesLost are why there may be more of them than these: a
-	// folder of their records could not be listed. Otherwise they are nil.
-	ContainersLost, ImagesLost error
+	Snapshots  []Snapshot
+	// ContainersLost, ImagesLost and SnapshotsLost are why there may be more of them than
+	// these: their records could not be listed. Otherwise they are nil.
+	ContainersLost, ImagesLost, SnapshotsLost error
 	// Warnings are errors for the records that could not be read. Each says which record,
 	// and why.
 	Warnings []error
@@ -42,26 +44,41 @@ type Catalog struct {
 
 // Pool is where a pool's two halves lie.
 type Pool struct {
-	// Name is the pool's name in its naming system, "pool" if it has none.
-	Name           string
+	// Name is the pool's name in its naming system, "pool" if it has none. Slashes in it
+	// make folders.
+	Name string
+	// Metadata and Data are nowhere if the records do not say where they lie.
 	Metadata, Data block.Location
+	// Device is the name of the device-mapper device as which the pool's owner activates
+	// it, "" if the records do not say it. If Metadata and Data are nowhere, the pool can be
+	// read only while that device exists.
+	Device string
+	// TransactionID is the pool's by the records. 0 means that it is not recorded.
+	TransactionID uint64
 }
 
-// Same reports whether two records are of one pool, by name and halves.
+// Same reports whether two records are of one pool, by all their fields but the transaction id.
 func (p Pool) Same(other Pool) bool {
-	return p.Name == other.Name && p.Metadata.Equal(other.Metadata) && p.Data.Equal(other.Data)
+	return p.Name == other.Name && p.Device == other.Device && p.Metadata.Equal(other.Metadata) && p.Data.Equal(other.Data)
 }
 
 // Volume is something with a name that holds bytes: a thin device of a pool, or plain bytes.
 type Volume struct {
+	// Name is the volume's name, of any bytes. Slashes in it make folders.
 	Name string
 	// Pool is the Name of its Pool, "" of plain bytes. DeviceID is its device's in the pool,
 	// 0 to 1<<24-1, and of no meaning for plain bytes.
 	Pool     string
 	DeviceID uint32
-	// Plain is where plain bytes lie; nowhere of a thin device. No naming system has such
-	// volumes yet, and the tree does not show them.
+	// Plain is where plain bytes lie. It is nowhere for a thin device, and for a volume
+	// whose bytes cannot be found.
 	Plain block.Location
+	// Lost is why the volume's bytes cannot be found. Otherwise it is nil. Such a volume
+	// has neither a Pool nor a Plain.
+	Lost error
+	// ExternalOrigin is the Name of the volume from which a thin device reads the blocks
+	// that it has not mapped, "" if there is none.
+	ExternalOrigin string
 	// SizeBytes is the volume's length; 0 if no record has it.
 	SizeBytes int64
 	// Parent is the Name of the volume that this one is a snapshot of, "" if there is
@@ -83,10 +100,22 @@ type Volume struct {
 	FilesystemUUID string
 	// Record is the path of the record that names the volume.
 	Record string
+
+	// Kind is what the volume is in the words of its naming system: "thin", "raid1".
+	// Here and below the zero value means that it is not recorded.
+	Kind string
+	// UUID is the volume's own, as its naming system writes it.
+	UUID string
+	// Labels and Tags are what its owner has attached to it.
+	Labels map[string]string
+	Tags   []string
+	// Created is when it was made, and Host the host that made it.
+	Created time.Time
+	Host    string
 }
 
-// IsThin reports whether the volume is a thin device. Otherwise it is plain bytes.
-func (v *Volume) IsThin() bool { return v.Plain.IsNowhere() }
+// IsThin reports whether the volume is a thin device of a pool.
+func (v *Volume) IsThin() bool { return v.Pool != "" }
 
 // Deleted reports whether the owner has deleted the volume. The pool may still have some of it,
 // which nobody uses any more.
@@ -116,6 +145,7 @@ const (
 	StateNormal  State = ""
 	StateDeleted State = "deleted"   // deletion was asked for and has not happened yet
 	StateHalf    State = "half-made" // its creation or deletion was under way when its maker stopped
+	StateFaulty  State = "faulty"    // its owner has given it up after an error
 )
 
 // Container is a container that somebody runs or ran.
@@ -127,6 +157,25 @@ type Container struct {
 	Volume string
 	// Image is the image it was made from, as the record has it.
 	Image string
+
+	// Status is what its owner says of it: "running", "exited (0)". Here and below the
+	// zero value means that it is not recorded.
+	Status string
+	// Command is what it runs, with its arguments.
+	Command []string
+	Labels  map[string]string
+	Mounts  []Mount
+	// Created, Started and Finished are when it was made, and when it last began and
+	// ended.
+	Created, Started, Finished time.Time
+}
+
+// Mount is something that is mounted in a container.
+type Mount struct {
+	Type        string // "bind", "volume", "tmpfs"
+	Source      string // a path of the host, or the name of a volume
+	Destination string // a path in the container
+	ReadOnly    bool
 }
 
 // Image is an image that a container can be made from.
@@ -137,4 +186,30 @@ type Image struct {
 	Names []string
 	// Volume is the Name of the volume of its topmost layer.
 	Volume string
+
+	Labels  map[string]string // nil if none are recorded
+	Created time.Time         // zero if it is not recorded
 }
+
+// Snapshot is what a snapshotter calls a volume.
+type Snapshot struct {
+	// Name is its namespace and key, with a slash between them. Slashes make folders.
+	Name string
+	// Volume is the Name of its volume.
+	Volume string
+	// Parent is the Name of the snapshot that it was made from, "" if there is none.
+	Parent  string
+	Kind    SnapshotKind
+	Labels  map[string]string
+	Created time.Time // zero if it is not recorded
+}
+
+// SnapshotKind is what can be done with a snapshot.
+type SnapshotKind string
+
+// The kinds of snapshots.
+const (
+	SnapshotActive    SnapshotKind = "active"    // it can be written to
+	SnapshotCommitted SnapshotKind = "committed" // it can be the parent of others
+	SnapshotView      SnapshotKind = "view"      // it is read-only
+)

@@ -32,7 +32,8 @@ type System struct {
 // Options are what a person says of a source beside its SOURCE. Empty fields are not
 // given.
 type Options struct {
-	// Pool is META,DATA: where the pool lies if the records do not say so (--pool).
+	// Pool is META,DATA, or the device-mapper name of an active pool: where the pool lies if
+	// the records do not say so (--pool).
 	Pool string
 	// Names is the path of a file that names volumes (--names).
 	Names string

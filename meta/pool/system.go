@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"thintree/meta"
 	"thintree/thin/block"
@@ -45,6 +46,22 @@ func Halves(arg string) (metadata, data string, err error) {
 	}
 	data, err = filepath.Abs(data)
 	return metadata, data, err
+}
+
+// Given returns the pool that --pool names: META,DATA, or the device-mapper name of an active
+// pool. name is the pool's Name.
+func Given(arg, name string) (meta.Pool, error) {
+	if !strings.ContainsAny(arg, ",/") {
+		return meta.Pool{Name: name, Device: arg}, nil
+	}
+	if device, ok := strings.CutPrefix(arg, "/dev/mapper/"); ok && !strings.ContainsAny(device, ",/") {
+		return meta.Pool{Name: name, Device: device}, nil
+	}
+	metadata, data, err := Halves(arg)
+	if err != nil {
+		return meta.Pool{}, fmt.Errorf("--pool %s: %w", arg, err)
+	}
+	return meta.Pool{Name: name, Metadata: block.At(metadata), Data: block.At(data)}, nil
 }
 
 // recognise says of a file that it is only one half of a pool, or why it is none.
