@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
@@ -134,20 +136,79 @@ func printVolume(v tree.VolumeInfo) {
 			holds += ", UUID " + f.UUID
 		}
 	}
-	table(
-		[2]string{"volume", v.Name},
-		[2]string{"device id", fmt.Sprintf("%d in pool %s", v.DeviceID, v.Pool)},
-		[2]string{"role", string(v.Role)},
-		[2]string{"state", string(v.State)},
-		[2]string{"parent", v.Parent},
-		[2]string{"containers", strings.Join(v.Containers, " ")},
-		[2]string{"images", strings.Join(v.Images, " ")},
-		[2]string{"size", fmt.Sprintf("%s, %s of it mapped", bytes(v.SizeBytes), bytes(v.MappedBytes))},
-		[2]string{"holds", holds},
-		[2]string{"journal", dirty(v)},
-		[2]string{"engine", fmt.Sprintf("%s (%s)", v.Engine, v.EngineWhy)},
-		[2]string{"problem", v.Problem},
-	)
+	device, size := "", bytes(v.SizeBytes)
+	if v.DeviceID != nil {
+		device = fmt.Sprintf("%d in pool %s", *v.DeviceID, v.Pool)
+		size += fmt.Sprintf(", %s of it mapped", bytes(v.MappedBytes))
+	}
+	lines := [][2]string{
+		{"volume", v.Name},
+		{"device id", device},
+		{"lies at", v.LiesAt},
+		{"kind", v.Kind},
+		{"role", string(v.Role)},
+		{"state", string(v.State)},
+		{"UUID", v.UUID},
+		{"parent", v.Parent},
+		{"external origin", v.ExternalOrigin},
+		{"tags", strings.Join(v.Tags, " ")},
+		{"labels", labels(v.Labels)},
+		{"created", when(v.Created)},
+		{"host", v.Host},
+	}
+	for _, c := range v.ContainerRecords {
+		lines = append(lines, containerLines(c)...)
+	}
+	lines = append(lines, [][2]string{
+		{"images", strings.Join(v.Images, " ")},
+		{"snapshots", strings.Join(v.Snapshots, " ")},
+		{"size", size},
+		{"holds", holds},
+		{"journal", dirty(v)},
+		{"engine", fmt.Sprintf("%s (%s)", v.Engine, v.EngineWhy)},
+		{"problem", v.Problem},
+	}...)
+	table(lines...)
+}
+
+// containerLines describe a container.
+func containerLines(c tree.ContainerInfo) [][2]string {
+	lines := [][2]string{
+		{"container", cmp.Or(c.Name, c.ID)},
+		{"  id", c.ID},
+		{"  image", c.Image},
+		{"  status", c.Status},
+		{"  command", strings.Join(c.Command, " ")},
+		{"  labels", labels(c.Labels)},
+		{"  created", when(c.Created)},
+		{"  started", when(c.Started)},
+		{"  finished", when(c.Finished)},
+	}
+	for _, m := range c.Mounts {
+		text := fmt.Sprintf("%s %s on %s", m.Type, m.Source, m.Destination)
+		if m.ReadOnly {
+			text += ", read-only"
+		}
+		lines = append(lines, [2]string{"  mount", text})
+	}
+	return lines
+}
+
+// labels are labels as name=value.
+func labels(list []tree.Label) string {
+	var texts []string
+	for _, l := range list {
+		texts = append(texts, l.Name+"="+l.Value)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// when is a time, "" for the zero time.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format(time.DateTime + " MST")
 }
 
 func dirty(v tree.VolumeInfo) string {

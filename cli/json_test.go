@@ -85,7 +85,7 @@ func namesIn(t *testing.T, v any) (texts []string) {
 					}
 					texts = append(texts, string(raw))
 				}
-			} else if _, beside := v[name+"_base64"]; !beside && name != "modified" {
+			} else if _, beside := v[name+"_base64"]; !beside && !slices.Contains([]string{"modified", "created", "started", "finished"}, name) {
 				texts = append(texts, namesIn(t, e)...)
 			}
 		}

@@ -135,7 +135,8 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 		if v.State != "" {
 			role += ", " + string(v.State)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), v.DeviceID, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(usersOf(v), " "))
+		id := strings.TrimPrefix(shortName(v), "@")
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), id, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(usersOf(v), " "))
 	}
 	return w.Flush()
 }

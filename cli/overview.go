@@ -27,7 +27,7 @@ func overview(list []tree.VolumeInfo) []overviewRow {
 	var rows []overviewRow
 	for _, v := range list {
 		row := overviewRow{
-			id:    fmt.Sprint("@", v.DeviceID),
+			id:    shortName(v),
 			about: [4]string{bytes(v.SizeBytes), bytes(v.MappedBytes), holdsOf(v), overviewState(v)},
 		}
 		names := usersOf(v)
@@ -47,6 +47,15 @@ func overview(list []tree.VolumeInfo) []overviewRow {
 		return cmp.Or(cmp.Compare(kindOf(a.name), kindOf(b.name)), cmp.Compare(a.name, b.name))
 	})
 	return rows
+}
+
+// shortName is a short name of a volume that can be typed: "@" and its device id. It is "-" if the
+// volume is in no pool.
+func shortName(v tree.VolumeInfo) string {
+	if v.DeviceID == nil {
+		return "-"
+	}
+	return fmt.Sprint("@", *v.DeviceID)
 }
 
 // kindOf is the position of a name's kind in the order of the table.

@@ -14,12 +14,12 @@ const someHash = "3d302c1317c9b31fc7fd0ec33e0b0f09a69c842eab1c139ae7a8cf0fc23d5a
 func TestOverviewHasARowForEachNameOfAVolume(t *testing.T) {
 	t.Parallel()
 	list := []tree.VolumeInfo{
-		{Name: someHash, DeviceID: 20},
-		{Name: someHash + "-init", DeviceID: 19},
-		{Name: strings.Repeat("7", 64), DeviceID: 7, Images: []string{"web:2", "web:latest"}},
-		{Name: strings.Repeat("e", 64), DeviceID: 14, Containers: []string{"ran"}},
-		{Name: "@3", DeviceID: 3},
-		{Name: "vg/root", DeviceID: 1},
+		{Name: someHash, DeviceID: new(uint32(20))},
+		{Name: someHash + "-init", DeviceID: new(uint32(19))},
+		{Name: strings.Repeat("7", 64), DeviceID: new(uint32(7)), Images: []string{"web:2", "web:latest"}},
+		{Name: strings.Repeat("e", 64), DeviceID: new(uint32(14)), Containers: []string{"ran"}},
+		{Name: "@3", DeviceID: new(uint32(3))},
+		{Name: "vg/root", DeviceID: new(uint32(1))},
 	}
 	var got [][2]string
 	for _, row := range overview(list) {

@@ -95,7 +95,7 @@ func membersOf(v reflect.Value) object {
 				o = append(o, membersOf(f)...)
 			}
 			continue
-		case !field.IsExported(), name == "-", options == "omitempty" && isEmpty(f):
+		case !field.IsExported(), name == "-", options == "omitempty" && isEmpty(f), options == "omitzero" && f.IsZero():
 			continue
 		case name == "":
 			name = field.Name

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"path"
@@ -18,6 +19,7 @@ type Source struct {
 	Folder  string // its folder in the tree, "" if it is the only source
 	Rank    uint64 // its position among all sources in the order of their names
 	Pools   []Pool
+	Plain   Plain
 	Catalog *meta.Catalog
 }
 
@@ -78,7 +80,10 @@ func (b *builder) addSource(i int, s Source, sources uint64) {
 	}
 	b.expect(a.path("containers"), len(s.Catalog.Containers))
 	b.expect(a.path("images"), len(s.Catalog.Images))
-	for view, err := range map[string]error{"containers": s.Catalog.ContainersLost, "images": s.Catalog.ImagesLost} {
+	if len(s.Catalog.Snapshots) > 0 {
+		b.expect(a.path("snapshots"), len(s.Catalog.Snapshots))
+	}
+	for view, err := range map[string]error{"containers": s.Catalog.ContainersLost, "images": s.Catalog.ImagesLost, "snapshots": s.Catalog.SnapshotsLost} {
 		if err != nil {
 			b.lose(a.path(view), fmt.Errorf("there may be more: %w: %w", syscall.EIO, err))
 		}
@@ -91,8 +96,10 @@ func (b *builder) addSource(i int, s Source, sources uint64) {
 	for _, p := range s.Pools {
 		a.addIDs(p)
 	}
+	a.addOrigins()
 	a.addContainers()
 	a.addImages()
+	a.addSnapshots()
 	b.layout.Sections = append(b.layout.Sections, a.section)
 }
 
@@ -111,9 +118,8 @@ func (a *adder) path(name string) string { return Join(a.Folder, name) }
 
 func (a *adder) addPools() {
 	for i, p := range a.Pools {
-		name := p.Name() + ".json"
-		if !validName(name) || a.add(a.path("pools"), name, strconv.Itoa(i), &Node{Pool: p}) == "" {
-			a.Log.Warn("a pool has a name that cannot be shown", "pool", p.Name())
+		if a.add(a.path("pools"), Escape(p.Name())+".json", strconv.Itoa(i), &Node{Pool: p}) == "" {
+			a.Log.Warn("a pool's name is taken", "pool", p.Name())
 		}
 	}
 }
@@ -129,7 +135,9 @@ func (a *adder) addRecorded() {
 	slices.SortStableFunc(records, func(x, y *meta.Volume) int { return deletedLast(x) - deletedLast(y) })
 	for _, record := range records {
 		if !record.IsThin() {
-			a.Log.Warn("volumes of plain bytes cannot be shown yet", "volume", record.Name, "at", record.Plain.String())
+			if v := a.addVolume(nil, record, false); v != nil {
+				a.byName[record.Name] = v
+			}
 			continue
 		}
 		i, ok := pools[record.Pool]
@@ -159,7 +167,7 @@ func (a *adder) addRecorded() {
 
 // addIDs adds all device ids of a pool, and the volumes that have no record.
 func (a *adder) addIDs(p Pool) {
-	under := a.path("by-id/" + p.Name())
+	under := a.path("by-id/" + Escape(p.Name()))
 	ids := p.IDs()
 	if len(ids) > 0 {
 		a.expect(under, len(ids))
@@ -186,65 +194,6 @@ func (a *adder) addIDs(p Pool) {
 	}
 }
 
-func (a *adder) addContainers() {
-	for _, c := range inFolderOrder(a.Catalog.Containers, func(c *meta.Container) string { return c.Name }) {
-		name := c.Name
-		if name == "" {
-			name = shortID(c.ID)
-		}
-		if v, name := a.link("containers", name, shortID(c.ID), c.Volume); name != "" {
-			u := a.layout.users[v.Slot]
-			u.Containers = append(u.Containers, name)
-			a.layout.users[v.Slot] = u
-		}
-	}
-}
-
-func (a *adder) addImages() {
-	type tag struct{ name, id, volume string }
-	var images []tag
-	for _, i := range a.Catalog.Images {
-		names := i.Names
-		if len(names) == 0 {
-			names = []string{shortID(i.ID)}
-		}
-		for _, n := range names {
-			images = append(images, tag{n, shortID(i.ID), i.Volume})
-		}
-	}
-	for _, i := range inFolderOrder(images, func(n *tag) string { return n.name }) {
-		if v, name := a.link("images", i.name, i.id, i.volume); name != "" {
-			u := a.layout.users[v.Slot]
-			u.Images = append(u.Images, name)
-			a.layout.users[v.Slot] = u
-		}
-	}
-}
-
-// link adds a link to the root folder of a container or image. It returns the volume and the name
-// that the link got. The name is "" if the link cannot be shown.
-func (a *adder) link(view, name, tag, volume string) (v *Volume, shown string) {
-	v = a.byName[volume]
-	if v == nil {
-		a.Log.Warn("a container or image has no volume", "view", view, "name", name, "volume", volume)
-		return nil, ""
-	}
-	if !validName(name) {
-		a.Log.Warn("a name is no valid path, the id is shown instead", "view", view, "name", name, "id", tag)
-		name = tag
-	}
-	if !validName(name) {
-		a.Log.Warn("an id is no valid path", "view", view, "id", tag)
-		return nil, ""
-	}
-	under := a.path(view)
-	shown = a.add(under, name, tag, &Node{Target: a.linkTo(Join(under, name), v, v.Record.Root)})
-	if shown == "" {
-		a.Log.Warn("a name is taken", "view", view, "id", tag)
-	}
-	return v, shown
-}
-
 // count is roughly how many volumes a source has.
 func (s *Source) count() int {
 	ids := 0
@@ -263,37 +212,35 @@ func deletedLast(v *meta.Volume) int {
 }
 
 // addVolume adds a volume, and returns nil if it cannot be shown. A deleted volume gets its info
-// and no folder. beside says that the device with the id is not this volume's, or that it is
-// also another volume's.
+// and no folder. The pool is nil if the volume is not in one. beside says that the device with the
+// id is not this volume's, or that it is also another volume's.
 func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
-	name := record.Name
-	if !validName(name) || len(path.Base(name))+len(".parts") > maxName {
-		a.Log.Warn("a volume has a name that is no valid path", "volume", name, "id", record.DeviceID)
-		return nil
+	name, id, of, layer := Escape(record.Name), plainID(record), a.Plain, uint8(0)
+	if p != nil {
+		id, of, layer = uint64(record.DeviceID), p, a.section.layers[p.Name()]
 	}
-	number := uint64(record.DeviceID)*a.sources + a.Rank
+	number := id*a.sources + a.Rank
 	if number > maxVolume || a.counts[number] == maxNames {
-		a.Log.Warn("there are no inode numbers left for a volume", "volume", name, "id", record.DeviceID)
+		a.Log.Warn("there are no inode numbers left for a volume", "volume", name, "id", id)
 		return nil
 	}
-	tag := strconv.FormatUint(uint64(record.DeviceID), 10)
+	tag := strconv.FormatUint(id, 10)
 	v := &Volume{Pool: p}
 	if !record.Deleted() {
-		switch shown := a.add(a.path("volumes"), name, tag, &Node{Volume: v}); shown {
-		case name:
-		case "":
-			a.Log.Warn("a volume's name is taken", "volume", name, "id", record.DeviceID)
+		if name = a.add(a.path("volumes"), name, tag, &Node{Volume: v}); name == "" {
+			a.Log.Warn("a volume's name is taken", "volume", record.Name, "id", id)
 			return nil
-		default:
-			renamed := *record
-			renamed.Name, record = shown, &renamed
 		}
 	}
-	v.Record, v.Identity = record, p.Identity(record)
+	if name != record.Name {
+		renamed := *record
+		renamed.Name, record = name, &renamed
+	}
+	v.Record, v.Identity = record, of.Identity(record)
 	if old := a.volumeBefore(v.Identity); old != nil {
 		v.Slot = old.Slot
 	} else {
-		v.Slot = &Slot{name: v.Name(), address: address{volume: number, layer: a.section.layers[p.Name()]}}
+		v.Slot = &Slot{name: v.Name(), address: address{volume: number, layer: layer}}
 		if beside {
 			a.beside = append(a.beside, v)
 		} else {
@@ -316,10 +263,18 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 // unnamed makes a record for a device that has none.
 func (a *adder) unnamed(p Pool, id uint32) *meta.Volume {
 	name := "@" + strconv.FormatUint(uint64(id), 10)
-	if len(a.Pools) > 1 {
-		name = "@" + p.Name() + "-" + strconv.FormatUint(uint64(id), 10)
+	if group, pool, ok := strings.Cut(p.Name(), "/"); ok {
+		name = group + "/@" + pool + "-" + name[1:]
+	} else if len(a.Pools) > 1 {
+		name = "@" + p.Name() + "-" + name[1:]
 	}
 	return &meta.Volume{Name: name, Pool: p.Name(), DeviceID: id, Role: meta.RoleVolume}
+}
+
+// plainID stands for the device id of a volume that is in no pool, in its inode numbers. Thin
+// devices rarely have ids that are as high.
+func plainID(record *meta.Volume) uint64 {
+	return 1<<23 | hashOf(cmp.Or(record.UUID, record.Name))&(1<<23-1)
 }
 
 // linkTo is the target of a link at the path from in the tree to the folder inside of a volume.

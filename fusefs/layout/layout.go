@@ -49,14 +49,21 @@ type Pool interface {
 	NoDevice(record *meta.Volume) error
 }
 
+// Plain identifies the volumes of a source that are in no pool, as Pool.Identity does for others.
+type Plain interface {
+	Identity(record *meta.Volume) any
+}
+
 // Volume is a volume of a layout.
 type Volume struct {
 	// Record is the source's record of it. Its Name is the name in the tree, which differs from
-	// the source's name if that was taken.
+	// the source's name if that was taken or is no valid path: see Escape.
 	Record *meta.Volume
-	Pool   Pool
-	// Identity is what Pool.Identity returned for it.
+	Pool   Pool // nil if it is in none
+	// Identity is what Pool.Identity or Plain.Identity returned for it.
 	Identity any
+	// Origin is the external origin that the record names, nil if there is none.
+	Origin *Volume
 	// Slot is the same in all layouts that have the volume.
 	Slot *Slot
 }
@@ -64,8 +71,18 @@ type Volume struct {
 // Name is the volume's name in the tree.
 func (v *Volume) Name() string { return v.Record.Name }
 
-// Users are the names of the containers and images that a volume belongs to.
-type Users struct{ Containers, Images []string }
+// Users are the containers, images and snapshots that a volume belongs to.
+type Users struct {
+	Containers []User[meta.Container]
+	Images     []User[meta.Image]
+	Snapshots  []User[meta.Snapshot]
+}
+
+// User is a record of something that a volume belongs to.
+type User[T any] struct {
+	Name   string // its path below its view
+	Record *T
+}
 
 // Users returns the users of the volume with a slot.
 func (l *Layout) Users(s *Slot) Users { return l.users[s] }
@@ -107,8 +124,8 @@ func (l *Layout) Volumes() (list []*Volume) {
 }
 
 // Meant returns the paths that a name of a volume may stand for. The name is the volume's name,
-// "@" and its device id, or "container:" or "image:" and a name. An image without a tag is the
-// one with the tag latest.
+// "@" and its device id, or "container:", "image:" or "snapshot:" and a name. An image without a tag
+// is the one with the tag latest.
 func (l *Layout) Meant(name string) (paths []string) {
 	kind, rest, _ := strings.Cut(name, ":")
 	id, isID := strings.CutPrefix(name, "@")
@@ -118,9 +135,11 @@ func (l *Layout) Meant(name string) (paths []string) {
 			paths = append(paths, Join(s.Folder, "containers/"+rest))
 		case kind == "image":
 			paths = append(paths, Join(s.Folder, "images/"+rest), Join(s.Folder, "images/"+rest+":latest"))
+		case kind == "snapshot":
+			paths = append(paths, Join(s.Folder, "snapshots/"+rest))
 		case isID:
 			for _, p := range s.Pools {
-				paths = append(paths, Join(s.Folder, "by-id/"+p.Name()+"/"+id))
+				paths = append(paths, Join(s.Folder, "by-id/"+Escape(p.Name())+"/"+id))
 			}
 			fallthrough
 		default:

@@ -127,17 +127,3 @@ func cleanParts(p string) []string {
 	}
 	return strings.Split(p, "/")
 }
-
-// maxName is the length of the longest name in a folder, in bytes.
-const maxName = 255
-
-// validName reports whether a name is a valid path below a folder of the tree: no component is
-// empty, "." or "..", is longer than maxName, or contains a NUL.
-func validName(name string) bool {
-	for c := range strings.SplitSeq(name, "/") {
-		if c == "" || c == "." || c == ".." || len(c) > maxName || strings.ContainsRune(c, 0) {
-			return false
-		}
-	}
-	return true
-}

@@ -31,7 +31,7 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	case layout.RawIno:
 		return t.rawEntry(ctx, r)
 	case layout.PartsIno:
-		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.Pool.When()))}, nil
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.When()))}, nil
 	case layout.InfoIno:
 		return t.infoEntry(ctx, id)
 	}
@@ -58,7 +58,7 @@ func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
 	}
 	if !p.HasFS() {
 		// It is a folder even if a partition table or nothing readable is on it.
-		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.Pool.When()))}, nil
+		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.When()))}, nil
 	}
 	e := r.entry(id, p.Root().Attr)
 	e.NameKept = e.NameKept && !r.Place.IsWhole()

@@ -16,7 +16,7 @@ type VolumeRef struct {
 	ID   NodeID
 	// Deleted says that its owner has deleted it: it has no folder in the tree.
 	Deleted bool
-	// Aliases are the containers and images that the volume belongs to, as Find takes
+	// Aliases are the containers, images and snapshots that the volume belongs to, as Find takes
 	// them: "container:web", "image:web:2".
 	Aliases []string
 }
@@ -29,11 +29,14 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 	for i, v := range volumes {
 		r := VolumeRef{Name: v.Name(), ID: v.Slot.ID(0), Deleted: v.Record.Deleted()}
 		users := l.Users(v.Slot)
-		for _, name := range users.Containers {
-			r.Aliases = append(r.Aliases, "container:"+name)
+		for _, c := range users.Containers {
+			r.Aliases = append(r.Aliases, "container:"+c.Name)
 		}
-		for _, name := range users.Images {
-			r.Aliases = append(r.Aliases, "image:"+name)
+		for _, i := range users.Images {
+			r.Aliases = append(r.Aliases, "image:"+i.Name)
+		}
+		for _, s := range users.Snapshots {
+			r.Aliases = append(r.Aliases, "snapshot:"+s.Name)
 		}
 		list[i] = r
 	}
@@ -41,8 +44,9 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 }
 
 // Find finds a volume by a name that a person gives it: its name or the beginning of it, "@"
-// and its device id, or "container:" or "image:" and a name. For the last two the entry is the
-// container's or image's root folder. An image without a tag is the one with the tag latest.
+// and its device id, or "container:", "image:" or "snapshot:" and a name. For the last three the entry
+// is the container's, image's or snapshot's root folder. An image without a tag is the one with the
+// tag latest.
 func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	l := t.current(ctx)
 	for _, path := range l.Meant(name) {

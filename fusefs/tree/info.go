@@ -3,29 +3,42 @@ package tree
 import (
 	"context"
 	"fmt"
-	"io"
-	"strings"
 	"syscall"
+	"time"
 
-	"thintree/fusefs/bytejson"
-	"thintree/fusefs/layout"
 	"thintree/fusefs/volume"
 	"thintree/meta"
-	"thintree/volfs"
 	"thintree/volfs/probe"
 )
 
 // VolumeInfo is the contents of info/<name>.json.
 type VolumeInfo struct {
-	Name     string     `json:"name"`
-	Pool     string     `json:"pool"`
-	DeviceID uint32     `json:"device_id"`
-	Role     meta.Role  `json:"role"`
-	State    meta.State `json:"state,omitempty"`
-	Parent   string     `json:"parent,omitempty"`
-	// Containers and Images are those that the volume belongs to.
-	Containers []string `json:"containers,omitempty"`
-	Images     []string `json:"images,omitempty"`
+	Name string `json:"name"`
+	// Pool and DeviceID are missing if the volume is in no pool.
+	Pool     string  `json:"pool,omitempty"`
+	DeviceID *uint32 `json:"device_id,omitempty"`
+	// LiesAt is where the bytes of a volume that is in no pool lie.
+	LiesAt string     `json:"lies_at,omitempty"`
+	Role   meta.Role  `json:"role"`
+	State  meta.State `json:"state,omitempty"`
+	// Kind is what the volume is in the words of its naming system.
+	Kind   string `json:"kind,omitempty"`
+	UUID   string `json:"uuid,omitempty"`
+	Parent string `json:"parent,omitempty"`
+	// ExternalOrigin is the volume that blocks are read from that this one has not mapped.
+	ExternalOrigin string    `json:"external_origin,omitempty"`
+	Labels         []Label   `json:"labels,omitempty"`
+	Tags           []string  `json:"tags,omitempty"`
+	Created        time.Time `json:"created,omitzero"`
+	Host           string    `json:"host,omitempty"`
+	// Containers, Images and Snapshots are the paths below their views of those that the volume
+	// belongs to. The other three have their records.
+	Containers       []string        `json:"containers,omitempty"`
+	Images           []string        `json:"images,omitempty"`
+	Snapshots        []string        `json:"snapshots,omitempty"`
+	ContainerRecords []ContainerInfo `json:"container_records,omitempty"`
+	ImageRecords     []ImageInfo     `json:"image_records,omitempty"`
+	SnapshotRecords  []SnapshotInfo  `json:"snapshot_records,omitempty"`
 	// Root is the folder with the contents that people look for, "" if it is the root folder.
 	Root string `json:"root,omitempty"`
 	// Record is the file that names the volume.
@@ -33,7 +46,8 @@ type VolumeInfo struct {
 	SizeBytes   int64  `json:"size_bytes"`
 	MappedBytes int64  `json:"mapped_bytes"`
 	// TransactionID is the pool's when the device was created. CreationTime and
-	// SnapshottedTime count the pool's snapshots; they are not clock times.
+	// SnapshottedTime count the pool's snapshots; they are not clock times. All are 0 if the
+	// volume is in no pool.
 	TransactionID   uint64 `json:"transaction_id"`
 	CreationTime    uint32 `json:"creation_time"`
 	SnapshottedTime uint32 `json:"snapshotted_time"`
@@ -74,30 +88,6 @@ type FilesystemInfo struct {
 	Features  []string `json:"features,omitempty"`
 }
 
-// PoolInfo is the contents of pools/<pool>.json.
-type PoolInfo struct {
-	Name     string `json:"name"`
-	Metadata string `json:"metadata"`
-	Data     string `json:"data"`
-	// Mode is "live" if somebody else has the pool active, and "offline" if nobody has.
-	Mode string `json:"mode"`
-	// LiveBy is the name of the device with which the pool is active.
-	LiveBy             string   `json:"live_by,omitempty"`
-	HeldRoot           bool     `json:"held_root"`
-	NeedsCheck         bool     `json:"needs_check"`
-	TransactionID      uint64   `json:"transaction_id"`
-	DataBlockBytes     int64    `json:"data_block_bytes"`
-	DataTotalBytes     int64    `json:"data_total_bytes"`
-	DataUsedBytes      int64    `json:"data_used_bytes"`
-	MetadataTotalBytes int64    `json:"metadata_total_bytes"`
-	MetadataUsedBytes  int64    `json:"metadata_used_bytes"`
-	Devices            int      `json:"devices"`
-	OpenVolumes        int      `json:"open_volumes"`
-	OpensTotal         int64    `json:"opens_total"`
-	MaxActive          int      `json:"max_active"`
-	Problems           []string `json:"problems,omitempty"`
-}
-
 // Volume describes the volume of a node, which is the volume's root or a file in it. It leaves
 // nothing open.
 func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
@@ -122,17 +112,23 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	record := v.Record()
 	d, _ := v.Details()
-	users := t.layout.Load().Users(r.Slot)
 	i := VolumeInfo{
-		Name: v.String(), Pool: v.Pool.Name(), DeviceID: v.DeviceID(), Role: record.Role, State: record.State,
-		Parent: record.Parent, Root: record.Root, Record: record.Record, SizeBytes: p.SizeBytes,
-		Containers: users.Containers, Images: users.Images,
-		MappedBytes:   int64(d.MappedBlocks) * v.Pool.BlockBytes(),
+		Name: v.String(), LiesAt: record.Plain.String(), Role: record.Role, State: record.State, Kind: record.Kind, UUID: record.UUID,
+		Parent: record.Parent, ExternalOrigin: record.ExternalOrigin, Root: record.Root, Record: record.Record, SizeBytes: p.SizeBytes,
+		Labels: labelsOf(record.Labels), Tags: record.Tags, Created: record.Created, Host: record.Host,
 		TransactionID: d.TransactionID, CreationTime: d.CreationTime, SnapshottedTime: d.SnapshottedTime,
 		Live: v.Live(), Holds: volume.Holds(p.Found), Found: p.Found,
 		Engine: about.Engine, EngineWhy: about.EngineWhy, InUseAs: about.InUseAs, LiveShown: about.Live,
 		Problem: about.Problem, Damaged: about.Damaged,
 	}
+	if v.Pool != nil {
+		id := v.DeviceID()
+		i.Pool, i.DeviceID = v.Pool.Name(), &id
+		i.MappedBytes, _ = v.MappedBytes()
+	} else if record.Lost == nil {
+		i.MappedBytes = p.SizeBytes
+	}
+	i.addUsers(t.layout.Load().Users(r.Slot))
 	if c, ok := t.leases.Peek(v); ok {
 		if shown, ok := c.Shown(); ok {
 			i.LiveShown = shown
@@ -150,119 +146,3 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 	}
 	return i, nil
 }
-
-// Pools describes all pools. It opens nothing.
-func (t *Tree) Pools(ctx context.Context) []PoolInfo {
-	var list []PoolInfo
-	for _, s := range t.current(ctx).Sections {
-		for _, p := range s.Pools {
-			list = append(list, t.poolInfo(p.(*volume.Pool)))
-		}
-	}
-	return list
-}
-
-func (t *Tree) poolInfo(p *volume.Pool) PoolInfo {
-	u := p.Usage()
-	by, live := p.Live()
-	i := PoolInfo{
-		Name: p.Name(), Metadata: p.Record().Metadata.String(), Data: p.Record().Data.String(), Mode: "offline",
-		LiveBy: by, HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
-		TransactionID: u.TransactionID, DataBlockBytes: p.BlockBytes(),
-		DataTotalBytes: u.DataTotalBytes, DataUsedBytes: u.DataUsedBytes,
-		MetadataTotalBytes: u.MetadataTotalBytes, MetadataUsedBytes: u.MetadataUsedBytes,
-		Devices: len(p.IDs()), OpensTotal: p.Opens(), MaxActive: t.leases.Max,
-	}
-	t.leases.Each(func(v *volume.Volume, _ *volume.Contents) {
-		if v.Pool == p {
-			i.OpenVolumes++
-		}
-	})
-	if live {
-		i.Mode = "live"
-	}
-	for _, err := range p.Problems() {
-		i.Problems = append(i.Problems, err.Error())
-	}
-	return i
-}
-
-// infoText makes the text of a node's info file.
-func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
-	var about any
-	var err error
-	if id.IsFile() {
-		about, err = t.Volume(ctx, id)
-	} else {
-		var n *layout.Node
-		if n, err = t.viewNode(ctx, id); err == nil {
-			about = t.poolInfo(n.Pool.(*volume.Pool))
-		}
-	}
-	if err != nil {
-		return "", err
-	}
-	text, err := bytejson.Marshal(about)
-	return string(text), err
-}
-
-func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {
-	text, err := t.infoText(ctx, id)
-	if err != nil {
-		return Entry{}, err
-	}
-	var p *volume.Pool
-	ino := uint64(id)
-	if id.IsFile() {
-		r, err := t.root(id)
-		if err != nil {
-			return Entry{}, err
-		}
-		p, ino = r.Volume.Pool, r.InodeNumber(id)
-	} else {
-		n, err := t.viewNode(ctx, id)
-		if err != nil {
-			return Entry{}, err
-		}
-		p = n.Pool.(*volume.Pool)
-	}
-	a := made(syscall.S_IFREG|0o444, p.When())
-	a.Size, a.Ino = int64(len(text)), volfs.Ino(ino)
-	a.Blocks = sectors(a.Size)
-	return Entry{ID: id, Attr: a}, nil
-}
-
-func (t *Tree) openInfo(ctx context.Context, id NodeID) (*File, error) {
-	text, err := t.infoText(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &File{Made: true, bytes: textFile{strings.NewReader(text)}}, nil
-}
-
-// textFile is a file whose bytes are in memory.
-type textFile struct{ *strings.Reader }
-
-// ReadAt reads from memory.
-func (f textFile) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
-	return f.Reader.ReadAt(p, off)
-}
-
-// NextData returns off itself, because there are no holes.
-func (f textFile) NextData(_ context.Context, off int64) (int64, error) {
-	if off >= f.Size() {
-		return 0, io.EOF
-	}
-	return off, nil
-}
-
-// NextHole returns the end of the file.
-func (f textFile) NextHole(_ context.Context, off int64) (int64, error) {
-	if off >= f.Size() {
-		return 0, io.EOF
-	}
-	return f.Size(), nil
-}
-
-// Close does nothing.
-func (f textFile) Close() error { return nil }

@@ -28,7 +28,7 @@ func TestInfoDescribesAVolume(t *testing.T) {
 	readJSON(t, tree, "info/layer-one.json", &v)
 	slices.Sort(v.Images)
 	switch {
-	case v.Name != "layer-one", v.Pool != "pool", v.DeviceID != linksID, v.Root != "rootfs", v.Problem != "", v.Live:
+	case v.Name != "layer-one", v.Pool != "pool", *v.DeviceID != linksID, v.Root != "rootfs", v.Problem != "", v.Live:
 		t.Errorf("%+v", v)
 	case v.SizeBytes != deviceBytes, v.MappedBytes != deviceBytes:
 		t.Errorf("%d bytes, %d mapped, want %d", v.SizeBytes, v.MappedBytes, deviceBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +103,7 @@ func (k *keeper) close() error {
 		for _, p := range s.pools {
 			errs = append(errs, p.Close())
 		}
+		errs = append(errs, s.disks.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -207,6 +209,16 @@ func (k *keeper) layOut() {
 		r := &root{Slot: v.Slot, Root: volume.New(v).At(layout.Place{})}
 		t.slots.Add(v.Slot, r)
 	}
+	for _, v := range slices.Concat(changes.Kept, changes.Fresh) {
+		if v.Record.ExternalOrigin == "" {
+			continue
+		}
+		var origin *volume.Volume
+		if v.Origin != nil {
+			origin = t.rootOf(v.Origin).Volume
+		}
+		t.rootOf(v).Volume.SetOrigin(origin)
+	}
 	for i, s := range k.sources {
 		s.tellMisfits(t.log, after.Sections[i])
 	}
@@ -233,6 +245,7 @@ func (t *Tree) Warnings() (list []error) {
 			for _, p := range s.pools {
 				list = append(list, p.Problems()...)
 			}
+			list = append(list, s.disks.Problems()...)
 		}
 	})
 	return list

@@ -107,8 +107,8 @@ func TestFindTakesEveryNameOfAVolume(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if v, err := tree.Volume(t.Context(), e.ID); err != nil || v.DeviceID != device {
-			t.Errorf("%s is device %d, %v, want %d", name, v.DeviceID, err, device)
+		if v, err := tree.Volume(t.Context(), e.ID); err != nil || *v.DeviceID != device {
+			t.Errorf("%s is device %d, %v, want %d", name, *v.DeviceID, err, device)
 		}
 	}
 	for _, name := range []string{"nothing", "@7", "@x", "container:nobody", "image:other", "image:nobody", "Layer-one"} {

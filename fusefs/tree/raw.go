@@ -7,7 +7,6 @@ import (
 
 	"thintree/fusefs/layout"
 	"thintree/fusefs/volume"
-	"thintree/thin/blockdev"
 )
 
 // rawBytes is the length of the image of a volume or partition in bytes. It leaves nothing
@@ -29,11 +28,11 @@ func (t *Tree) rawBytes(ctx context.Context, r *root) (int64, error) {
 // mappedSectors is how many 512-byte sectors of a volume are mapped. The pool does not count
 // them for a partition, so for that it is the whole size.
 func (r *root) mappedSectors(size int64) uint64 {
-	d, ok := r.Volume.Details()
-	if !r.Place.IsWhole() || !ok {
+	mapped, known := r.Volume.MappedBytes()
+	if !r.Place.IsWhole() || !known {
 		return sectors(size)
 	}
-	return d.MappedBlocks * uint64(r.Volume.Pool.BlockBytes()) / blockdev.SectorBytes
+	return sectors(mapped)
 }
 
 // partitioned reports whether a volume has partitions. It is true if the volume cannot be
@@ -66,7 +65,7 @@ func (t *Tree) rawEntry(ctx context.Context, r *root) (Entry, error) {
 		return Entry{}, err
 	}
 	// Only the owner may read it: it contains files that the modes in the volume may hide.
-	a := made(syscall.S_IFREG|0o400, r.Volume.Pool.When())
+	a := made(syscall.S_IFREG|0o400, r.Volume.When())
 	a.Size, a.Blocks = size, r.mappedSectors(size)
 	id := r.ID(layout.RawIno)
 	return Entry{ID: id, Attr: r.shown(id, a)}, nil

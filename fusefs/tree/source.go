@@ -20,6 +20,7 @@ type source struct {
 	rank   uint64 // its position among all sources in the order of their names
 	stamp  string
 	pools  []*volume.Pool
+	disks  *volume.Disks
 	cat    *meta.Catalog
 	bases  map[string]*meta.Volume // by pool, the volume in cat whose filesystem's UUID is recorded
 	// warnings are the records and pools that could not be read. misfits are one error for each
@@ -35,7 +36,7 @@ func newSources(list []meta.Source) []*source {
 	folders := layout.Folders(names)
 	sources := make([]*source, len(list))
 	for i, s := range list {
-		sources[i] = &source{Source: s}
+		sources[i] = &source{Source: s, disks: volume.NewDisks()}
 		if len(list) > 1 {
 			sources[i].folder = folders[i]
 		}
@@ -54,7 +55,7 @@ func (s *source) layout() layout.Source {
 	for i, p := range s.pools {
 		pools[i] = p
 	}
-	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Catalog: s.cat}
+	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Plain: s.disks, Catalog: s.cat}
 }
 
 // tellMisfits records and logs which volumes' devices the pools lack.
@@ -90,6 +91,7 @@ func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, e
 			}
 		}
 	}
+	changed = s.disks.Refresh(ctx, s.cat.Volumes) || changed
 	for _, p := range s.pools {
 		c, perr := p.Refresh(ctx, o)
 		judged, jerr := p.Judge(ctx, s.bases[p.Name()])
@@ -101,8 +103,14 @@ func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, e
 	return changed, err
 }
 
+// hasPlain reports whether a catalog has volumes that are in no pool.
+func hasPlain(cat *meta.Catalog) bool {
+	return slices.ContainsFunc(cat.Volumes, func(v meta.Volume) bool { return !v.IsThin() })
+}
+
 // openPools opens the pools of a catalog that are not open yet, and closes those that are no
-// longer in it. It returns an error if no pool can be read.
+// longer in it. It returns an error if there are pools and none can be read, unless there are
+// volumes that need none.
 func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Opener) error {
 	var pools []*volume.Pool
 	var errs []error
@@ -118,7 +126,7 @@ func (s *source) openPools(ctx context.Context, cat *meta.Catalog, o *volume.Ope
 		}
 		pools = append(pools, p)
 	}
-	if len(pools) == 0 {
+	if len(pools) == 0 && len(errs) > 0 && !hasPlain(cat) {
 		return errors.Join(errs...)
 	}
 	for _, p := range s.pools {

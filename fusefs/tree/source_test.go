@@ -283,7 +283,7 @@ func deviceAt(t *testing.T, tree *Tree, path string) uint32 {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	return v.DeviceID
+	return *v.DeviceID
 }
 
 // contentOf returns the contents of a file of the tree.

@@ -80,12 +80,12 @@ func (t *Tree) Close() error {
 func (t *Tree) MayStall(id NodeID) bool {
 	if id.IsFile() {
 		r := t.slots.Get(id)
-		return r != nil && t.opener.MayStall(r.Volume.Pool)
+		return r != nil && t.opener.MayStall(r.Volume)
 	}
 	// A folder of the layout shows the attributes of volumes, which are read for that.
 	for _, s := range t.layout.Load().Sections {
 		for _, p := range s.Pools {
-			if t.opener.MayStall(p.(*volume.Pool)) {
+			if t.opener.PoolMayStall(p.(*volume.Pool)) {
 				return true
 			}
 		}

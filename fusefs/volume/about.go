@@ -73,7 +73,7 @@ func (o *Opener) problem(ctx context.Context, v *Volume, p *Peek) string {
 			problem += "; " + p.short
 		}
 		return problem
-	case !known:
+	case !known && v.Pool != nil:
 		return fmt.Sprintf("pool %s has no device %d", v.Pool.Name(), v.deviceID)
 	case p.short != "":
 		return p.short

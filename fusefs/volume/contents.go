@@ -50,7 +50,9 @@ func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 		o.Log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
 		return nil, unread(err)
 	}
-	v.Pool.opens.Add(1)
+	if v.Pool != nil {
+		v.Pool.opens.Add(1)
+	}
 	o.Log.Debug("opened a volume", "volume", v.name, "holds", Holds(c.found))
 	return c, nil
 }
@@ -58,20 +60,20 @@ func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 func (o *Opener) readContents(ctx context.Context, v *Volume, open func(sizeBytes int64) (device, error)) (*Contents, error) {
 	size := v.sizeBytes
 	if size == 0 {
-		// No record says the size. It is at least as long as its highest mapping, and
-		// what is recognised on it may say more.
-		highest, err := v.Pool.reader.MappedBytes(ctx, v.deviceID)
+		// No record says the size. What is recognised on the volume may say that it is
+		// longer.
+		least, err := v.in.leastBytes(ctx, v)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
-		size = highest
+		size = least
 	}
 	d, err := open(size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
 	found, err := probe.Probe(ctx, d)
-	if implied := impliedBytes(found); v.sizeBytes == 0 && implied > size {
+	if implied := impliedBytes(found); v.sizeBytes == 0 && v.Pool != nil && implied > size {
 		d.Close()
 		if d, err = open(implied); err != nil {
 			return nil, fmt.Errorf("%s: %w", v.name, err)

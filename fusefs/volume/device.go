@@ -7,7 +7,7 @@ import (
 	"thintree/thin/block"
 )
 
-// device is a thin device that is open for reading.
+// device is a volume that is open for reading.
 type device interface {
 	block.Reader
 	Close() error
@@ -27,31 +27,55 @@ func (v *Volume) laterDevice(bytes int64) *laterDevice {
 	return &laterDevice{bytes: bytes, open: func(ctx context.Context) (device, error) { return v.openDevice(ctx, bytes) }}
 }
 
-func (v *Volume) openDevice(ctx context.Context, sizeBytes int64) (device, error) {
-	if err := v.misfit(); err != nil {
+// openDevice opens a thin device. It reads unmapped blocks from the volume's external origin.
+func (p *Pool) openDevice(ctx context.Context, v *Volume, sizeBytes int64) (device, error) {
+	origin, err := v.openOrigin(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return v.Pool.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
+	if origin == nil {
+		return p.reader.OpenDevice(ctx, v.deviceID, sizeBytes, nil)
+	}
+	d, err := p.reader.OpenDevice(ctx, v.deviceID, sizeBytes, origin)
+	if err != nil {
+		origin.Close()
+		return nil, err
+	}
+	return withOrigin{d, origin}, nil
 }
 
-// peek calls f with a function that opens the device for a moment: see reader.Pool.Peek.
-func (v *Volume) peek(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
-	if err := v.misfit(); err != nil {
-		return err
+// read calls f with a function that opens a thin device for a moment: see reader.Pool.Peek.
+func (p *Pool) read(ctx context.Context, v *Volume, f func(open func(sizeBytes int64) (device, error)) error) error {
+	if v.Record().ExternalOrigin != "" {
+		return f(func(sizeBytes int64) (device, error) { return p.openDevice(ctx, v, sizeBytes) })
 	}
-	return v.read(ctx, f)
-}
-
-// read is peek without the check that the device is the volume's own.
-func (v *Volume) read(ctx context.Context, f func(open func(sizeBytes int64) (device, error)) error) error {
-	pieceBytes := int64(8 << 10)
-	if v.Pool.reader.Live() { // each piece is read from the disk, not from the page cache
-		pieceBytes = 64 << 10
-	}
-	return v.Pool.reader.Peek(ctx, v.deviceID, func(open func(int64) block.Reader) error {
-		return f(func(sizeBytes int64) (device, error) { return block.Keep(open(sizeBytes), pieceBytes), nil })
+	return p.reader.Peek(ctx, v.deviceID, func(open func(int64) block.Reader) error {
+		return f(func(sizeBytes int64) (device, error) {
+			return block.Keep(open(sizeBytes), pieceBytes(p.reader.Live())), nil
+		})
 	})
 }
+
+// pieceBytes is how much a peek reads at once. If the volume is live, each piece is read from the
+// disk and not from the page cache.
+func pieceBytes(live bool) int64 {
+	if live {
+		return 64 << 10
+	}
+	return 8 << 10
+}
+
+func (p *Pool) leastBytes(ctx context.Context, v *Volume) (int64, error) {
+	return p.reader.MappedBytes(ctx, v.deviceID)
+}
+
+func (p *Pool) changing(v *Volume) bool {
+	return p.reader.Live() && p.usage.changing(v.deviceID, v.signs)
+}
+
+func (p *Pool) when(*Volume) int64 { return p.When() }
+
+func (p *Pool) mayStall() bool { return p.reader.Live() }
 
 // now returns the device. It opens the device first if it is not open.
 func (d *laterDevice) now(ctx context.Context) (device, error) {

@@ -90,6 +90,12 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 		}
 		return choice{engine: EngineDirect, why: why}, nil
 	}
+	if r.Volume.Pool == nil {
+		return choice{engine: EngineDirect, why: "it is in no pool"}, nil
+	}
+	if r.Volume.Record().ExternalOrigin != "" {
+		return choice{engine: EngineDirect, why: "it reads through to its external origin"}, nil
+	}
 	metadata, _ := r.Volume.Pool.reader.Halves()
 	users, err := o.Kernel.Users(ctx, metadata)
 	active := err == nil

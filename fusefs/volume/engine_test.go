@@ -84,7 +84,7 @@ func someVolume(t *testing.T, id uint32) *Root {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	v := &Volume{Pool: p, identity: identity{deviceID: id}}
+	v := &Volume{Pool: p, in: p, identity: identity{deviceID: id}}
 	v.whole.Volume = v
 	v.SetRecord(&meta.Volume{})
 	return v.At(layout.Place{})

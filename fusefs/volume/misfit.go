@@ -81,21 +81,11 @@ func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 
 // misfit returns an error if the device with the volume's id must not be shown, because it is
 // not the volume's own. It returns nil otherwise.
-func (v *Volume) misfit() error {
-	if err := v.Pool.foreign.Load(); err != nil {
+func (p *Pool) misfit(v *Volume) error {
+	if err := p.foreign.Load(); err != nil {
 		return err
 	}
-	return v.Pool.otherDevice(v.deviceID, v.recorded)
-}
-
-// Details returns the pool's details of the volume, zero if the device is another one. known
-// reports whether the pool has a device with that id.
-func (v *Volume) Details() (d pdata.DeviceDetails, known bool) {
-	d, known = v.Pool.devices()[v.deviceID]
-	if v.misfit() != nil {
-		return pdata.DeviceDetails{}, known
-	}
-	return d, known
+	return p.otherDevice(v.deviceID, v.recorded)
 }
 
 // foreignPoolError says that a pool is not the one that the records of its source describe.
@@ -159,9 +149,10 @@ func asError(e *foreignPoolError) error {
 // filesystemUUID reads the UUID of the filesystem on a device. It is "" if there is no
 // filesystem, or if the filesystem has no UUID.
 func (p *Pool) filesystemUUID(ctx context.Context, r *meta.Volume) (uuid string, err error) {
-	v := &Volume{Pool: p, identity: identity{deviceID: r.DeviceID}}
+	v := &Volume{Pool: p, in: p, identity: identity{deviceID: r.DeviceID}}
+	v.SetRecord(r)
 	var failed error
-	err = v.read(ctx, func(open func(int64) (device, error)) error {
+	err = p.read(ctx, v, func(open func(int64) (device, error)) error {
 		d, err := open(r.SizeBytes)
 		if err != nil {
 			return err

@@ -11,9 +11,12 @@ import (
 	"thintree/thin/lend"
 )
 
-// SameDevice reports whether two volumes are the same device of the same pool: under two
-// names, from two sources, or before and after the device became another volume.
+// SameDevice reports whether two volumes are the same device of the same pool, or the same plain
+// bytes: under two names, from two sources, or before and after the device became another volume.
 func (v *Volume) SameDevice(other *Volume) bool {
+	if v.Pool == nil || other.Pool == nil {
+		return v.Pool == other.Pool && v.Record().Plain.Equal(other.Record().Plain)
+	}
 	mine, _ := v.Pool.reader.Halves()
 	theirs, _ := other.Pool.reader.Halves()
 	return v.deviceID == other.deviceID && mine.Equal(theirs)
@@ -22,7 +25,7 @@ func (v *Volume) SameDevice(other *Volume) bool {
 // Lent lists the loans of a volume that still exist. A loan exists even after the volume was
 // closed if a process still has a file on it open or mapped.
 func (o *Opener) Lent(ctx context.Context, v *Volume) ([]*lend.Loan, error) {
-	if o.Kernel == nil {
+	if o.Kernel == nil || v.Pool == nil {
 		return nil, nil
 	}
 	metadata, _ := v.Pool.reader.Halves()
@@ -62,10 +65,15 @@ func (o *Opener) EndMapped(ctx context.Context, v *Volume, before []*lend.Loan, 
 	return err
 }
 
-// MayStall reports whether a request for a volume of a pool may wait in the kernel for somebody
-// else: the volume is read through the kernel, or its pool is active.
-func (o *Opener) MayStall(p *Pool) bool {
-	return o.Kernel != nil && (o.Engine == EngineKernel || p.reader.Live())
+// MayStall reports whether a request for a volume may wait in the kernel for somebody else: the
+// volume is read through the kernel, or its pool is active.
+func (o *Opener) MayStall(v *Volume) bool { return o.mayStall(v.in) }
+
+// PoolMayStall is MayStall of all volumes of a pool.
+func (o *Opener) PoolMayStall(p *Pool) bool { return o.mayStall(p) }
+
+func (o *Opener) mayStall(m medium) bool {
+	return o.Kernel != nil && (o.Engine == EngineKernel || m.mayStall())
 }
 
 // SuspendedError says that a request was given up because its pool is suspended. It unwraps
@@ -84,7 +92,7 @@ func (e *SuspendedError) Unwrap() error { return syscall.EIO }
 
 // suspended returns a *[SuspendedError] if a volume or its pool is suspended.
 func (o *Opener) suspended(ctx context.Context, v *Volume) error {
-	if o.Kernel == nil {
+	if o.Kernel == nil || v.Pool == nil {
 		return nil
 	}
 	metadata, _ := v.Pool.reader.Halves()

@@ -8,13 +8,15 @@ import (
 	"thintree/meta"
 )
 
-// Volume is a thin device with a name. If the device is deleted and its id is used again, the
-// new device is another Volume. Its methods may be called concurrently.
+// Volume is a thin device or plain bytes with a name. If a device is deleted and its id is used
+// again, the new device is another Volume. Its methods may be called concurrently.
 type Volume struct {
 	identity
-	Pool *Pool
+	Pool *Pool // nil if it is in none
+	in   medium
 
 	newest atomic.Pointer[meta.Volume] // its source's newest record of it
+	origin atomic.Pointer[Volume]      // its external origin; nil if it has none, or it is not known
 	gone   atomic.Bool                 // see Gone
 
 	whole Root // at the zero Place
@@ -27,6 +29,7 @@ type Volume struct {
 type identity struct {
 	name      string
 	deviceID  uint32
+	place     string // of plain bytes: where they lie
 	sizeBytes int64
 	// recorded is the pool's transaction id when the volume was made, by the record of its
 	// source. transaction and creationTime are from the pool's details of the device, 0 if the
@@ -34,7 +37,7 @@ type identity struct {
 	recorded     uint64
 	transaction  uint64
 	creationTime uint32
-	// epoch is the pool's: see reader.Pool.Epoch.
+	// epoch is the pool's or the disks': see reader.Pool.Epoch.
 	epoch int
 	// signs is the count of signs that it changed hands or contents: see usage.
 	signs int
@@ -42,28 +45,23 @@ type identity struct {
 	foreign bool
 }
 
-// pooled is an identity together with its pool.
-type pooled struct {
-	*Pool
-	identity
-}
-
 // Identity identifies the volume of a record. It is comparable, and changes if the record's
 // device becomes another volume.
 func (p *Pool) Identity(record *meta.Volume) any {
 	d := p.devices()[record.DeviceID]
-	return pooled{p, identity{
+	return held{p, identity{
 		name: record.Name, deviceID: record.DeviceID, sizeBytes: record.SizeBytes, recorded: record.TransactionID,
 		transaction: d.TransactionID, creationTime: d.CreationTime, epoch: p.reader.Epoch(),
 		signs: p.usage.signs(record.DeviceID), foreign: p.foreign.Load() != nil,
 	}}
 }
 
-// New makes the Volume for a volume that is new in a layout. The volume's pool must be a
-// [*Pool].
+// New makes the Volume for a volume that is new in a layout. Its identity must be of a [*Pool] or
+// of [*Disks].
 func New(v *layout.Volume) *Volume {
-	of := v.Identity.(pooled)
-	vol := &Volume{identity: of.identity, Pool: of.Pool}
+	of := v.Identity.(held)
+	vol := &Volume{identity: of.identity, in: of.medium}
+	vol.Pool, _ = of.medium.(*Pool)
 	vol.whole.Volume = vol
 	vol.newest.Store(v.Record)
 	return vol
@@ -86,12 +84,6 @@ func (v *Volume) Gone() bool { return v.gone.Load() }
 
 // Leave records that the volume is no longer in the layout.
 func (v *Volume) Leave() { v.gone.Store(true) }
-
-// Live reports whether the volume may be changing, or may have changed since v was made: see
-// usage.
-func (v *Volume) Live() bool {
-	return v.Pool.reader.Live() && v.Pool.usage.changing(v.deviceID, v.signs)
-}
 
 // Root is a place in a volume at which a filesystem may begin: the whole volume or a
 // partition.

@@ -45,17 +45,18 @@ func (l Location) Open(ctx context.Context, opts Options) (_ *Lazy, err error) {
 	if len(z.leaves) == 0 {
 		return nil, errors.New("a location that is nowhere cannot be opened")
 	}
-	z.Reader = l.reader(byPath)
+	z.Reader = l.Over(byPath)
 	return z, nil
 }
 
-func (l Location) reader(byPath map[string]Reader) Reader {
+// Over is the Location's bytes, read from what byPath has for each of [Location.Paths].
+func (l Location) Over(byPath map[string]Reader) Reader {
 	if l.pieces == nil {
 		return byPath[l.path]
 	}
 	parts := make([]Reader, len(l.pieces.list))
 	for i, p := range l.pieces.list {
-		parts[i] = Section(p.In.reader(byPath), p.Offset, p.Length)
+		parts[i] = Section(p.In.Over(byPath), p.Offset, p.Length)
 	}
 	return join(l.pieces, parts)
 }

@@ -42,13 +42,12 @@ const (
 // At is the Location of a file or block device.
 func At(path string) Location { return Location{path: path} }
 
-// Linear is the Location of pieces that follow each other, as LVM has them. No naming system makes
-// such Locations yet.
+// Linear is the Location of pieces that follow each other, as LVM has them.
 func Linear(list ...Piece) (Location, error) { return inPieces(0, list) }
 
 // Striped is the Location of pieces that take turns: one stripe of the first piece, one of the
 // second, and so on, then again from the first. stripeBytes is the length of a stripe. All
-// pieces have the same length, a multiple of it. No naming system makes such Locations yet.
+// pieces have the same length, a multiple of it.
 func Striped(stripeBytes int64, list ...Piece) (Location, error) {
 	if stripeBytes <= 0 {
 		return Location{}, fmt.Errorf("stripes of %d bytes: the length must be positive", stripeBytes)
