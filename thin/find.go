@@ -20,8 +20,8 @@ var ErrNotActive = errors.New("the pool is not active")
 // [ErrNotActive] if there is none.
 func (k *Kernel) FindPool(ctx context.Context, metadata block.Location) (*Pool, error) {
 	path, ok := metadata.Path()
-	if !ok { // the kernel has pools on block devices only
-		return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
+	if !ok {
+		return k.findPieces(ctx, metadata)
 	}
 	// The error may be of loop devices that are not attached to the file.
 	devices, unknown := inuse.Devices(path)

@@ -45,7 +45,7 @@ func (t *Tree) poolInfo(p *volume.Pool) PoolInfo {
 	u := p.Usage()
 	by, live := p.Live()
 	i := PoolInfo{
-		Name: p.Name(), Metadata: p.Record().Metadata.String(), Data: p.Record().Data.String(), Mode: "offline",
+		Name: p.Name(), Metadata: p.Metadata(), Data: p.Data(), Mode: "offline",
 		LiveBy: by, HeldRoot: t.opts.HeldRoot, NeedsCheck: u.NeedsCheck,
 		TransactionID: u.TransactionID, DataBlockBytes: p.BlockBytes(),
 		DataTotalBytes: u.DataTotalBytes, DataUsedBytes: u.DataUsedBytes,

@@ -46,6 +46,8 @@ const (
 type Kernel interface {
 	// Users returns the activations of a pool's devices by others, by device id.
 	Users(ctx context.Context, metadata block.Location) (map[uint32]lend.User, error)
+	// Halves are where the halves of an active pool lie, by its device-mapper name.
+	Halves(ctx context.Context, device string) (metadata, data block.Location, err error)
 	// Watch calls changed when it begins to watch, and whenever the users may have changed,
 	// until ctx is done. unseen says that a device was removed before Watch could see which
 	// pool it belonged to.

@@ -67,7 +67,7 @@ func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 			names = append(names, "…")
 		}
 		text = fmt.Sprintf("%s: the pool does not have the devices of %d volumes (%s), or has others with their ids: thintree ls --long says why for each",
-			p.record.Metadata, len(misfits), strings.Join(names, ", "))
+			p.Metadata(), len(misfits), strings.Join(names, ", "))
 	}
 	if text != p.misfits && text != "" {
 		log.Warn("volumes cannot be shown", "pool", p.record.Name, "error", text)
@@ -132,7 +132,7 @@ func (p *Pool) Judge(ctx context.Context, base *meta.Volume) (changed bool, err 
 	p.judged = now
 	p.foreign.Store(nil)
 	if found != "" && !strings.EqualFold(found, now.uuid) {
-		p.foreign.Store(&foreignPoolError{p.record.Metadata.String(), found, now.uuid})
+		p.foreign.Store(&foreignPoolError{p.Metadata(), found, now.uuid})
 	}
 	after := p.foreign.Load()
 	return (before == nil) != (after == nil), asError(after)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"thintree/meta"
+	"thintree/thin/block"
 	"thintree/thin/pdata"
 	"thintree/thin/reader"
 	"thintree/thin/resolve"
@@ -48,7 +49,11 @@ type listing struct {
 
 // OpenPool opens a pool for reading, and lists its devices.
 func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
-	r, err := reader.Open(ctx, rec.Metadata, rec.Data, reader.Options{HeldRoot: o.HeldRoot})
+	metadata, data, err := o.halves(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	r, err := reader.Open(ctx, metadata, data, reader.Options{HeldRoot: o.HeldRoot})
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +65,34 @@ func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
 	}
 	p.tell(o.Log)
 	return p, nil
+}
+
+// halves are where the halves of a pool lie. If its record says only the name of its device, that
+// must be active.
+func (o *Opener) halves(ctx context.Context, rec meta.Pool) (metadata, data block.Location, err error) {
+	if !rec.Metadata.IsNowhere() {
+		return rec.Metadata, rec.Data, nil
+	}
+	const elsewhere = "activate it, or name its halves with --pool META,DATA"
+	if o.Kernel == nil {
+		return metadata, data, fmt.Errorf("the pool %s: only device-mapper knows where it lies, which cannot be used here or with --engine direct: %s", rec.Device, elsewhere)
+	}
+	if metadata, data, err = o.Kernel.Halves(ctx, rec.Device); err != nil {
+		err = fmt.Errorf("the pool %w: %s", err, elsewhere)
+	}
+	return metadata, data, err
+}
+
+// Metadata is where the pool's metadata lie now, for messages.
+func (p *Pool) Metadata() string {
+	metadata, _ := p.reader.Halves()
+	return metadata.String()
+}
+
+// Data is where the pool's data lie now, for messages.
+func (p *Pool) Data() string {
+	_, data := p.reader.Halves()
+	return data.String()
 }
 
 // Refresh lists the devices again if the pool has changed. changed reports whether it did.
@@ -120,7 +153,7 @@ func (p *Pool) list(ctx context.Context) error {
 		}
 	}
 	if len(l.ids) == 0 && damage[pdata.TreeDevices] != nil {
-		return fmt.Errorf("%s: its devices cannot be listed: %w", p.record.Metadata, l.problems[0])
+		return fmt.Errorf("%s: its devices cannot be listed: %w", p.Metadata(), l.problems[0])
 	}
 	p.listing.Store(l)
 	p.usage.seeRoots(l.devices)

@@ -39,9 +39,9 @@ func namesError(path string, err error) error {
 	return fmt.Errorf("names: %s: %w", path, err)
 }
 
-// readNames reads a file of names. Its memory is bounded, because each line names another
+// readNames reads a file of names for a pool. Its memory is bounded, because each line names another
 // of the pool's 1<<24 devices.
-func readNames(path string) ([]meta.Volume, error) {
+func readNames(path, pool string) ([]meta.Volume, error) {
 	// The file is read again after a change. A pipe could not be read again.
 	fd, err := resolve.Open(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
@@ -82,7 +82,7 @@ func readNames(path string) ([]meta.Volume, error) {
 			return nil, namesError(path, fmt.Errorf("line %d: %w", n, err))
 		}
 		ids[v.DeviceID], names[v.Name] = n, n
-		v.Record = path
+		v.Pool, v.Record = pool, path
 		volumes = append(volumes, v)
 	}
 	if err := lines.Err(); err != nil {
@@ -112,7 +112,7 @@ func parseLine(words []string) (meta.Volume, error) {
 		return meta.Volume{}, fmt.Errorf("the name %q begins with @, which marks an id", name)
 	}
 	return meta.Volume{
-		Name: name, Pool: poolName, DeviceID: uint32(id), SizeBytes: sectors * blockdev.SectorBytes, Role: meta.RoleVolume,
+		Name: name, DeviceID: uint32(id), SizeBytes: sectors * blockdev.SectorBytes, Role: meta.RoleVolume,
 	}, nil
 }
 

@@ -14,14 +14,24 @@ import (
 
 const poolName = "pool"
 
-type source struct{ metadata, data, names string }
+type source struct {
+	text  string // as a person writes it
+	pool  meta.Pool
+	names string // the path of the file with names, "" if there is none
+}
 
 var _ meta.Source = source{}
 
 // New is the source of a pool, by the paths of its halves, files or block devices. names is
 // the path of a file with names, "" for none.
 func New(metadata, data, names string) meta.Source {
-	return source{metadata, data, names}
+	return source{"pool:" + metadata + "," + data, meta.Pool{Name: poolName, Metadata: block.At(metadata), Data: block.At(data)}, names}
+}
+
+// NewActive is the source of a pool that device-mapper has active, by the name of its device. names
+// is as for New.
+func NewActive(device, names string) meta.Source {
+	return source{"dm:" + device, meta.Pool{Name: device, Device: device}, names}
 }
 
 // Split splits META,DATA into the two paths. Paths may contain commas: Split splits at the
@@ -45,11 +55,11 @@ func exists(path string) bool {
 }
 
 // String is the source as a person writes it.
-func (s source) String() string { return "pool:" + s.metadata + "," + s.data }
+func (s source) String() string { return s.text }
 
 // Places are the paths of the pool's halves, and of the file of names.
 func (s source) Places() []string {
-	places := []string{s.metadata, s.data}
+	places := append(s.pool.Metadata.Paths(), s.pool.Data.Paths()...)
 	if s.names != "" {
 		places = append(places, s.names)
 	}
@@ -72,12 +82,12 @@ func (s source) Stamp(context.Context) (string, error) {
 // invalid line is an error, with the file's path and the line's number: a person wrote the
 // file for this pool.
 func (s source) Load(context.Context) (*meta.Catalog, error) {
-	c := &meta.Catalog{Pools: []meta.Pool{{Name: poolName, Metadata: block.At(s.metadata), Data: block.At(s.data)}}}
+	c := &meta.Catalog{Pools: []meta.Pool{s.pool}}
 	if s.names == "" {
 		return c, nil
 	}
 	var err error
-	if c.Volumes, err = readNames(s.names); err != nil {
+	if c.Volumes, err = readNames(s.names, s.pool.Name); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -173,7 +173,7 @@ func FuzzNames(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		volumes, err := readNames(path)
+		volumes, err := readNames(path, "pool")
 		if err != nil && volumes != nil {
 			t.Error("both names and an error")
 		}

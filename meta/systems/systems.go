@@ -3,6 +3,7 @@ package systems
 
 import (
 	"thintree/meta"
+	"thintree/meta/disk"
 	"thintree/meta/docker"
 	"thintree/meta/pool"
 	"thintree/meta/store"
@@ -15,5 +16,7 @@ func All() []meta.System {
 		docker.System,
 		store.System,
 		pool.System,
+		pool.Active,
+		disk.System,
 	}
 }

@@ -30,6 +30,11 @@ func (Lender) Users(context.Context, block.Location) (map[uint32]lend.User, erro
 	return nil, thin.ErrNotActive
 }
 
+// Halves finds no pool.
+func (Lender) Halves(_ context.Context, device string) (metadata, data block.Location, err error) {
+	return metadata, data, fmt.Errorf("%s: %w", device, thin.ErrNotActive)
+}
+
 // Watch waits: nothing changes.
 func (Lender) Watch(ctx context.Context, _ func(bool)) error {
 	<-ctx.Done()

@@ -94,6 +94,37 @@ func (l Location) IsNowhere() bool { return l == Location{} }
 // nowhere.
 func (l Location) Path() (path string, ok bool) { return l.path, l.path != "" }
 
+// Spot is the path of the file or block device that a byte lies in, and its offset there, in bytes.
+// The path is "" if the byte is beyond the end, or the Location is nowhere.
+func (l Location) Spot(offset int64) (path string, at int64) {
+	for l.pieces != nil {
+		piece, in := l.pieces.at(offset)
+		if piece == nil {
+			return "", 0
+		}
+		l, offset = piece.In, piece.Offset+in
+	}
+	return l.path, offset
+}
+
+// at is the piece that a byte lies in, and its offset from the piece's beginning.
+func (p *pieces) at(offset int64) (piece *Piece, in int64) {
+	if offset < 0 || offset >= p.length {
+		return nil, 0
+	}
+	if n := int64(len(p.list)); p.stripe > 0 {
+		row := offset / p.stripe
+		return &p.list[row%n], row/n*p.stripe + offset%p.stripe
+	}
+	for i := range p.list {
+		if offset < p.list[i].Length {
+			return &p.list[i], offset
+		}
+		offset -= p.list[i].Length
+	}
+	return nil, 0
+}
+
 // Paths are the paths of all files and block devices that the bytes lie in, each once, in order
 // of first use.
 func (l Location) Paths() []string {

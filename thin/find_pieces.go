@@ -1,0 +1,137 @@
+package thin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"thintree/thin/block"
+	"thintree/thin/blockdev"
+	"thintree/thin/dm"
+	"thintree/thin/inuse"
+)
+
+// spot is a byte of a block device that is neither a device-mapper device nor a partition.
+type spot struct {
+	device uint64 // as unix.Mkdev makes it
+	offset int64  // in bytes
+}
+
+// findPieces is [Kernel.FindPool] for metadata in pieces, as LVM has them. The pool's own device lies
+// on a device-mapper device over the same pieces. So the first bytes of both are the same spot.
+func (k *Kernel) findPieces(ctx context.Context, metadata block.Location) (*Pool, error) {
+	path, offset := metadata.Spot(0)
+	devices, err := inuse.Devices(path)
+	wanted := make(map[spot]bool)
+	for _, number := range devices {
+		s, err := k.spotOf(ctx, number, offset)
+		if err != nil {
+			return nil, err
+		}
+		wanted[s] = true
+	}
+	if len(wanted) == 0 && err != nil {
+		return nil, err
+	}
+	names, err := k.Pools(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		p, t, err := k.findPool(ctx, name)
+		if err != nil {
+			continue // it was removed meanwhile
+		}
+		if s, err := k.spotOf(ctx, t.metadata, 0); err == nil && wanted[s] {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
+}
+
+// maxStacked is how many devices may be stacked on each other.
+const maxStacked = 16
+
+// spotOf is where a byte of a block device lies in the end. It goes through partitions and linear
+// and striped device-mapper devices.
+func (k *Kernel) spotOf(ctx context.Context, number uint64, offset int64) (spot, error) {
+	for range maxStacked {
+		s, isPart, err := wholeOf(number, offset)
+		if err != nil {
+			return spot{}, err
+		}
+		if isPart {
+			number, offset = s.device, s.offset
+		}
+		text, err := os.ReadFile(blockdev.Sysfs(number) + "/dm/name")
+		if errors.Is(err, os.ErrNotExist) {
+			return spot{number, offset}, nil
+		}
+		if err != nil {
+			return spot{}, err
+		}
+		_, table, err := k.dm.Table(ctx, strings.TrimSuffix(string(text), "\n"))
+		if err != nil {
+			return spot{}, err
+		}
+		below, ok := beneath(table, offset)
+		if !ok {
+			return spot{number, offset}, nil
+		}
+		number, offset = below.device, below.offset
+	}
+	return spot{}, fmt.Errorf("block device %s: more than %d devices are stacked on each other", blockdev.Text(number), maxStacked)
+}
+
+// beneath is where a byte of a device with a table lies. ok is false unless its target is linear.
+func beneath(table []dm.Target, offset int64) (s spot, ok bool) {
+	for _, t := range table {
+		begin, end := int64(t.Start)*blockdev.SectorBytes, int64(t.Start+t.Length)*blockdev.SectorBytes
+		if offset < begin || offset >= end {
+			continue
+		}
+		words := strings.Fields(t.Params)
+		switch {
+		case t.Type == "linear" && len(words) == 2:
+		case t.Type == "striped" && len(words) >= 4 && offset == begin:
+			words = words[2:4] // the first stripe
+		default:
+			return spot{}, false
+		}
+		device, err := blockdev.Parse(words[0])
+		first, err2 := strconv.ParseInt(words[1], 10, 64)
+		return spot{device, first*blockdev.SectorBytes + offset - begin}, err == nil && err2 == nil
+	}
+	return spot{}, false
+}
+
+// wholeOf is where a byte of a partition lies on its disk. isPart is false if the device is no
+// partition.
+func wholeOf(number uint64, offset int64) (s spot, isPart bool, err error) {
+	dir, err := filepath.EvalSymlinks(blockdev.Sysfs(number))
+	if err != nil {
+		return s, false, fmt.Errorf("block device %s: %w", blockdev.Text(number), err)
+	}
+	start, err := os.ReadFile(filepath.Join(dir, "start"))
+	if errors.Is(err, os.ErrNotExist) {
+		return s, false, nil
+	}
+	if err != nil {
+		return s, false, err
+	}
+	first, err := strconv.ParseInt(strings.TrimSpace(string(start)), 10, 64)
+	if err != nil {
+		return s, false, err
+	}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(dir), "dev"))
+	if err != nil {
+		return s, false, err
+	}
+	s.device, err = blockdev.Parse(strings.TrimSpace(string(text)))
+	s.offset = first*blockdev.SectorBytes + offset
+	return s, true, err
+}
