@@ -4,6 +4,7 @@ package systems
 import (
 	"thintree/meta"
 	"thintree/meta/docker"
+	"thintree/meta/lvm"
 	"thintree/meta/pool"
 	"thintree/meta/store"
 )
@@ -14,6 +15,7 @@ func All() []meta.System {
 	return []meta.System{
 		docker.System,
 		store.System,
+		lvm.System,
 		pool.System,
 	}
 }

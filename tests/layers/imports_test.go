@@ -34,6 +34,8 @@ var arrows = []struct {
 	{"meta/record", []string{"thin/blockdev", "thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
+	{"meta/lvm/text", nil},
+	{"meta/lvm", []string{"thin/blockdev", "meta", "meta/lvm/text", "thin/block", "volfs/probe"}},
 	{"meta/systems", []string{"meta", "meta/..."}},
 	{"meta/...", []string{"thin/blockdev", "meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 
