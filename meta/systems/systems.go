@@ -5,6 +5,7 @@ import (
 	"thintree/meta"
 	"thintree/meta/disk"
 	"thintree/meta/docker"
+	"thintree/meta/lvm"
 	"thintree/meta/pool"
 	"thintree/meta/store"
 )
@@ -15,6 +16,7 @@ func All() []meta.System {
 	return []meta.System{
 		docker.System,
 		store.System,
+		lvm.System,
 		pool.System,
 		pool.Active,
 		disk.System,

@@ -22,7 +22,7 @@ var arrows = []struct {
 	{"fusefs", []string{"fusefs/capability", "fusefs/mounts", "fusefs/tree", "thin/wait", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/capability", "fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"thin/blockdev", "fusefs/bytejson", "fusefs/layout", "fusefs/lease", "fusefs/volume", "meta", "volfs", "volfs/probe"}},
-	{"fusefs/volume", []string{"fusefs/layout", "meta", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
+	{"fusefs/volume", []string{"fusefs/layout", "meta", "meta/lvm", "thin", "thin/block", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
 	{"fusefs/lease", []string{"thin/wait"}},
 	{"fusefs/layout", []string{"meta", "volfs"}},
 
@@ -35,6 +35,8 @@ var arrows = []struct {
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 	{"meta/disk", []string{"meta", "thin/block", "volfs/probe"}},
+	{"meta/lvm/text", nil},
+	{"meta/lvm", []string{"thin/blockdev", "meta", "meta/lvm/text", "thin/block", "volfs/probe"}},
 	{"meta/systems", []string{"meta", "meta/..."}},
 	{"meta/...", []string{"thin/blockdev", "meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 
