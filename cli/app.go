@@ -96,7 +96,7 @@ func newApp() *cli.App {
 			partial: "done in part: standard error says what is missing",
 		}.after(cli.AppHelpTemplate),
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(),
+			mountCommand(), umountCommand(), sourcesCommand(), lsCommand(), infoCommand(), catCommand(), cpCommand(),
 			poolCommand(), volumeCommand(), completionCommand(),
 		},
 		Action: func(c *cli.Context) error {

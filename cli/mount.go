@@ -25,7 +25,7 @@ func mountCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "mount",
 		Usage:     "show every volume of one or more sources as folders",
-		ArgsUsage: "SOURCE… MOUNTPOINT",
+		ArgsUsage: "SOURCE… MOUNTPOINT | --all MOUNTPOINT",
 		Description: `Returns once the tree can be used. Entering volumes/NAME opens the volume; it is
 closed after some idle time. The source is never changed. Unmount the tree with
 thintree umount MOUNTPOINT. In fstab: docker:/var/lib/docker /mnt fuse.thintree noauto,idle=5m 0 0
@@ -44,6 +44,7 @@ others are refused.
 
 ` + sourceHelp,
 		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "all", Usage: "mount all sources that thintree sources finds; those that cannot be read now appear once they can"},
 			&cli.DurationFlag{Name: "idle", Value: 5 * time.Minute, Usage: "close a volume after `DURATION` without use; 0: never"},
 			&cli.IntFlag{Name: "max-active", Value: 64, Usage: "keep at most `COUNT` volumes open"},
 			&cli.DurationFlag{Name: "open-timeout", Value: openTimeout, Usage: "wait at most `DURATION` for another volume to close if that many are open and busy, and for a suspended pool"},
@@ -68,7 +69,10 @@ func mount(c *cli.Context) error {
 		return err
 	}
 	args := c.Args().Slice()
-	if len(args) < 2 {
+	switch {
+	case c.Bool("all") && len(args) != 1:
+		return wrongUse("mount --all takes a MOUNTPOINT and no SOURCE: thintree mount --all /mnt")
+	case !c.Bool("all") && len(args) < 2:
 		return wrongUse("mount takes a SOURCE and a MOUNTPOINT: thintree mount docker:/var/lib/docker /mnt")
 	}
 	sources, mountpoint := args[:len(args)-1], args[len(args)-1]
@@ -85,6 +89,11 @@ func mount(c *cli.Context) error {
 	if !c.Bool("f") && !isDaemon() {
 		return startDaemon()
 	}
+	if c.Bool("all") {
+		if sources, err = allSources(c.Context); err != nil {
+			return err
+		}
+	}
 	madeOf, err := openSources(c, sources)
 	if err != nil {
 		return err
@@ -100,7 +109,7 @@ func mount(c *cli.Context) error {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	t, err := openTreeWith(c, tree.Options{
-		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), Options: volume.Options{OpenTimeout: c.Duration("open-timeout"), Log: log},
+		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), MayMiss: c.Bool("all"), Options: volume.Options{OpenTimeout: c.Duration("open-timeout"), Log: log},
 	}, madeOf)
 	if err != nil {
 		return err
@@ -146,6 +155,18 @@ func mount(c *cli.Context) error {
 		}
 		return err
 	}
+}
+
+// allSources are all sources of this host.
+func allSources(ctx context.Context) (list []string, err error) {
+	found, problems := findSources(ctx)
+	for _, f := range found {
+		list = append(list, f.Source)
+	}
+	if len(list) == 0 {
+		return nil, errors.Join(append([]error{errors.New("this host has no sources that can be found: name one")}, problems...)...)
+	}
+	return list, nil
 }
 
 // checkApart returns an error if the tree would hide its own sources or log at the mountpoint.

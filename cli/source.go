@@ -109,7 +109,8 @@ func list(words []string, last string) string {
 	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
 }
 
-// recognise opens the folder at a path as a source of the first naming system that recognises it.
+// recognise opens a path as a source of the naming system that recognises it. It is an error if
+// several do.
 func recognise(c *cli.Context, path string) (meta.Source, error) {
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,20 +121,30 @@ func recognise(c *cli.Context, path string) (meta.Source, error) {
 	}
 	var refused error
 	var signs []string
+	var fit []meta.System
 	for _, s := range systems.All() {
 		found, err := s.Recognise(c.Context, path)
 		if found {
-			return openAs(c, s, path, path)
+			fit = append(fit, s)
 		}
 		refused = cmp.Or(refused, err)
 		if s.Sign != "" {
 			signs = append(signs, s.Sign)
 		}
 	}
-	if refused != nil {
+	switch {
+	case len(fit) == 1:
+		return openAs(c, fit[0], path, path)
+	case len(fit) > 1:
+		var as []string
+		for _, s := range fit {
+			as = append(as, fmt.Sprintf("%s:%s (%s)", s.Name, path, s.Noun))
+		}
+		return nil, fmt.Errorf("%s: it can be several sources: name one of them: %s", path, list(as, "or"))
+	case refused != nil:
 		return nil, refused
 	}
-	return nil, fmt.Errorf("%s: this folder is no known source: %s", path, strings.Join(signs, ", "))
+	return nil, fmt.Errorf("%s: this is no known source: %s", path, strings.Join(signs, ", "))
 }
 
 // openTimeout is the default of how long a request waits for its turn to open a volume, or for a

@@ -27,6 +27,9 @@ type System struct {
 	// source of this system. An error says why it is only a part of one, or cannot be
 	// read.
 	Recognise func(ctx context.Context, path string) (bool, error)
+	// Find lists the sources of this system that this host has, each as Open takes it. It is
+	// nil if they cannot be found. An error says why there may be more.
+	Find func(ctx context.Context) ([]string, error)
 }
 
 // Options are what a person says of a source beside its SOURCE. Empty fields are not

@@ -19,8 +19,11 @@ type address struct {
 	// has several pools, or several names for the device.
 	layer uint8
 	part  int // the partition's number, 0 for the whole volume
-	// place is a place of more than one step; otherwise it is the zero Place.
+	// place is a place that is neither the whole volume nor a partition of it; otherwise it is
+	// the zero Place.
 	place Place
+	// spread is one more than the place's part of the numbers for places, 0 if it has none.
+	spread uint64
 }
 
 // maxVolume is the highest address.volume for which there are numbers below. It is enough for 64
@@ -58,6 +61,14 @@ var classes = []class{
 	{first: 1 << 63, layer: 8, part: 8, volume: 30, ino: 17},
 }
 
+// The numbers of files at places that are neither a whole volume nor a partition of it. From the
+// lowest bit on, a number consists of the file's inode number on the disk and a hash of the place.
+const (
+	firstSpread = 1 << 56
+	spreadBits  = 24
+	spreadInos  = 32 // bits
+)
+
 // Nodes that belong to no volume have the numbers from firstView up to 2^53.
 const (
 	firstView = 0b111111 << viewBits
@@ -74,12 +85,20 @@ const (
 // tree. isHash says that no class has enough bits for it, so that another file could have the same
 // number.
 func (p *address) number(ino volfs.Ino) (n uint64, isHash bool) {
+	if p.spread > 0 && (ino > MaxIno || ino < 1<<spreadInos-besides) {
+		return firstSpread | (p.spread-1)<<spreadInos | uint64(ino)&(1<<spreadInos-1), false
+	}
 	for i := range classes {
 		if n, ok := classes[i].number(p, ino); ok {
 			return n, false
 		}
 	}
-	return firstHashed | hashOf(fmt.Sprintf("%d/%d/%d/%s/%d", p.volume, p.layer, p.part, p.place, ino))&(1<<hashedBits-1), true
+	return firstHashed | p.hash(fmt.Sprint("/", ino))&(1<<hashedBits-1), true
+}
+
+// hash hashes the address and a text.
+func (p *address) hash(text string) uint64 {
+	return hashOf(fmt.Sprintf("%d/%d/%d/%s%s", p.volume, p.layer, p.part, p.place.path, text))
 }
 
 func (c *class) number(p *address, ino volfs.Ino) (n uint64, ok bool) {

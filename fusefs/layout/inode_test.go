@@ -28,7 +28,7 @@ func (c *class) end() uint64 { return c.first - 1 + 1<<(c.layer+c.part+c.volume+
 
 func TestClassesFillTheIntegersOfADoubleAndDoNotOverlap(t *testing.T) {
 	t.Parallel()
-	all := append(slices.Clone(classes), class{first: firstView, ino: viewBits}, class{first: firstHashed, ino: hashedBits})
+	all := append(slices.Clone(classes), class{first: firstView, ino: viewBits}, class{first: firstHashed, ino: hashedBits}, class{first: firstSpread, ino: spreadBits + spreadInos})
 	slices.SortFunc(all, func(x, y class) int { return cmp.Compare(x.first, y.first) })
 	next := uint64(0)
 	for _, c := range all {

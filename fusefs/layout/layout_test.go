@@ -271,24 +271,28 @@ func TestPlaceIsAChainOfSteps(t *testing.T) {
 	whole := Place{}
 	p2 := whole.Partition(2)
 	inner := p2.Partition(1)
+	group := p2.Then(Step{Kind: StepGroup, Name: "p1"})
+	root := group.Then(Step{Kind: StepVolume, Name: "root"})
 	for _, c := range []struct {
 		place, outer Place
-		number       int
+		last         Step
 		path, below  string
 	}{
-		{whole, whole, 0, "", "vm"},
-		{p2, whole, 2, "p2", "vm/p2"},
-		{inner, p2, 1, "p2/p1", "vm/p2/p1"},
+		{whole, whole, Step{}, "", "vm"},
+		{p2, whole, Step{Number: 2}, "p2", "vm/p2"},
+		{inner, p2, Step{Number: 1}, "p2/p1", "vm/p2/p1"},
+		{group, p2, Step{Kind: StepGroup, Name: "p1"}, "p2/p1", "vm/p2/p1"},
+		{root, group, Step{Kind: StepVolume, Name: "root"}, "p2/p1/root", "vm/p2/p1/root"},
 	} {
-		outer, number := c.place.Last()
-		if outer != c.outer || number != c.number || c.place.String() != c.path || c.place.Below("vm") != c.below {
-			t.Errorf("%q: step %d in %q, %q", c.place, number, outer, c.place.Below("vm"))
+		outer, last := c.place.Last()
+		if outer != c.outer || last != c.last || c.place.String() != c.path || c.place.Below("vm") != c.below {
+			t.Errorf("%q: step %v in %q, %q", c.place, last, outer, c.place.Below("vm"))
 		}
 	}
 	var s Slots[Place]
 	disk := &Slot{address: address{volume: 3}}
 	numbers := make(map[uint64]Place)
-	for _, p := range []Place{whole, p2, inner, p2.Partition(2), p2.Partition(1).Partition(1), whole.Partition(999)} {
+	for _, p := range []Place{whole, p2, inner, p2.Partition(2), p2.Partition(1).Partition(1), whole.Partition(999), group, root} {
 		slot := disk.At("vm", p)
 		s.Add(slot, p)
 		for _, ino := range []volfs.Ino{2, 5, 1 << 40} {

@@ -34,8 +34,8 @@ type hashedFile struct {
 // At makes a slot for a place in the volume of s.
 func (s *Slot) At(volume string, p Place) *Slot {
 	at := s.address
-	if outer, number := p.Last(); outer.IsWhole() {
-		at.part = number
+	if outer, last := p.Last(); outer.IsWhole() && last.Kind == StepPartition {
+		at.part = last.Number
 	} else {
 		at.place = p
 	}
@@ -101,6 +101,7 @@ func (s *Slot) inodeNumber(ino volfs.Ino) uint64 {
 type Slots[T any] struct {
 	mu      sync.RWMutex
 	all     []slotted[T]                // by number; guarded by mu
+	places  map[uint64]*Slot            // by address.spread; guarded by mu
 	windows map[*Slot]map[uint32]uint32 // their slots, by the upper bits; guarded by mu
 	hashed  map[uint64]hashedFile       // by their inode numbers in the tree; guarded by mu
 }
@@ -127,8 +128,24 @@ func (t *Slots[T]) Get(id NodeID) T {
 func (t *Slots[T]) Add(s *Slot, of T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !s.address.place.IsWhole() {
+		t.spread(s)
+	}
 	s.table, s.number = t, uint32(len(t.all))
 	t.all = append(t.all, slotted[T]{slot: s, of: of})
+}
+
+// spread gives a slot a part of the inode numbers for places, unless another slot has it. Called with
+// mu held.
+func (t *Slots[T]) spread(s *Slot) {
+	hash := s.address.hash("") & (1<<spreadBits - 1)
+	if t.places == nil {
+		t.places = make(map[uint64]*Slot)
+	}
+	if t.places[hash] == nil {
+		t.places[hash] = s
+		s.address.spread = hash + 1
+	}
 }
 
 // Drop removes a slot: Get no longer finds its filesystem.
@@ -140,6 +157,9 @@ func (t *Slots[T]) Drop(s *Slot) {
 		t.all[number] = slotted[T]{}
 	}
 	delete(t.windows, s)
+	if n := s.address.spread; n > 0 {
+		delete(t.places, n-1)
+	}
 	maps.DeleteFunc(t.hashed, func(_ uint64, f hashedFile) bool { return f.slot == s })
 }
 

@@ -31,7 +31,7 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	case layout.RawIno:
 		return t.rawEntry(ctx, r)
 	case layout.PartsIno:
-		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.When()))}, nil
+		return t.partsEntry(r), nil
 	case layout.InfoIno:
 		return t.infoEntry(ctx, id)
 	}
@@ -48,7 +48,7 @@ func (t *Tree) Stat(ctx context.Context, id NodeID) (Entry, error) {
 	return e, err
 }
 
-// rootEntry is the entry of the root of a volume or partition. A volume's name must not be
+// rootEntry is the entry of the root of a volume or of a part of one. A volume's name must not be
 // cached without limit: it can be given to another volume.
 func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
 	id := r.ID(0)
@@ -57,7 +57,7 @@ func (t *Tree) rootEntry(ctx context.Context, r *root) (Entry, error) {
 		return Entry{}, err
 	}
 	if !p.HasFS() {
-		// It is a folder even if a partition table or nothing readable is on it.
+		// It is a folder even if it has parts, or nothing readable is on it.
 		return Entry{ID: id, Attr: r.shown(id, made(syscall.S_IFDIR|0o555, r.Volume.When()))}, nil
 	}
 	e := r.entry(id, p.Root().Attr)

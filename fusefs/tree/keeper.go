@@ -175,7 +175,12 @@ func (k *keeper) refresh(ctx context.Context) error {
 	}
 	err := errors.Join(errs...)
 	if first && err != nil {
-		return err
+		none := !slices.ContainsFunc(k.sources, func(s *source) bool { return s.cat != nil })
+		if none || !k.tree.opts.MayMiss {
+			return err
+		}
+		k.tree.log.Warn("not all sources can be read now", "error", err)
+		err = nil
 	}
 	if changed {
 		k.layOut()

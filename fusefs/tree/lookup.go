@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"thintree/fusefs/layout"
-	"thintree/fusefs/volume"
 	"thintree/volfs"
 )
 
@@ -38,7 +37,7 @@ func (e *MissingError) Error() string { return e.Name + ": no such file or folde
 func (e *MissingError) Unwrap() error { return syscall.ENOENT }
 
 // Lookup finds a name in a folder. It opens the folder's volume, unless the name is that of a
-// partition or of the folder that containers/ and images/ point at.
+// part or of the folder that containers/ and images/ point at.
 func (t *Tree) Lookup(ctx context.Context, dir NodeID, name string) (Entry, error) {
 	if len(name) > 255 {
 		return Entry{}, fmt.Errorf("%.20s…: %w", name, syscall.ENAMETOOLONG)
@@ -88,31 +87,30 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 	if n == nil && d.Lost() != nil {
 		return Entry{}, fmt.Errorf("%s: %s is not known: %w", d.Path(), name, d.Lost())
 	}
-	if n == nil || n.IsParts() && !t.partitioned(ctx, t.rootOf(n.Volume)) {
+	if n == nil || n.IsParts() && !t.hasParts(ctx, t.rootOf(n.Volume)) {
 		return Entry{}, &MissingError{Name: name}
 	}
 	return t.nodeEntry(ctx, n)
 }
 
-// lookupPeeked finds the names that need no open volume: partitions, and the folder that
+// lookupPeeked finds the names that need no open volume: parts, and the folder that
 // containers/ and images/ point at. done is false if the volume has to be opened for the name.
 func (t *Tree) lookupPeeked(ctx context.Context, r *root, name string) (e Entry, done bool, err error) {
-	partitioned := r.Place.IsWhole() && r.Volume.Record().MayHavePartitions()
-	if !partitioned && (!r.Place.IsWhole() || name != r.Volume.Record().Root || name == "") {
+	mayHaveParts := r.Volume.Record().MayHavePartitions()
+	if !mayHaveParts && (!r.Place.IsWhole() || name != r.Volume.Record().Root || name == "") {
 		return Entry{}, false, nil
 	}
 	p, err := t.peek(ctx, r)
 	if err != nil {
 		return Entry{}, false, err
 	}
-	if partitioned && len(volume.Partitions(p.Found)) > 0 {
-		n, ok := layout.ParsePartition(name)
-		for _, part := range volume.Partitions(p.Found) {
-			if ok && part.Index == n {
-				e, err := t.rootEntry(ctx, t.partition(r, n))
-				return e, true, err
-			}
+	for _, part := range p.Parts() {
+		if part.Name == name {
+			e, err := t.rootEntry(ctx, t.part(r, part.Place))
+			return e, true, err
 		}
+	}
+	if len(p.Parts()) > 0 {
 		return Entry{}, true, &MissingError{Name: name, Kept: !r.Volume.Live()}
 	}
 	inner := p.Inner()

@@ -62,14 +62,20 @@ func (t *Tree) OpenDir(ctx context.Context, id NodeID, cookie uint64) (*Dir, err
 	switch {
 	case ino == layout.RawIno || ino == layout.InfoIno:
 		return nil, fmt.Errorf("%s: %w", r, syscall.ENOTDIR)
-	case ino == layout.PartsIno || ino == 0 && r.Place.IsWhole():
+	case ino == layout.PartsIno || ino == 0 && r.Volume.Record().MayHavePartitions():
 		p, err := t.peek(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		if ino == layout.PartsIno || len(volume.Partitions(p.Found)) > 0 {
+		if ino == layout.PartsIno {
 			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
-				t.listPartitions(r, p, ino, cookie, emit)
+				t.listImages(ctx, r, p.Parts(), cookie, emit)
+				return nil
+			}}, nil
+		}
+		if len(p.Parts()) > 0 {
+			return &Dir{tree: t, id: id, list: func(cookie uint64, _ bool, emit func(DirEntry) bool) error {
+				t.listParts(r, p.Parts(), cookie, emit)
 				return nil
 			}}, nil
 		}
@@ -173,7 +179,7 @@ func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, em
 		return nil
 	}
 	for _, e := range n.After(cookie) {
-		if e.IsParts() && !t.partitioned(ctx, t.rootOf(e.Volume)) {
+		if e.IsParts() && !t.hasParts(ctx, t.rootOf(e.Volume)) {
 			continue
 		}
 		if !emit(DirEntry{Name: e.Name, Ino: e.InodeNumber(), Type: e.FileType(), Cookie: e.Cookie}) {
@@ -186,21 +192,35 @@ func (t *Tree) listLayout(ctx context.Context, n *layout.Node, cookie uint64, em
 	return nil
 }
 
-// listPartitions lists the partitions of a volume (ino 0), or the images of its partitions
-// (PartsIno).
-func (t *Tree) listPartitions(r *root, p *volume.Peek, ino volfs.Ino, cookie uint64, emit func(DirEntry) bool) {
-	self := r.InodeNumber(r.ID(ino))
+// listParts lists the parts of a root as folders.
+func (t *Tree) listParts(r *root, parts []volume.Part, cookie uint64, emit func(DirEntry) bool) {
+	self := r.InodeNumber(r.ID(0))
 	if !listDots(self, self, cookie, emit) {
 		return
 	}
-	for _, part := range volume.Partitions(p.Found) {
-		at := t.partition(r, part.Index)
-		e := DirEntry{Name: layout.PartitionName(part.Index), Ino: at.InodeNumber(at.ID(0)), Type: syscall.S_IFDIR}
-		if ino == layout.PartsIno {
-			e = DirEntry{Name: e.Name + ".img", Ino: at.InodeNumber(at.ID(layout.RawIno)), Type: syscall.S_IFREG}
-		}
-		e.Cookie = layout.DotDotCookie + uint64(part.Index)
+	for i, part := range parts {
+		at := t.part(r, part.Place)
+		e := DirEntry{Name: part.Name, Ino: at.InodeNumber(at.ID(0)), Type: syscall.S_IFDIR, Cookie: layout.DotDotCookie + 1 + uint64(i)}
 		if e.Cookie > cookie && !emit(e) {
+			return
+		}
+	}
+}
+
+// listImages lists the images of a root's parts, and the folders of the images of theirs.
+func (t *Tree) listImages(ctx context.Context, r *root, parts []volume.Part, cookie uint64, emit func(DirEntry) bool) {
+	self := r.InodeNumber(r.ID(layout.PartsIno))
+	if !listDots(self, self, cookie, emit) {
+		return
+	}
+	for i, part := range parts {
+		at, next := t.part(r, part.Place), layout.DotDotCookie+1+2*uint64(i)
+		image := DirEntry{Name: part.Name + imageSuffix, Ino: at.InodeNumber(at.ID(layout.RawIno)), Type: syscall.S_IFREG, Cookie: next}
+		if next > cookie && !part.Place.IsGroup() && !emit(image) {
+			return
+		}
+		folder := DirEntry{Name: part.Name + partsSuffix, Ino: at.InodeNumber(at.ID(layout.PartsIno)), Type: syscall.S_IFDIR, Cookie: next + 1}
+		if next+1 > cookie && t.hasParts(ctx, at) && !emit(folder) {
 			return
 		}
 	}

@@ -21,7 +21,7 @@ type root struct {
 	whole   *root                       // the root of the whole volume; nil if this is it
 
 	mu    sync.Mutex
-	parts map[layout.Place]*root // the roots of partitions, if this is the whole volume; guarded by mu
+	parts map[layout.Place]*root // the roots of parts, if this is the whole volume; guarded by mu
 }
 
 // root returns the root that contains the node of a file. The error is ESTALE if its volume is
@@ -37,10 +37,10 @@ func (t *Tree) root(id NodeID) (*root, error) {
 // rootOf returns the root of a whole volume.
 func (t *Tree) rootOf(v *layout.Volume) *root { return t.slots.Get(v.Slot.ID(0)) }
 
-// partition returns the root of a partition of r. The first call for a partition gives it a
+// part returns the root at another place in the volume of r. The first call for a place gives it a
 // slot.
-func (t *Tree) partition(r *root, number int) *root {
-	at, whole := r.Place.Partition(number), r
+func (t *Tree) part(r *root, at layout.Place) *root {
+	whole := r
 	if r.whole != nil {
 		whole = r.whole
 	}

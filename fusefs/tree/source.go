@@ -55,7 +55,11 @@ func (s *source) layout() layout.Source {
 	for i, p := range s.pools {
 		pools[i] = p
 	}
-	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Plain: s.disks, Catalog: s.cat}
+	cat := s.cat
+	if cat == nil { // it could never be read
+		cat = &meta.Catalog{}
+	}
+	return layout.Source{Folder: s.folder, Rank: s.rank, Pools: pools, Plain: s.disks, Catalog: cat}
 }
 
 // tellMisfits records and logs which volumes' devices the pools lack.

@@ -45,10 +45,13 @@ type Options struct {
 	Idle time.Duration
 	// MaxActive is how many volumes may be open at once, at least 1.
 	MaxActive int
+	// MayMiss says that sources may be missing: one that cannot be read is empty until it can.
+	MayMiss bool
 }
 
 // New makes a tree of sources. It logs a warning for each pool or record that cannot be read.
-// It returns an error if a source, or every pool of one, cannot be read.
+// It returns an error if a source, or every pool of one, cannot be read. With Options.MayMiss it does
+// so only if none can.
 func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	t := &Tree{opts: o, log: o.Log, opener: volume.NewOpener(o.Options)}
 	t.leases = lease.NewSet(lease.Options{Max: o.MaxActive, Idle: o.Idle, Timeout: o.OpenTimeout, Log: o.Log}, t.opener.Open)

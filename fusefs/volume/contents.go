@@ -24,6 +24,7 @@ const fresh = time.Second
 // for. Its methods may be called concurrently, except for Close.
 type Contents struct {
 	opener *Opener
+	volume *Volume
 	device device
 
 	mu sync.Mutex
@@ -33,6 +34,7 @@ type Contents struct {
 	foundErr error
 	foundAt  time.Time
 
+	lvm   map[layout.Place]*groups  // the volume groups in it, by physical volume; guarded by mu
 	fss   map[layout.Place]*mounted // guarded by mu
 	old   []*mounted                // replaced by others and being closed; guarded by mu
 	until time.Time                 // no filesystem is opened before, so that the pool's owner gets a turn; guarded by mu
@@ -45,7 +47,7 @@ func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 	var err error
 	whole := v.At(layout.Place{})
 	if p := whole.LastPeek(); p != nil && p.fs != nil {
-		c = &Contents{opener: o, device: v.laterDevice(p.SizeBytes), found: p.Found, fss: make(map[layout.Place]*mounted)}
+		c = &Contents{opener: o, volume: v, device: v.laterDevice(p.SizeBytes), found: p.Found, fss: make(map[layout.Place]*mounted)}
 	} else if c, err = o.readContents(ctx, v, func(sizeBytes int64) (device, error) { return v.openDevice(ctx, sizeBytes) }); err != nil {
 		o.Log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
 		return nil, unread(err)
@@ -84,7 +86,7 @@ func (o *Opener) readContents(ctx context.Context, v *Volume, open func(sizeByte
 		d.Close()
 		return nil, ctx.Err()
 	}
-	return &Contents{opener: o, device: d, found: found, foundErr: err, foundAt: time.Now(), fss: make(map[layout.Place]*mounted)}, nil
+	return &Contents{opener: o, volume: v, device: d, found: found, foundErr: err, foundAt: time.Now(), fss: make(map[layout.Place]*mounted)}, nil
 }
 
 // recognised is what was recognised on the volume. If not all could be read, it looks again
@@ -119,7 +121,8 @@ func (c *Contents) mount(ctx context.Context, r *Root, m *mounted) (volfs.FS, er
 	return fs, nil
 }
 
-// probe recognises the filesystem at a root, and returns the bytes at that root.
+// probe recognises the filesystem at a root, and returns the bytes at that root. These are nil if
+// the root cannot be reached. It is an error if there is no filesystem.
 func (c *Contents) probe(ctx context.Context, r *Root) (at block.Reader, found probe.Result, err error) {
 	if at, err = c.bytes(ctx, r.Place); err != nil {
 		return nil, found, fmt.Errorf("%s: %w", r, err)
@@ -138,7 +141,7 @@ func (c *Contents) probe(ctx context.Context, r *Root) (at block.Reader, found p
 	if r.Volume.Record().Deleted() {
 		err = fmt.Errorf("its owner has deleted it: %w", err)
 	}
-	return nil, found, fmt.Errorf("%s: %w", r, err)
+	return at, found, fmt.Errorf("%s: %w", r, err)
 }
 
 // OpenRaw opens the bytes at a place as a file.
@@ -177,7 +180,7 @@ func (c *Contents) openFS(ctx context.Context, r *Root, at block.Reader, found p
 		}
 	}
 	if m.by.engine == EngineKernel {
-		lies, err := c.extent(ctx, r.Place)
+		lies, err := c.extent(ctx, r.Place) // choose has chosen this engine only for ranges
 		if err != nil {
 			return nil, err
 		}

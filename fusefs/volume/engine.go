@@ -92,6 +92,9 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 		}
 		return choice{engine: EngineDirect, why: why}, nil
 	}
+	if !r.Place.IsRange() {
+		return choice{engine: EngineDirect, why: "it is a volume within a volume"}, nil
+	}
 	if r.Volume.Pool == nil {
 		return choice{engine: EngineDirect, why: "it is in no pool"}, nil
 	}

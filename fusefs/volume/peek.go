@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"thintree/thin/block"
 	"thintree/volfs"
 	"thintree/volfs/probe"
 )
@@ -29,7 +30,11 @@ type Peek struct {
 	short string // what does not fit into the root, "" if everything does: see Root.tooShort
 	// shortPart is the same for the partitions; nil until it is known.
 	shortPart atomic.Pointer[string]
+	parts     []Part
 }
+
+// Parts are the parts at the root of the peek. If there are any, it has no filesystem.
+func (p *Peek) Parts() []Part { return p.parts }
 
 // fsPeek is the part of a Peek that was read from a filesystem.
 type fsPeek struct {
@@ -181,17 +186,31 @@ func (o *Opener) peekAt(ctx context.Context, r *Root, open func(int64) (device, 
 		return &Peek{SizeBytes: r.Volume.sizeBytes, Err: err}, nil
 	}
 	defer c.Close()
-	at, err := c.bytes(ctx, r.Place)
-	if err != nil {
-		return nil, err
+	p := &Peek{}
+	var at block.Reader
+	if !r.Place.IsGroup() {
+		at, p.Found, p.Err = c.probe(ctx, r)
+		if at == nil {
+			return nil, p.Err
+		}
+		p.SizeBytes = at.Size()
 	}
-	p := &Peek{Found: c.found, SizeBytes: at.Size()}
 	if r.Place.IsWhole() {
-		p.short = r.tooShort(c.found, at.Size())
+		p.short = r.tooShort(p.Found, at.Size())
 		o.tellShort(r, p.short)
 	}
-	if !r.Place.IsWhole() || len(Partitions(c.found)) == 0 {
-		p.fs, p.Err = o.peekContents(ctx, c, r)
+	if r.Volume.Record().MayHavePartitions() {
+		var lost error
+		if p.parts, lost = c.parts(ctx, r.Place, p.Found); lost != nil {
+			p.Err = fmt.Errorf("%s: %w", r, lost)
+			return p, nil
+		}
+	}
+	switch {
+	case len(p.parts) > 0:
+		p.Err = nil
+	case p.Err == nil:
+		p.fs, p.Err = o.peekContents(ctx, c, r, at, p.Found)
 	}
 	return p, nil
 }
@@ -202,11 +221,7 @@ var errUnopened = errors.New("its contents are known only when it is open")
 // peekContents reads a few blocks of a filesystem. It uses the direct engine if that shows the
 // same as the open volume would, because a mount takes too long for a few blocks. If it does
 // not show the same the error is errUnopened.
-func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root) (*fsPeek, error) {
-	at, found, err := c.probe(ctx, r)
-	if err != nil {
-		return nil, err
-	}
+func (o *Opener) peekContents(ctx context.Context, c *Contents, r *Root, at block.Reader, found probe.Result) (*fsPeek, error) {
 	inner := r.Volume.Record().Root
 	sig := found.Signatures[0]
 	room, err := c.room(ctx, r.Place)
