@@ -64,6 +64,7 @@ func exitsOf(t *testing.T) map[string][][]string {
 		"help":       {{}, isPrinted, {bad}},
 		"mount":      {inPackageE2E, {missing, dir}, {dir}},
 		"umount":     {inPackageE2E, {dir}, {}},
+		"sources":    {inPackageGuest, isPrinted, {bad}, inPackageGuest},
 		"ls":         {{good}, {missing}, {}, {"--pool", half, good}},
 		"info":       {{good}, {missing}, {}, {"--pool", half, good}},
 		"cat":        {{good, "container:ran:/etc/passwd"}, {good, "base:/missing"}, {good}},

@@ -76,6 +76,7 @@ func printed(source string) map[string][][]string {
 		"info":        {{source}, {"--json", source}, {source, volume}, {"--json", source, volume}},
 		"cat":         {{source, "container:ran:/etc/passwd"}, {source, "container:ran:/bin/busybox"}},
 		"completion":  {{"bash"}, {"zsh"}, {"fish"}},
+		"sources":     kernel,
 		"mount":       nothing,
 		"umount":      nothing,
 		"cp":          nothing,

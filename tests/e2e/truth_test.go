@@ -26,8 +26,10 @@ func TestVolumesEqualWhatTheKernelShowed(t *testing.T) {
 		}, func(hash string) string { return "volumes/" + hash }},
 		{"containerd-ext4", containerdPool, func(id string) string { return "volumes/ctd-pool-snap-" + id }},
 		{"storage-ext4", storagePool, func(layer string) string { return "volumes/" + layer }},
-		{"lvm-disk", lvmPool, func(lv string) string {
-			return "volumes/" + strings.ReplaceAll(strings.Replace(lv, ".p", "/p", 1), "--", "-")
+		{"lvm-disk", func(t *testing.T) []string {
+			return []string{"lvm:" + pools.LVM(t)}
+		}, func(lv string) string {
+			return "volumes/vg0/" + strings.ReplaceAll(strings.Replace(lv, ".p", "/p", 1), "--", "-")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

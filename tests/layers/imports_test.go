@@ -18,7 +18,7 @@ var arrows = []struct {
 	may  []string
 }{
 	{"", []string{"cli"}},
-	{"cli", []string{"thin/blockdev", "fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/mounts", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
+	{"cli", []string{"thin/blockdev", "fusefs", "fusefs/bytejson", "fusefs/extract", "fusefs/mounts", "fusefs/tree", "fusefs/volume", "meta/...", "thin", "thin/block", "thin/deviceset", "thin/dm", "thin/inuse", "thin/lend", "thin/pdata", "thin/reader", "thin/resolve", "volfs/..."}},
 	{"fusefs", []string{"fusefs/capability", "fusefs/mounts", "fusefs/tree", "thin/wait", "volfs"}},
 	{"fusefs/extract", []string{"fusefs/capability", "fusefs/tree", "volfs"}},
 	{"fusefs/tree", []string{"thin/blockdev", "fusefs/bytejson", "fusefs/layout", "fusefs/lease", "fusefs/volume", "meta", "volfs", "volfs/probe"}},
