@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,26 +16,18 @@ import (
 	"thintree/thin/inuse"
 )
 
-// spot is a byte of a block device that is neither a device-mapper device nor a partition.
+// spot is a byte of a block device that is neither a partition nor a linear or striped device of
+// device-mapper.
 type spot struct {
 	device uint64 // as unix.Mkdev makes it
 	offset int64  // in bytes
 }
 
-// findPieces is [Kernel.FindPool] for metadata in pieces, as LVM has them. The pool's own device lies
+// findPieces is [Kernel.FindPool] for metadata in pieces, as LVM has them. The pool's own metadata lie
 // on a device-mapper device over the same pieces. So the first bytes of both are the same spot.
 func (k *Kernel) findPieces(ctx context.Context, metadata block.Location) (*Pool, error) {
-	path, offset := metadata.Spot(0)
-	devices, err := inuse.Devices(path)
-	wanted := make(map[spot]bool)
-	for _, number := range devices {
-		s, err := k.spotOf(ctx, number, offset)
-		if err != nil {
-			return nil, err
-		}
-		wanted[s] = true
-	}
-	if len(wanted) == 0 && err != nil {
+	wanted, err := k.spotsOf(ctx, metadata)
+	if err != nil {
 		return nil, err
 	}
 	names, err := k.Pools(ctx)
@@ -46,11 +39,66 @@ func (k *Kernel) findPieces(ctx context.Context, metadata block.Location) (*Pool
 		if err != nil {
 			continue // it was removed meanwhile
 		}
-		if s, err := k.spotOf(ctx, t.metadata, 0); err == nil && wanted[s] {
+		if s, err := k.spotOf(ctx, t.metadata, 0); err == nil && slices.Contains(wanted, s) {
 			return p, nil
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", metadata, ErrNotActive)
+}
+
+// spotsOf are where the first byte of a location lies: once on each loop device if it is in a file.
+func (k *Kernel) spotsOf(ctx context.Context, at block.Location) (list []spot, err error) {
+	first := at.Spot(0)
+	devices, unknown := inuse.Devices(first.Path)
+	for _, number := range devices {
+		s, err := k.spotOf(ctx, number, first.Offset)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		return nil, unknown
+	}
+	return list, nil
+}
+
+// Overlays are the linear and striped device-mapper devices of this host at one moment, such as
+// logical volumes.
+type Overlays struct {
+	kernel *Kernel
+	at     map[spot][]dm.Info
+}
+
+// Overlays finds the linear and striped devices.
+func (k *Kernel) Overlays(ctx context.Context) (*Overlays, error) {
+	o := &Overlays{k, make(map[spot][]dm.Info)}
+	var list []dm.Info
+	all := func(string) bool { return true }
+	err := k.each(ctx, all, func(_ string, info dm.Info, table []dm.Target) {
+		if _, ok := beneath(table, 0); ok {
+			list = append(list, info)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, info := range list {
+		if s, err := k.spotOf(ctx, info.Number, 0); err == nil {
+			o.at[s] = append(o.at[s], info)
+		}
+	}
+	return o, nil
+}
+
+// At are the devices that begin where a location does.
+func (o *Overlays) At(ctx context.Context, at block.Location) ([]dm.Info, error) {
+	spots, err := o.kernel.spotsOf(ctx, at)
+	var list []dm.Info
+	for _, s := range spots {
+		list = append(list, o.at[s]...)
+	}
+	return list, err
 }
 
 // maxStacked is how many devices may be stacked on each other.

@@ -48,6 +48,8 @@ type Kernel interface {
 	Users(ctx context.Context, metadata block.Location) (map[uint32]lend.User, error)
 	// Halves are where the halves of an active pool lie, by its device-mapper name.
 	Halves(ctx context.Context, device string) (metadata, data block.Location, err error)
+	// UserOf returns the activation by another program of the device at a place.
+	UserOf(ctx context.Context, at block.Location) (lend.User, error)
 	// Watch calls changed when it begins to watch, and whenever the users may have changed,
 	// until ctx is done. unseen says that a device was removed before Watch could see which
 	// pool it belonged to.
@@ -96,7 +98,7 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 		return choice{engine: EngineDirect, why: "it is a volume within a volume"}, nil
 	}
 	if r.Volume.Pool == nil {
-		return choice{engine: EngineDirect, why: "it is in no pool"}, nil
+		return o.plainEngine(ctx, r, fstype)
 	}
 	if r.Volume.Record().ExternalOrigin != "" {
 		return choice{engine: EngineDirect, why: "it reads through to its external origin"}, nil

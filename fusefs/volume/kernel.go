@@ -32,6 +32,9 @@ func (o *Opener) openKernel(ctx context.Context, c choice, r *Root, sizeBytes in
 		if err == nil || live == LiveBind || !errors.Is(err, kernelfs.ErrNotMounted) {
 			return fs, LiveBind, err
 		}
+		if r.Volume.Pool == nil { // there are no snapshots of it
+			return nil, LiveDisk, nil
+		}
 		live = LiveSnapshot
 	}
 	loan, err := o.borrow(ctx, live == LiveSnapshot, c.shared, r, sizeBytes)
@@ -82,6 +85,9 @@ func (o *Opener) openMounted(ctx context.Context, c choice, r *Root, info volfs.
 func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, sizeBytes int64) (*lend.Loan, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.OpenTimeout)
 	defer cancel()
+	if r.Volume.Pool == nil {
+		return o.Kernel.Lend(ctx, lend.Request{Plain: r.Volume.Record().Plain, SizeBytes: sizeBytes})
+	}
 	metadata, data := r.Volume.Pool.reader.Halves()
 	request := lend.Request{Metadata: metadata, Data: data, ID: r.Volume.deviceID, SizeBytes: sizeBytes, Snapshot: snapshot}
 	if snapshot || !shared {

@@ -35,6 +35,9 @@ func (Lender) Halves(_ context.Context, device string) (metadata, data block.Loc
 	return metadata, data, fmt.Errorf("%s: %w", device, thin.ErrNotActive)
 }
 
+// UserOf finds nobody.
+func (Lender) UserOf(context.Context, block.Location) (lend.User, error) { return lend.User{}, nil }
+
 // Watch waits: nothing changes.
 func (Lender) Watch(ctx context.Context, _ func(bool)) error {
 	<-ctx.Done()

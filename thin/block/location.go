@@ -94,17 +94,17 @@ func (l Location) IsNowhere() bool { return l == Location{} }
 // nowhere.
 func (l Location) Path() (path string, ok bool) { return l.path, l.path != "" }
 
-// Spot is the path of the file or block device that a byte lies in, and its offset there, in bytes.
-// The path is "" if the byte is beyond the end, or the Location is nowhere.
-func (l Location) Spot(offset int64) (path string, at int64) {
+// Spot is where a byte lies. Its path is "" if the byte is beyond the end, or the Location is
+// nowhere.
+func (l Location) Spot(offset int64) Spot {
 	for l.pieces != nil {
 		piece, in := l.pieces.at(offset)
 		if piece == nil {
-			return "", 0
+			return Spot{}
 		}
 		l, offset = piece.In, piece.Offset+in
 	}
-	return l.path, offset
+	return Spot{l.path, offset}
 }
 
 // at is the piece that a byte lies in, and its offset from the piece's beginning.

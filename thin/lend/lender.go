@@ -28,6 +28,8 @@ type Lender struct {
 	mu     sync.Mutex
 	states map[string]*state // by the Key of a pool's metadata; guarded by mu
 	lent   map[dm.Disk]bool  // see keepMade; guarded by mu
+
+	over seenOverlays
 }
 
 // New returns a Lender over a Kernel. Close closes the Kernel too.
@@ -45,7 +47,10 @@ type Request struct {
 	// [thin.ErrNotActive].
 	Metadata, Data block.Location
 	ID             uint32 // of the device in the pool
-	SizeBytes      int64  // the device's length, a multiple of 512
+	// Plain lends the bytes at this place, if it is not nowhere. All other fields but SizeBytes
+	// are of no meaning then.
+	Plain     block.Location
+	SizeBytes int64 // the device's length, a multiple of 512
 	// Snapshot lends a temporary snapshot of the device instead.
 	Snapshot bool
 	// Pieces lends these pieces of the pool's data instead of the device, if it is not nil.
@@ -60,13 +65,16 @@ type Request struct {
 //
 // If Request.Snapshot is set, Lend takes a temporary snapshot of the device and lends that.
 // The filesystem on the device is frozen for that moment: see snapshot.go. If Request.Pieces
-// is set, Lend lends these pieces of the pool's data: see mapped.go.
+// is set, Lend lends these pieces of the pool's data: see mapped.go. If Request.Plain is set, Lend
+// lends the bytes there: see plain.go.
 //
 // If the pool is suspended, Lend waits until ctx is done. The error is EIO then.
 func (l *Lender) Lend(ctx context.Context, r Request) (*Loan, error) {
 	loan := &Loan{lender: l}
 	var err error
 	switch {
+	case !r.Plain.IsNowhere():
+		err = loan.push(l.lendPlain(ctx, r.Plain, r.SizeBytes))
 	case r.Snapshot:
 		err = loan.push(l.lendSnapshot(ctx, r))
 	case r.Pieces != nil:

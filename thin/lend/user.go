@@ -118,6 +118,14 @@ func (l *Lender) refresh(ctx context.Context, s *state, metadata block.Location)
 	return nil
 }
 
+// userOf is the activation that a device is.
+func userOf(info dm.Info) User {
+	return User{
+		Name: info.Name, Number: info.Number, Sequence: dm.DiskOf(info.Number).Sequence,
+		Writable: !info.ReadOnly, Open: info.OpenCount > 0,
+	}
+}
+
 func (l *Lender) look(ctx context.Context, metadata block.Location) (p *thin.Pool, users map[uint32]User, err error) {
 	p, err = l.kernel.FindPool(ctx, metadata)
 	if errors.Is(err, thin.ErrNotActive) || err == nil && isLent(p.Name()) {
@@ -132,12 +140,8 @@ func (l *Lender) look(ctx context.Context, metadata block.Location) (p *thin.Poo
 	}
 	users = make(map[uint32]User)
 	for _, d := range list {
-		u := User{
-			Name: d.Name, Number: d.Number, Sequence: dm.DiskOf(d.Number).Sequence,
-			Writable: !d.Info.ReadOnly, Open: d.Info.OpenCount > 0,
-		}
 		if had := users[d.ID]; !had.Writing() {
-			users[d.ID] = u
+			users[d.ID] = userOf(d.Info)
 		}
 	}
 	return p, users, nil
