@@ -63,35 +63,53 @@ func (k *Kernel) spotsOf(ctx context.Context, at block.Location) (list []spot, e
 	return list, nil
 }
 
-// Overlays are the linear and striped device-mapper devices of this host at one moment, such as
-// logical volumes.
+// Overlays are the device-mapper devices of this host at one moment that show bytes of other devices
+// as they are: linear and striped ones, and raid1. Logical volumes are such devices.
 type Overlays struct {
 	kernel *Kernel
 	at     map[spot][]dm.Info
 }
 
-// Overlays finds the linear and striped devices.
+// Overlays finds the devices.
 func (k *Kernel) Overlays(ctx context.Context) (*Overlays, error) {
-	o := &Overlays{k, make(map[spot][]dm.Info)}
-	var list []dm.Info
+	type beginning struct {
+		info  dm.Info
+		below []spot // where its first byte lies, on the devices of its table
+	}
+	var list []beginning
 	all := func(string) bool { return true }
 	err := k.each(ctx, all, func(_ string, info dm.Info, table []dm.Target) {
-		if _, ok := beneath(table, 0); ok {
-			list = append(list, info)
+		if s, ok := beneath(table, 0); ok {
+			list = append(list, beginning{info, []spot{s}})
+		} else if legs := legsOf(table); len(legs) > 0 {
+			list = append(list, beginning{info, legs})
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, info := range list {
-		if s, err := k.spotOf(ctx, info.Number, 0); err == nil {
-			o.at[s] = append(o.at[s], info)
+	o := &Overlays{k, make(map[spot][]dm.Info)}
+	used := make(map[uint64]bool) // numbers of devices that others lie on as a whole
+	for _, b := range list {
+		for _, s := range b.below {
+			used[s.device] = used[s.device] || s.offset == 0
+		}
+	}
+	for _, b := range list {
+		if used[b.info.Number] {
+			continue // the device over it shows the same
+		}
+		for _, s := range b.below {
+			if s, err := k.spotOf(ctx, s.device, s.offset); err == nil {
+				o.at[s] = append(o.at[s], b.info)
+			}
 		}
 	}
 	return o, nil
 }
 
-// At are the devices that begin where a location does.
+// At are the devices that begin where a location does. A device that another one shows as a whole is
+// left out.
 func (o *Overlays) At(ctx context.Context, at block.Location) ([]dm.Info, error) {
 	spots, err := o.kernel.spotsOf(ctx, at)
 	var list []dm.Info
@@ -99,6 +117,28 @@ func (o *Overlays) At(ctx context.Context, at block.Location) ([]dm.Info, error)
 		list = append(list, o.at[s]...)
 	}
 	return list, err
+}
+
+// legsOf are the legs of a raid1 device, nil of another one. The parameters of the target are
+// "raid1 COUNT PARAM… LEGS META DATA META DATA …"; a device that is missing is "-".
+func legsOf(table []dm.Target) (legs []spot) {
+	if len(table) != 1 || table[0].Type != "raid" {
+		return nil
+	}
+	words := strings.Fields(table[0].Params)
+	if len(words) < 3 || words[0] != "raid1" {
+		return nil
+	}
+	count, err := strconv.Atoi(words[1])
+	if err != nil || count < 0 || 3+count > len(words) {
+		return nil
+	}
+	for devices := words[3+count:]; len(devices) >= 2; devices = devices[2:] {
+		if number, err := blockdev.Parse(devices[1]); err == nil {
+			legs = append(legs, spot{number, 0})
+		}
+	}
+	return legs
 }
 
 // maxStacked is how many devices may be stacked on each other.

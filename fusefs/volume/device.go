@@ -70,12 +70,12 @@ func (p *Pool) leastBytes(ctx context.Context, v *Volume) (int64, error) {
 }
 
 func (p *Pool) changing(v *Volume) bool {
-	return p.reader.Live() && p.usage.changing(v.deviceID, v.signs)
+	return p.live() && p.usage.changing(v.deviceID, v.signs)
 }
 
 func (p *Pool) when(*Volume) int64 { return p.When() }
 
-func (p *Pool) mayStall() bool { return p.reader.Live() }
+func (p *Pool) mayStall() bool { return p.live() }
 
 // now returns the device. It opens the device first if it is not open.
 func (d *laterDevice) now(ctx context.Context) (device, error) {

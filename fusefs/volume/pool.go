@@ -21,6 +21,7 @@ type Pool struct {
 	reader *reader.Pool
 	usage  usage
 	active atomic.Bool // somebody else had it active when Observe last looked
+	idle   atomic.Bool // it lies in pieces, and nobody had it active when Observe last looked
 	// foreign says that it is not the pool that the records of its source describe; nil if it
 	// is.
 	foreign atomic.Pointer[foreignPoolError]
@@ -197,7 +198,17 @@ func (p *Pool) Problems() []error {
 
 // Live reports whether somebody else has the pool active and so may change it. by is the name
 // of the device with which it is active.
-func (p *Pool) Live() (by string, live bool) { return p.reader.LiveBy(), p.reader.Live() }
+func (p *Pool) Live() (by string, live bool) {
+	switch {
+	case !p.live():
+		return "", false
+	case p.active.Load() && p.record.Device != "":
+		return p.record.Device, true
+	}
+	return p.reader.LiveBy(), true
+}
+
+func (p *Pool) live() bool { return p.reader.Live() && !p.idle.Load() }
 
 // Usage is how full the pool is, and in what state.
 func (p *Pool) Usage() reader.Usage { return p.reader.Usage() }

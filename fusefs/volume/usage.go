@@ -135,6 +135,9 @@ func (u *usage) seeUnseen() {
 // Observe looks which devices of the pool others have active. If the owner has just
 // deactivated the pool, Observe closes the devices that the pool lies on, because the owner
 // wants to deactivate those next.
+//
+// The reader takes a pool in pieces for live as soon as anything on the same disks is active, such
+// as another volume of a group. Observe finds out if the pool itself is.
 func (p *Pool) Observe(ctx context.Context, k Kernel) {
 	if k == nil {
 		return
@@ -143,14 +146,23 @@ func (p *Pool) Observe(ctx context.Context, k Kernel) {
 	users, err := k.Users(ctx, metadata)
 	if err == nil {
 		p.usage.see(users)
-		p.active.Store(true)
+		if !p.active.Swap(true) && p.idle.Swap(false) {
+			p.usage.seeUnseen()
+		}
 		return
 	}
 	// If the reader still takes the pool for active, the next Observe corrects that.
 	p.usage.lose()
-	if errors.Is(err, thin.ErrNotActive) && p.active.Swap(false) {
+	if !errors.Is(err, thin.ErrNotActive) {
+		p.idle.Store(false)
+		return
+	}
+	if p.active.Swap(false) {
+		p.usage.seeUnseen()
 		p.reader.Yield(afterOwner)
 	}
+	_, whole := metadata.Path()
+	p.idle.Store(!whole)
 }
 
 // afterOwner is how long the devices that a pool lies on stay closed after its owner has
