@@ -62,7 +62,9 @@ func Generations(ctx context.Context, d Device) (list []Generation, warnings []e
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Generation) int { return cmp.Or(cmp.Compare(b.SeqNo, a.SeqNo), cmp.Compare(a.Offset, b.Offset)) })
+	slices.SortStableFunc(list, func(a, b Generation) int {
+		return cmp.Or(cmp.Compare(b.SeqNo, a.SeqNo), cmp.Compare(a.Offset, b.Offset))
+	})
 	return list, warnings, nil
 }
 
