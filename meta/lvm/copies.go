@@ -21,6 +21,7 @@ type copied struct {
 // readGroups reads the texts of all groups that disks have. For each group it returns the newest one,
 // in order of the groups' names. What is damaged or old is a warning.
 func readGroups(ctx context.Context, disks []*physical) (groups []*copied, warnings []warning, err error) {
+	var all []*copied
 	newest := make(map[string]*copied) // by the group's id
 	parsed := make(map[[sha256.Size]byte]*copied)
 	for _, p := range disks {
@@ -32,15 +33,16 @@ func readGroups(ctx context.Context, disks []*physical) (groups []*copied, warni
 			if err != nil {
 				warnings = append(warnings, warning{p.Path, fmt.Errorf("%s: metadata area at byte %d: %w", p.Path, a.at.Offset, err)})
 			}
-			if c == nil {
-				continue
+			if c != nil {
+				all = append(all, c)
+				newest[c.group.ID] = newer(newest[c.group.ID], c)
 			}
-			kept, old := newer(newest[c.group.ID], c)
-			newest[c.group.ID] = kept
-			if old != nil {
-				warnings = append(warnings, warning{old.path, fmt.Errorf("%s: the metadata of group %.80q are older than those on %s (seqno %d, not %d): they are ignored",
-					old.path, old.group.Name, kept.path, old.group.SeqNo, kept.group.SeqNo)})
-			}
+		}
+	}
+	for _, c := range all {
+		if n := newest[c.group.ID]; c.group.SeqNo < n.group.SeqNo {
+			warnings = append(warnings, warning{c.path, fmt.Errorf("%s: the metadata of group %.80q are older than those on %s (seqno %d, not %d): they are ignored",
+				c.path, c.group.Name, n.path, c.group.SeqNo, n.group.SeqNo)})
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(newest)) {
@@ -72,7 +74,7 @@ func (p *physical) readCopy(ctx context.Context, a area, parsed map[[sha256.Size
 	}
 	sum := sha256.Sum256(metadata)
 	if c := parsed[sum]; c != nil {
-		return c, nil
+		return &copied{c.group, c.err, sum, p.Path}, nil
 	}
 	group, err := ParseGroup(metadata)
 	if group == nil {
@@ -86,17 +88,13 @@ func (p *physical) readCopy(ctx context.Context, a area, parsed map[[sha256.Size
 // errForked is why a group is not shown that has two states at once.
 var errForked = errors.New("two disks have different metadata with the same seqno: it is not known which of them is right")
 
-// newer returns the newer copy, and the older one if there are two.
-func newer(a, b *copied) (kept, old *copied) {
+// newer returns the newer copy. a may be nil.
+func newer(a, b *copied) *copied {
 	switch {
-	case a == nil:
-		return b, nil
-	case a.sum == b.sum:
-		return a, nil
-	case a.group.SeqNo > b.group.SeqNo:
-		return a, b
-	case a.group.SeqNo < b.group.SeqNo:
-		return b, a
+	case a == nil || a.group.SeqNo < b.group.SeqNo:
+		return b
+	case a.group.SeqNo > b.group.SeqNo || a.sum == b.sum:
+		return a
 	}
-	return &copied{a.group, fmt.Errorf("%s and %s: %w", a.path, b.path, errForked), a.sum, a.path}, nil
+	return &copied{a.group, fmt.Errorf("%s and %s: %w", a.path, b.path, errForked), a.sum, a.path}
 }
