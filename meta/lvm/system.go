@@ -21,6 +21,7 @@ var System = meta.System{
 	Sign:      "a disk or image has a label of LVM, or has partitions\nthat do",
 	Open:      open,
 	Recognise: recognise,
+	Find:      find,
 }
 
 func open(argument string, _ meta.Options) (meta.Source, error) {

@@ -192,11 +192,16 @@ func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes 
 // lendPool activates a pool. The kernel removes it once the file is closed and no device of
 // it is active.
 func (l *Lender) lendPool(ctx context.Context, r Request) (*thin.Pool, *os.File, error) {
-	metadata, inOne := r.Metadata.Path()
-	data, too := r.Data.Path()
-	if !inOne || !too {
-		return nil, nil, fmt.Errorf("%s: a pool in pieces can only be activated by its owner: %w", r.Metadata, thin.ErrNotActive)
+	metadata, done, err := l.half(ctx, r.Metadata)
+	if err != nil {
+		return nil, nil, err
 	}
+	defer done()
+	data, done, err := l.half(ctx, r.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
 	p, err := named(l.owner, func(name, uuid string) (*thin.Pool, error) {
 		return l.kernel.ActivatePool(ctx, thin.PoolConfig{
 			Name: name, UUID: uuid, Metadata: metadata, Data: data, Features: thin.Features{ReadOnly: true},
@@ -210,6 +215,23 @@ func (l *Lender) lendPool(ctx context.Context, r Request) (*thin.Pool, *os.File,
 	}
 	f, _, err := l.leave(ctx, p.Name(), p.Number())
 	return p, f, err
+}
+
+// half is the path of a pool's half. If it lies in pieces, that is a device over these, which goes with
+// its last user. done ends the caller's use.
+func (l *Lender) half(ctx context.Context, at block.Location) (path string, done func() error, err error) {
+	if path, ok := at.Path(); ok {
+		return path, func() error { return nil }, nil
+	}
+	f, _, err := l.lendPlain(ctx, at, 0)
+	if err != nil {
+		return "", nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return "", nil, errors.Join(err, f.Close())
+	}
+	return dm.NodePath(st.Rdev), f.Close, nil
 }
 
 // stack activates a device with a table over lent devices, and opens it. It keeps them in
