@@ -3,6 +3,7 @@ package systems
 
 import (
 	"thintree/meta"
+	"thintree/meta/containerd"
 	"thintree/meta/docker"
 	"thintree/meta/pool"
 	"thintree/meta/store"
@@ -13,6 +14,7 @@ import (
 func All() []meta.System {
 	return []meta.System{
 		docker.System,
+		containerd.System,
 		store.System,
 		pool.System,
 	}
