@@ -56,6 +56,9 @@ func contents(t testing.TB, d *DB) map[string]string {
 	all := make(map[string]string)
 	var walk func(in string, b *bbolt.Bucket) error
 	walk = func(in string, b *bbolt.Bucket) error {
+		if b == nil {
+			return nil // a value that is not in a bucket
+		}
 		return b.ForEach(func(k, v []byte) error {
 			path := in + "/" + string(k)
 			if sub := b.Bucket(k); sub != nil {
