@@ -58,8 +58,8 @@ func (c *catalog) addVolumes(r *records) {
 	}
 }
 
-// breakLoops removes parents so that no name is its own ancestor. It returns the names whose parent it
-// removed.
+// breakLoops removes parents so that no name is its own ancestor. It returns the names whose
+// parent it removed.
 func breakLoops(names []string, parents map[string]string) (broken []string) {
 	walk := make(map[string]int, len(parents)) // the number of the walk that visited the name
 	for i, start := range names {
@@ -136,8 +136,8 @@ func (c *catalog) addContainers(r *records) {
 	}
 }
 
-// addImages adds the images that are unpacked. The snapshot of one that was may have been removed
-// since.
+// addImages adds the images that are unpacked. The snapshot of one that was unpacked may have
+// been removed since.
 func (c *catalog) addImages(r *records) {
 	for _, n := range r.namespaces.images {
 		if volume, ok := c.named[key{n.namespace, n.chainID}]; ok {

@@ -31,8 +31,9 @@ type source struct {
 
 var _ meta.Source = source{}
 
-// New is the source of a containerd root. path is the root, or the snapshotter's folder in it. pool
-// says where the pool is, nil if only its device-mapper name is known; its Name is not used. Errors come from Load.
+// New is the source of a containerd root. path is the root, or the snapshotter's folder in
+// it. pool says where the pool is; it is nil if only the device-mapper name in the records is
+// known. Its Name is not used. Errors come from Load.
 func New(path string, pool *meta.Pool) meta.Source {
 	if filepath.Base(path) == pluginDir {
 		path = filepath.Dir(path)
@@ -40,8 +41,8 @@ func New(path string, pool *meta.Pool) meta.Source {
 	return source{path, pool}
 }
 
-// Recognise reports whether a path is a containerd root with the devmapper snapshotter, or the
-// snapshotter's folder in one. It is also true if the process may not read that folder.
+// Recognise reports whether a path is a containerd root with the devmapper snapshotter, or
+// the snapshotter's folder in one. It is also true if the process may not read that folder.
 func Recognise(path string) bool {
 	s := New(path, nil).(source)
 	c, _ := s.config()
@@ -49,7 +50,6 @@ func Recognise(path string) bool {
 	if c.RootPath == "" {
 		return isThere(unix.S_IFDIR, f, f.path)
 	}
-	// Without a snapshotter at the place that the configuration names, this is another kind of root.
 	return isThere(unix.S_IFDIR, f, filepath.Join(s.root, filepath.Dir(metaFile))) && isThere(unix.S_IFREG, f, filepath.Join(f.path, metadataFile))
 }
 
@@ -58,8 +58,8 @@ func isThere(kind uint32, f folder, path string) bool {
 	return err == nil || errors.Is(err, fs.ErrPermission)
 }
 
-// folder is a folder below the root folder of the system that it is part of. Links in it do not lead
-// out of that.
+// folder is a folder below the root folder of the system that it is part of. Links in it do
+// not lead out of that.
 type folder struct{ top, path string }
 
 // real is the path of a name in the folder without symbolic links.

@@ -13,11 +13,12 @@ const (
 	keyContent = "content"
 	keyBlob    = "blob" // the bucket of blobs, by digest
 
-	// contentLabel begins the labels of a blob that name the blobs that it refers to: the manifests
-	// of an index (m.0, m.1, …), the config and the layers (l.0, …) of a manifest. Old versions have only
-	// numbers.
+	// contentLabel begins the labels of a blob that name the blobs that it refers to: the
+	// manifests of an index (m.0, m.1, …), the config and the layers (l.0, …) of a manifest.
+	// Old versions have only numbers.
 	contentLabel = "containerd.io/gc.ref.content."
-	// snapshotLabel is a config's label with the key of the snapshot that the image is unpacked to.
+	// snapshotLabel is a config's label with the key of the snapshot that the image is
+	// unpacked to.
 	snapshotLabel = "containerd.io/gc.ref.snapshot." + snapshotter
 )
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"thintree/meta"
+	"thintree/meta/containerd/boltcopy"
 	"thintree/meta/record"
 	"thintree/thin/resolve"
 )
@@ -16,8 +17,9 @@ import (
 // Load reads the three databases. If they change meanwhile it reads them again, at most five
 // times in all. It takes none of their locks.
 //
-// It is an error if POOL.db cannot be read, or if there is none. If a thintree mount covers a database,
-// the error is a [resolve.TreeError].
+// It is an error if POOL.db cannot be read, or if there is none. The error is
+// [boltcopy.ErrBusy] if a database cannot be copied because it is written to all the time, and a
+// [resolve.TreeError] if a thintree mount covers one.
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
 	return record.Settled(ctx, s.look, s.load)
 }
@@ -27,15 +29,13 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &catalog{Catalog: new(meta.Catalog)}
-	// Databases that a mount hides are not lost, so a catalog without them would be wrong.
+	// Such databases are not lost, so a catalog without them would be wrong.
 	for _, err := range r.warnings {
-		if errors.As(err, new(*resolve.TreeError)) {
-			return nil, err
+		if errors.As(err, new(*resolve.TreeError)) || errors.Is(err, boltcopy.ErrBusy) {
+			return nil, fmt.Errorf("%s: %w", s, err)
 		}
 	}
-	c.Warnings = r.warnings
-	c.Pools = []meta.Pool{s.poolNamed(r.pool)}
+	c := &catalog{Catalog: &meta.Catalog{Pools: []meta.Pool{s.poolNamed(r.pool)}, Warnings: r.warnings}}
 	c.addVolumes(r)
 	c.addSnapshots(r)
 	c.addContainers(r)

@@ -14,10 +14,10 @@ import (
 
 // openPool opens POOL.db in the snapshotter's folder, and returns the name of the pool.
 //
-// containerd uses one pool. If its name was changed in the configuration, the database of the
-// pool before stays behind, and its devices have the same names but for the pool's: the numbers of
-// snapshots go on. So without the configuration it is the database that was written to last, which
-// containerd does at each start. The others are warnings.
+// containerd uses one pool. If its name was changed in the configuration, the database of
+// the pool before stays behind, and metadata.db goes on with the numbers of its snapshots.
+// So if the configuration is unknown, the pool is that whose database was written to last:
+// containerd writes to it at each start. The others are warnings.
 func openPool(ctx context.Context, f folder, c config) (db *database, pool string, others []error, err error) {
 	if c.PoolName != "" {
 		path, err := f.real(c.PoolName + dbSuffix)
@@ -60,10 +60,13 @@ func openPool(ctx context.Context, f folder, c config) (db *database, pool strin
 		}
 		closeAll(candidate)
 	}
-	if db == nil {
-		return nil, "", nil, errors.Join(append(others, fmt.Errorf("%s: no database of a pool, POOL%s: %w", f.path, dbSuffix, fs.ErrNotExist))...)
+	switch {
+	case db != nil:
+		return db, pool, others, nil
+	case len(others) > 0:
+		return nil, "", nil, others[0]
 	}
-	return db, pool, others, nil
+	return nil, "", nil, fmt.Errorf("%s: no database of a pool, POOL%s: %w", f.path, dbSuffix, fs.ErrNotExist)
 }
 
 // newestDatabases lists the databases that may be of pools, that which was written to last

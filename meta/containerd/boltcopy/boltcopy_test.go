@@ -164,7 +164,7 @@ func TestCopyIsOfOneTransaction(t *testing.T) {
 	for range 50 {
 		d, err := Open(t.Context(), path)
 		if err != nil {
-			if !strings.Contains(err.Error(), "try again") {
+			if !errors.Is(err, ErrBusy) {
 				t.Error(err)
 			}
 			continue

@@ -14,12 +14,16 @@ import (
 )
 
 const (
-	// MaxBytes is the greatest length of a database, in bytes. That of a large host has some 100 MiB.
+	// MaxBytes is the greatest length of a database, in bytes. On a large host it has some
+	// 100 MiB.
 	MaxBytes = 1 << 30
 
 	copyTries  = 10      // bounds the copies of a database that is written to each time
 	chunkBytes = 4 << 20 // how much is copied before the context is asked
 )
+
+// ErrBusy is the error for a database that was written to during each attempt to copy it.
+var ErrBusy = fmt.Errorf("it was written to during each of %d attempts to copy it: try again", copyTries)
 
 // copyFile copies a database into a new file without a name.
 func copyFile(ctx context.Context, source *os.File) (*os.File, error) {
@@ -61,9 +65,9 @@ func open(path string) (*os.File, error) {
 	return nil, errors.Join(err, f.Close())
 }
 
-// copyInto makes private a copy of source as one transaction left it. A clone is made at one moment.
-// A copy is valid if no transaction ended meanwhile: until then none writes to
-// pages of the newest that ended.
+// copyInto makes private a copy of source as one transaction left it. A clone is made at one
+// moment. A copy is valid if no transaction ended meanwhile: until then none writes to the
+// pages of the one that ended last.
 func copyInto(ctx context.Context, private, source *os.File) error {
 	if unix.IoctlFileClone(int(private.Fd()), int(source.Fd())) == nil {
 		return nil
@@ -80,7 +84,7 @@ func copyInto(ctx context.Context, private, source *os.File) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it was written to during each of %d attempts to copy it: try again", copyTries)
+	return ErrBusy
 }
 
 // copyPages copies the pages that are in use in the transaction of a meta page.

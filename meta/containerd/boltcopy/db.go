@@ -16,9 +16,9 @@ type DB struct {
 	damage error
 }
 
-// Open copies the database at path, which must be a regular file of at most [MaxBytes] bytes, and
-// opens the copy. It takes no lock and waits for none. The error has the path; it is
-// [fs.ErrNotExist] if there is no file.
+// Open copies the database at path, which must be a regular file of at most [MaxBytes] bytes,
+// and opens the copy. It takes no lock and waits for none. The error has the path; it is
+// [fs.ErrNotExist] if there is no file, and [ErrBusy] if the database changed too often.
 func Open(ctx context.Context, path string) (*DB, error) {
 	source, err := open(path)
 	if err != nil {
