@@ -11,6 +11,8 @@ func TestHelpNamesEachNamingSystem(t *testing.T) {
 	t.Parallel()
 	const first = `SOURCE is one of
    docker:DIR        a Docker root (/var/lib/docker) with the devicemapper driver
+   containerd:DIR    a containerd root (/var/lib/containerd) with the devmapper
+                     snapshotter
    store:DIR         a store of thintree's own: what a Docker root has in its
                      folder devicemapper
    pool:META,DATA    a pool's metadata and data: files or block devices
