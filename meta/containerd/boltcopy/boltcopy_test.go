@@ -188,6 +188,50 @@ func TestCopyIsOfOneTransaction(t *testing.T) {
 	}
 }
 
+// asked is a context that calls a function each time it is asked for its error.
+type asked struct {
+	context.Context
+	f func()
+}
+
+func (a asked) Err() error {
+	a.f()
+	return nil
+}
+
+func TestCopyGivesUpIfEachAttemptMeetsAWrite(t *testing.T) {
+	t.Parallel()
+	path := database(t, 10)
+	writer, err := bbolt.Open(path, 0o600, &bbolt.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	writes := 0
+	w := asked{t.Context(), func() {
+		writes++
+		if err := writer.Update(func(*bbolt.Tx) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}}
+	source, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	private, err := os.Create(filepath.Join(t.TempDir(), "copy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer private.Close()
+	switch err := copyInto(w, private, source); {
+	case err == nil && writes == 0:
+		t.Skip("the filesystem makes clones, which no write can disturb")
+	case !errors.Is(err, ErrBusy) || writes != copyTries:
+		t.Error(writes, err)
+	}
+}
+
 func TestNoFileIsLeft(t *testing.T) {
 	path := database(t, 10)
 	tmp := t.TempDir()
