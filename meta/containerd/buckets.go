@@ -96,5 +96,8 @@ func created(b *bbolt.Bucket) (t time.Time, err error) {
 	if err := t.UnmarshalBinary(value); err != nil {
 		return t, fmt.Errorf("%s: %w", keyCreatedAt, err)
 	}
+	if year := t.UTC().Year(); year < 0 || year > 9999 {
+		return t, fmt.Errorf("%s: the year %d cannot be written as RFC 3339", keyCreatedAt, year)
+	}
 	return t.UTC(), nil
 }

@@ -112,7 +112,7 @@ func (c *catalog) addSnapshots(r *records) {
 			c.warn("%s: snapshot %.160q: its device, %.80q, has no valid record in %s", r.metadataPath, name, device, r.devicesPath)
 		}
 		if !used[name] && r.namespacesLost == nil {
-			c.warn("%s: snapshot %.160q is in no namespace in %s", r.metadataPath, name, metaFile)
+			c.warn("%s: snapshot %.160q: no valid record in %s names it", r.metadataPath, name, metaFile)
 		}
 	}
 }

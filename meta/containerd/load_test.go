@@ -116,7 +116,7 @@ func TestSnapshotsThatOneDatabaseLacksAreWarnings(t *testing.T) {
 		return errors.Join(all.DeleteBucket([]byte("ns/103/gone")), put(in(tx, keyVersion, keySnapshots, "ns/9/same"), keyID, "\x07", keyKind, "\x03"))
 	})
 	r.pool("p", func(tx *bbolt.Tx) error { return in(tx, keyDevices).Delete([]byte("p-snap-4")) })
-	cat := r.load(`"ns/102/orphan" is in no namespace`, `"ns/gone": "ns/103/gone" has no valid record`, `"ns/104/deviceless": its device, "p-snap-4",`,
+	cat := r.load(`"ns/102/orphan": no valid record in`, `"ns/gone": "ns/103/gone" has no valid record`, `"ns/104/deviceless": its device, "p-snap-4",`,
 		`"ns/child": its parent, "orphan",`, `"ns/106/strange": the kind "\t" is unknown`, `"ns/strange": "ns/106/strange" has no valid record`,
 		`"ns/107/twice" and "ns/9/same" have the same id, 7`, `"ns/twice": "ns/107/twice" has no valid record`)
 	var names []string
@@ -186,6 +186,21 @@ func TestImageLeadsToTheManifestThatIsUnpacked(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, cat.Images); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRecordWithADamagedTimeIsAWarning(t *testing.T) {
+	t.Parallel()
+	r := newRoot(t)
+	r.snapshots(made{1, 3, "ns", "a", "", 0}, made{2, 3, "ns", "b", "", 0})
+	far, _ := time.Date(123456, 1, 1, 0, 0, 0, 0, time.UTC).MarshalBinary()
+	r.meta(func(tx *bbolt.Tx) error {
+		return errors.Join(in(tx, keyVersion, "ns", keySnapshots, snapshotter, "a").Put([]byte(keyCreatedAt), far),
+			in(tx, keyVersion, "ns", keySnapshots, snapshotter, "b").Put([]byte(keyCreatedAt), far[:5]))
+	})
+	cat := r.load(`snapshots "ns/a": createdat: the year 123456`, `snapshots "ns/b": createdat`, "names it")
+	if len(cat.Snapshots) > 0 || len(cat.Volumes) != 2 {
+		t.Errorf("%+v", cat)
 	}
 }
 
