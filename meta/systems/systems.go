@@ -3,6 +3,7 @@ package systems
 
 import (
 	"thintree/meta"
+	"thintree/meta/containerd"
 	"thintree/meta/disk"
 	"thintree/meta/docker"
 	"thintree/meta/lvm"
@@ -15,6 +16,7 @@ import (
 func All() []meta.System {
 	return []meta.System{
 		docker.System,
+		containerd.System,
 		store.System,
 		lvm.System,
 		pool.System,

@@ -32,6 +32,8 @@ var arrows = []struct {
 
 	{"meta", []string{"thin/block"}},
 	{"meta/record", []string{"thin/blockdev", "thin/resolve"}},
+	{"meta/containerd", []string{"meta", "meta/containerd/boltcopy", "meta/pool", "meta/record", "meta/store", "thin/blockdev", "thin/resolve"}},
+	{"meta/containerd/boltcopy", []string{"thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 	{"meta/disk", []string{"meta", "thin/block", "volfs/probe"}},
@@ -67,7 +69,7 @@ var arrows = []struct {
 
 // reserved are packages of others that few packages may import.
 var reserved = map[string][]string{
-	"encoding/json":                  {"fusefs/bytejson", "meta/record", "thin/lend", "tests/..."},
+	"encoding/json":                  {"fusefs/bytejson", "meta/containerd", "meta/record", "thin/lend", "tests/..."},
 	"github.com/hanwen/go-fuse":      {"fusefs"},
 	"github.com/moby/sys/mountinfo":  {"cli", "fusefs/mounts", "thin/resolve", "thin/deviceset", "tests/..."},
 	"github.com/moby/sys/mount":      {"thin/deviceset", "tests/..."},
@@ -75,6 +77,8 @@ var reserved = map[string][]string{
 	"github.com/schollz/progressbar": {"cli"},
 	"golang.org/x/term":              {"cli"},
 	"github.com/klauspost/compress":  {"tests/..."},
+	"github.com/pelletier/go-toml":   {"meta/containerd"},
+	"go.etcd.io/bbolt":               {"meta/containerd/..."},
 }
 
 const module = "thintree"
