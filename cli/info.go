@@ -166,6 +166,7 @@ func printVolume(v tree.VolumeInfo) {
 		{"holds", holds},
 		{"journal", dirty(v)},
 		{"engine", fmt.Sprintf("%s (%s)", v.Engine, v.EngineWhy)},
+		{"forced", v.Forced},
 		{"problem", v.Problem},
 	}...)
 	table(lines...)

@@ -131,6 +131,9 @@ func printVolumeTable(list []tree.VolumeInfo) error {
 		if v.Damaged {
 			holds += " (problem)"
 		}
+		if v.Forced != "" {
+			holds += " (forced)"
+		}
 		role := string(v.Role)
 		if v.State != "" {
 			role += ", " + string(v.State)

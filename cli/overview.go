@@ -76,6 +76,8 @@ func overviewState(v tree.VolumeInfo) string {
 	switch {
 	case v.Damaged:
 		return "problem"
+	case v.Forced != "":
+		return "forced"
 	case v.State != "":
 		return string(v.State)
 	case v.InUseAs != "":

@@ -49,6 +49,7 @@ func sourceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "pool", Usage: "read the pool `META,DATA` if the records do not say where it is"},
 		&cli.StringFlag{Name: "names", Usage: "name the volumes of a bare pool by `FILE`, with lines of device_id size_in_sectors name"},
+		&cli.BoolFlag{Name: "force-names", Usage: "show volumes also if their records do not belong to the pool; info marks them"},
 		&cli.BoolFlag{Name: "held-root", Usage: "read the pool as of its metadata snapshot"},
 		&cli.StringFlag{Name: "engine", Value: string(volume.EngineAuto), Usage: "read filesystems by `ENGINE`: auto, kernel or direct"},
 		&cli.StringFlag{Name: "live", Value: string(volume.LiveAuto), Usage: "show a volume that is in use by `VIEW`: auto, bind (through its mount), snapshot, disk or skip"},
@@ -201,7 +202,7 @@ func (t *openedTree) Close() error {
 }
 
 func openTreeWith(c *cli.Context, o tree.Options, sources []meta.Source) (*openedTree, error) {
-	o.HeldRoot = c.Bool("held-root")
+	o.HeldRoot, o.ForceNames = c.Bool("held-root"), c.Bool("force-names")
 	lender, err := chooseEngine(c, &o)
 	if err != nil {
 		return nil, err

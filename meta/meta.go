@@ -55,6 +55,9 @@ type Pool struct {
 	Device string
 	// TransactionID is the pool's by the records. 0 means that it is not recorded.
 	TransactionID uint64
+	// ByDevices says that only its devices tell the pool from others: no record has a
+	// transaction id or a UUID. A pool without most of the recorded devices is another one.
+	ByDevices bool
 }
 
 // Same reports whether two records are of one pool, by all their fields but the transaction id.

@@ -69,6 +69,9 @@ type VolumeInfo struct {
 	// Holds describes in a few words what was recognised on the volume. Found is all of it.
 	Holds string       `json:"holds"`
 	Found probe.Result `json:"found"`
+	// Forced is why the device is not the one of the volume's record. It is shown all the same,
+	// because names are forced.
+	Forced string `json:"forced,omitempty"`
 	// Problem is why nothing or only a part can be shown.
 	Problem string `json:"problem,omitempty"`
 	// Damaged says that the Problem is a failure to read something. Otherwise there is nothing
@@ -127,6 +130,9 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		i.MappedBytes, _ = v.MappedBytes()
 	} else if record.Lost == nil {
 		i.MappedBytes = p.SizeBytes
+	}
+	if err := v.Disagrees(); err != nil && t.opts.ForceNames {
+		i.Forced = err.Error()
 	}
 	i.addUsers(t.layout.Load().Users(r.Slot))
 	if c, ok := t.leases.Peek(v); ok {

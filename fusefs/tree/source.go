@@ -94,17 +94,30 @@ func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, e
 				s.bases[v.Pool] = v
 			}
 		}
+		for _, p := range s.pools {
+			p.SetRecords(cat.Volumes)
+		}
 	}
 	changed = s.disks.Refresh(ctx, s.cat.Volumes) || changed
 	for _, p := range s.pools {
 		c, perr := p.Refresh(ctx, o)
-		judged, jerr := p.Judge(ctx, s.bases[p.Name()])
+		judged, jerr := p.Judge(ctx, s.recordOf(p), s.bases[p.Name()])
 		changed = changed || c || judged
 		if perr = errors.Join(perr, jerr); perr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: pool %s: %w", s, p.Name(), perr))
 		}
 	}
 	return changed, err
+}
+
+// recordOf is the newest record of a pool.
+func (s *source) recordOf(p *volume.Pool) meta.Pool {
+	for _, record := range s.cat.Pools {
+		if p.Record().Same(record) {
+			return record
+		}
+	}
+	return p.Record()
 }
 
 // hasPlain reports whether a catalog has volumes that are in no pool.

@@ -173,7 +173,7 @@ func (c *Contents) logicalOf(ctx context.Context, g *groups, v *meta.Volume, dep
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.Name, err)
 	}
-	if err := checkInner(ctx, p, v); err != nil {
+	if err := checkInner(ctx, p, v, c.opener.ForceNames); err != nil {
 		return nil, fmt.Errorf("%s: %w", v.Name, err)
 	}
 	return p.OpenDevice(ctx, v.DeviceID, v.SizeBytes, origin)
@@ -181,13 +181,13 @@ func (c *Contents) logicalOf(ctx context.Context, g *groups, v *meta.Volume, dep
 
 // checkInner returns an error if the device with the id of a record is not the one that the record
 // describes.
-func checkInner(ctx context.Context, p *reader.Pool, v *meta.Volume) error {
+func checkInner(ctx context.Context, p *reader.Pool, v *meta.Volume, force bool) error {
 	for d, err := range p.Devices(ctx) {
 		if d.ID != v.DeviceID || !d.InDetails {
 			continue
 		}
-		if err == nil && v.TransactionID != 0 && d.TransactionID+1 != v.TransactionID {
-			return &otherDeviceError{v.DeviceID, d.TransactionID + 1, v.TransactionID}
+		if err == nil && !force && v.TransactionID != 0 && d.TransactionID+1 != v.TransactionID {
+			return madeIn(v.DeviceID, d.TransactionID+1, v.TransactionID)
 		}
 		return nil
 	}

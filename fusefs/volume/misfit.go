@@ -1,7 +1,6 @@
 package volume
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,36 +10,90 @@ import (
 	"thintree/fusefs/layout"
 	"thintree/meta"
 	"thintree/thin/pdata"
-	"thintree/volfs/probe"
 )
 
 // otherDeviceError says that the device with the id in a record is not the one that the
 // record describes: the id was used again, or the record belongs to another pool. It unwraps
 // to EIO.
 type otherDeviceError struct {
-	id             uint32
-	made, recorded uint64 // the pool's transaction id after the device was created
+	id   uint32
+	sign string // what differs
 }
 
 func (e *otherDeviceError) Error() string {
-	return fmt.Sprintf("device %d of the pool was created in transaction %d, but the record says %d: it is another device", e.id, e.made, e.recorded)
+	return fmt.Sprintf("device %d of the pool %s: it is another device", e.id, e.sign)
+}
+
+// madeIn says that a device was not created in the transaction that its record says. Both are the
+// pool's transaction ids afterwards.
+func madeIn(id uint32, made, recorded uint64) error {
+	return &otherDeviceError{id, fmt.Sprintf("was created in transaction %d, but the record says %d", made, recorded)}
 }
 
 func (e *otherDeviceError) Unwrap() error { return syscall.EIO }
 
 // OtherDevice returns an error if the device with a record's id is not the one that the record
-// describes. It returns nil if it is, and also if that cannot be checked: the record has no
-// transaction id, or the details of the device are damaged.
+// describes. It returns nil if it is, and also if that cannot be checked: the record has neither a
+// transaction id nor a parent, or the details of the device are damaged.
 func (p *Pool) OtherDevice(record *meta.Volume) error {
 	return p.otherDevice(record.DeviceID, record.TransactionID)
 }
 
 func (p *Pool) otherDevice(id uint32, recorded uint64) error {
 	d := p.devices()[id]
-	if recorded == 0 || !d.InDetails || d.TransactionID+1 == recorded {
+	switch {
+	case !d.InDetails:
+		return nil
+	case recorded == 0:
+		return p.notOfParent(d)
+	case d.TransactionID+1 == recorded:
 		return nil
 	}
-	return &otherDeviceError{id, d.TransactionID + 1, recorded}
+	return madeIn(id, d.TransactionID+1, recorded)
+}
+
+// notOfParent returns an error if a device is no snapshot of the one that its record names. The pool
+// counts its snapshots: a snapshot gets the count as the time of its creation, and its origin the
+// same as the time when it was last snapshotted.
+func (p *Pool) notOfParent(d pdata.DeviceDetails) error {
+	r := p.records.Load()
+	if r == nil {
+		return nil
+	}
+	id, recorded := r.parents[d.ID]
+	parent := p.devices()[id]
+	if !recorded || !parent.InDetails || d.CreationTime > parent.CreationTime && d.CreationTime <= parent.SnapshottedTime {
+		return nil
+	}
+	return &otherDeviceError{d.ID, fmt.Sprintf("was created at the pool's time %d, when nobody made a snapshot of device %d, which the record says", d.CreationTime, id)}
+}
+
+// records are what the records without a transaction id say of devices.
+type records struct {
+	ids     []uint32          // of those that are neither deleted nor half-made
+	parents map[uint32]uint32 // by device, the one that it is a snapshot of
+}
+
+// SetRecords tells the pool the records of its volumes.
+func (p *Pool) SetRecords(volumes []meta.Volume) {
+	ids := make(map[string]uint32)
+	for i := range volumes {
+		if v := &volumes[i]; v.Pool == p.Name() {
+			ids[v.Name] = v.DeviceID
+		}
+	}
+	r := &records{parents: make(map[uint32]uint32)}
+	for i := range volumes {
+		v := &volumes[i]
+		if v.Pool != p.Name() || v.TransactionID != 0 || v.State != meta.StateNormal {
+			continue
+		}
+		r.ids = append(r.ids, v.DeviceID)
+		if id, known := ids[v.Parent]; known {
+			r.parents[v.DeviceID] = id
+		}
+	}
+	p.records.Store(r)
 }
 
 // NoDevice returns an error if the pool has no device for a record, or only another one with
@@ -49,6 +102,9 @@ func (p *Pool) NoDevice(r *meta.Volume) error {
 	l := p.listing.Load()
 	if _, known := l.devices[r.DeviceID]; !known && l.lost == nil {
 		return &pdata.NoDeviceError{ID: r.DeviceID}
+	}
+	if p.forced {
+		return nil
 	}
 	return p.otherDevice(r.DeviceID, r.TransactionID)
 }
@@ -80,92 +136,27 @@ func (p *Pool) TellMisfits(log *slog.Logger, misfits []*layout.Volume) error {
 }
 
 // misfit returns an error if the device with the volume's id must not be shown, because it is
-// not the volume's own. It returns nil otherwise.
+// not the volume's own. It returns nil otherwise, and if the pool's names are forced.
 func (p *Pool) misfit(v *Volume) error {
+	if p.forced {
+		return nil
+	}
+	return p.disagrees(v)
+}
+
+// disagrees returns an error if the device with the volume's id is not the volume's own.
+func (p *Pool) disagrees(v *Volume) error {
 	if err := p.foreign.Load(); err != nil {
 		return err
 	}
 	return p.otherDevice(v.deviceID, v.recorded)
 }
 
-// foreignPoolError says that a pool is not the one that the records of its source describe.
-// It unwraps to EIO.
-type foreignPoolError struct {
-	metadata        string
-	found, recorded string // UUIDs
-}
-
-func (e *foreignPoolError) Error() string {
-	return fmt.Sprintf("%s: this is another pool: the filesystem on its base device has the UUID %s, but the records say %.64s: name the right pool with --pool META,DATA",
-		e.metadata, e.found, e.recorded)
-}
-
-func (e *foreignPoolError) Unwrap() error { return syscall.EIO }
-
-// judged is everything that the verdict about a pool depends on.
-type judged struct {
-	uuid    string              // as recorded
-	details pdata.DeviceDetails // of the base device
-	epoch   int
-}
-
-// Judge checks whether the filesystem on the base device has the UUID in the record base, and
-// returns an error if it has another one: then the pool is not the one of the records. base is
-// nil if no record says the UUID. changed reports whether the verdict differs from the last
-// one. Judge reads the device only if something changed that the verdict depends on. If the
-// device cannot be read the last verdict stays.
-func (p *Pool) Judge(ctx context.Context, base *meta.Volume) (changed bool, err error) {
-	before := p.foreign.Load()
-	now := judged{epoch: p.reader.Epoch()}
-	if base != nil {
-		now.uuid, now.details = base.FilesystemUUID, p.devices()[base.DeviceID]
-	}
-	if now == p.judged {
-		return false, asError(before)
-	}
-	found := ""
-	if now.details != (pdata.DeviceDetails{}) {
-		if found, err = p.filesystemUUID(ctx, base); err != nil {
-			return false, asError(before)
-		}
-	}
-	p.judged = now
-	p.foreign.Store(nil)
-	if found != "" && !strings.EqualFold(found, now.uuid) {
-		p.foreign.Store(&foreignPoolError{p.Metadata(), found, now.uuid})
-	}
-	after := p.foreign.Load()
-	return (before == nil) != (after == nil), asError(after)
-}
-
-// asError turns a verdict into an error: a nil verdict into a nil error.
-func asError(e *foreignPoolError) error {
-	if e == nil {
+// Disagrees is why the device that is shown is not the one of the volume's record. It is nil if it is
+// that one, or if the record does not say enough.
+func (v *Volume) Disagrees() error {
+	if v.Pool == nil {
 		return nil
 	}
-	return e
-}
-
-// filesystemUUID reads the UUID of the filesystem on a device. It is "" if there is no
-// filesystem, or if the filesystem has no UUID.
-func (p *Pool) filesystemUUID(ctx context.Context, r *meta.Volume) (uuid string, err error) {
-	v := &Volume{Pool: p, in: p, identity: identity{deviceID: r.DeviceID}}
-	v.SetRecord(r)
-	var failed error
-	err = p.read(ctx, v, func(open func(int64) (device, error)) error {
-		d, err := open(r.SizeBytes)
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		var found probe.Result
-		if found, failed = probe.Probe(ctx, d); found.Kind == probe.KindFilesystem {
-			uuid = found.Signatures[0].UUID
-		}
-		return nil
-	})
-	if err == nil {
-		err = failed
-	}
-	return uuid, err
+	return v.Pool.disagrees(v)
 }

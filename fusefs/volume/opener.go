@@ -16,6 +16,8 @@ type Options struct {
 	OpenTimeout time.Duration
 	// HeldRoot says to read the pools as of their metadata snapshots.
 	HeldRoot bool
+	// ForceNames says to show devices under the names of records that are not theirs.
+	ForceNames bool
 	// Engine is the engine that reads the filesystems; "" is EngineDirect.
 	Engine Engine
 	// Kernel lends volumes to the kernel engine, and says which volumes are in use. It is nil

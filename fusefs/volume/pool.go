@@ -25,6 +25,8 @@ type Pool struct {
 	// foreign says that it is not the pool that the records of its source describe; nil if it
 	// is.
 	foreign atomic.Pointer[foreignPoolError]
+	forced  bool                    // Options.ForceNames
+	records atomic.Pointer[records] // see SetRecords
 	listing atomic.Pointer[listing]
 	opens   atomic.Int64 // how often a volume of it was opened
 
@@ -33,6 +35,7 @@ type Pool struct {
 	judged  judged          // what the verdict in foreign depends on
 	told    map[string]bool // the problems that were logged last
 	misfits string          // what TellMisfits said last
+	counted counted         // see countStrangers
 }
 
 // listing is the list of a pool's devices.
@@ -58,7 +61,7 @@ func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{record: rec, reader: r}
+	p := &Pool{record: rec, reader: r, forced: o.ForceNames}
 	p.usage.watched = o.watched
 	p.Observe(ctx, o.Kernel)
 	if err := p.list(ctx); err != nil {
