@@ -17,10 +17,18 @@ type catalog struct {
 	// that have one.
 	known map[key]bool
 	named map[key]string
+	// torn are the warnings of what one database has and another one lacks.
+	torn []string
 }
 
 func (c *catalog) warn(format string, args ...any) {
 	c.Warnings = append(c.Warnings, fmt.Errorf(format, args...))
+}
+
+// tear warns of something that one database has and another one lacks.
+func (c *catalog) tear(format string, args ...any) {
+	c.warn(format, args...)
+	c.torn = append(c.torn, c.Warnings[len(c.Warnings)-1].Error())
 }
 
 // addVolumes adds a volume for each device. Those of committed snapshots are layers.
@@ -88,7 +96,7 @@ func (c *catalog) addSnapshots(r *records) {
 		s, ok := r.snapshots[n.name]
 		if !ok {
 			if r.snapshotsLost == nil {
-				c.warn("%s: snapshot %.160q: %.160q has no valid record in %s", r.namespaces.path, n, n.name, metadataFile)
+				c.tear("%s: snapshot %.160q: %.160q has no valid record in %s", r.namespaces.path, n, n.name, metadataFile)
 			}
 			continue
 		}
@@ -109,10 +117,10 @@ func (c *catalog) addSnapshots(r *records) {
 	for _, name := range slices.Sorted(maps.Keys(r.snapshots)) {
 		device := r.snapshots[name].device(r.pool)
 		if _, ok := c.volumes[device]; !ok {
-			c.warn("%s: snapshot %.160q: its device, %.80q, has no valid record in %s", r.metadataPath, name, device, r.devicesPath)
+			c.tear("%s: snapshot %.160q: its device, %.80q, has no valid record in %s", r.metadataPath, name, device, r.devicesPath)
 		}
 		if !used[name] && r.namespacesLost == nil {
-			c.warn("%s: snapshot %.160q: no valid record in %s names it", r.metadataPath, name, metaFile)
+			c.tear("%s: snapshot %.160q: no valid record in %s names it", r.metadataPath, name, metaFile)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,8 @@ const defaultRoot = "/var/lib/containerd"
 type source struct {
 	root string
 	pool *meta.Pool // where the pool is, without its name; nil if nobody said it
+	// pause is how long to wait before databases that do not match are read again.
+	pause time.Duration
 }
 
 var _ meta.Source = source{}
@@ -38,7 +41,7 @@ func New(path string, pool *meta.Pool) meta.Source {
 	if filepath.Base(path) == pluginDir {
 		path = filepath.Dir(path)
 	}
-	return source{path, pool}
+	return source{path, pool, pause}
 }
 
 // Recognise reports whether a path is a containerd root with the devmapper snapshotter, or

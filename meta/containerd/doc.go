@@ -22,7 +22,7 @@
 // containerd makes a device first and its name in a namespace last, each in a transaction of
 // its own. With the order of reading above, what a new snapshot needs is found. A snapshot
 // that is being made, committed or removed may for a moment be in only one of two databases.
-// That is a warning if all attempts of Load meet such a moment.
+// So Load reads databases that do not match again.
 //
 // # Source
 //

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,11 +22,35 @@ import (
 // It is an error if POOL.db cannot be read, or if there is none. The error is
 // [boltcopy.ErrBusy] if a database cannot be copied because it is written to all the time, and a
 // [resolve.TreeError] if a thintree mount covers one.
+//
+// If the databases do not match each other, containerd may be between two transactions, also
+// if none of them changes meanwhile. So Load waits for a moment, and reads them again until
+// they match or differ as they did before.
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
-	return record.Settled(ctx, s.look, s.load)
+	var before []string
+	for try := 1; ; try++ {
+		c, err := record.Settled(ctx, s.look, s.load)
+		if err != nil {
+			return nil, err
+		}
+		if len(c.torn) == 0 || slices.Equal(c.torn, before) || try == maxTries {
+			return c.Catalog, nil
+		}
+		before = c.torn
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(s.pause):
+		}
+	}
 }
 
-func (s source) load(ctx context.Context) (*meta.Catalog, error) {
+const (
+	maxTries = 5                     // bounds the loads of databases that do not match
+	pause    = 50 * time.Millisecond // is longer than most transactions
+)
+
+func (s source) load(ctx context.Context) (*catalog, error) {
 	r, err := s.read(ctx)
 	if err != nil {
 		return nil, err
@@ -42,7 +68,7 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	c.addImages(r)
 	c.SnapshotsLost = errors.Join(r.namespacesLost, r.snapshotsLost)
 	c.ContainersLost, c.ImagesLost = c.SnapshotsLost, c.SnapshotsLost
-	return c.Catalog, nil
+	return c, nil
 }
 
 func (s source) poolNamed(name string) meta.Pool {

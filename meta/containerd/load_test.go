@@ -383,13 +383,15 @@ func TestSnapshotsThatComeWhileLoadingAreNoWarnings(t *testing.T) {
 			})
 			err = errors.Join(err, dbs[1].Update(func(tx *bbolt.Tx) error {
 				return put(in(tx, keyVersion, keySnapshots, s.backend()), keyID, string(binary.AppendUvarint(nil, n)), keyKind, "\x02")
-			}), dbs[2].Update(func(tx *bbolt.Tx) error {
+			}))
+			time.Sleep(record.Tick)
+			err = errors.Join(err, dbs[2].Update(func(tx *bbolt.Tx) error {
 				return put(in(tx, keyVersion, "ns", keySnapshots, snapshotter, s.key), keyName, s.backend())
 			}))
 			if err != nil {
 				t.Error(err)
 			}
-			time.Sleep(3 * record.Tick)
+			time.Sleep(5 * record.Tick)
 		}
 	}()
 	for range 20 {
