@@ -108,9 +108,9 @@ func TestRootOfContainerdIsRead(t *testing.T) {
 func TestPoolIsNamedByItsDevice(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]meta.Pool{
-		"":                      {Name: "ctd-pool", Device: "ctd-pool"},
-		"vg-tpool":              {Name: "ctd-pool", Device: "vg-tpool"},
-		"/dev/mapper/vg0-tpool": {Name: "ctd-pool", Device: "vg0-tpool"},
+		"":                      {Name: "ctd-pool", Device: "ctd-pool", ByDevices: true},
+		"vg-tpool":              {Name: "ctd-pool", Device: "vg-tpool", ByDevices: true},
+		"/dev/mapper/vg0-tpool": {Name: "ctd-pool", Device: "vg0-tpool", ByDevices: true},
 	} {
 		s, err := System.Open(filepath.Join(pools.Containerd(t), "root"), meta.Options{Pool: given})
 		if err != nil {

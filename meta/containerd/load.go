@@ -72,11 +72,11 @@ func (s source) load(ctx context.Context) (*catalog, error) {
 }
 
 func (s source) poolNamed(name string) meta.Pool {
-	if s.pool == nil {
-		return meta.Pool{Name: name, Device: name}
+	p := meta.Pool{Device: name}
+	if s.pool != nil {
+		p = *s.pool
 	}
-	p := *s.pool
-	p.Name = name
+	p.Name, p.ByDevices = name, true
 	return p
 }
 
