@@ -247,8 +247,5 @@ func (v *LogicalVolume) extents() uint64 {
 	return n
 }
 
-// isVisible reports whether people see the volume. Hidden ones are parts of others. A volume whose
-// status cannot be read may be one that people see.
-func (v *LogicalVolume) isVisible() bool {
-	return slices.Contains(v.Status, statusVisible) || v.Err != nil && v.Status == nil
-}
+// isVisible reports whether the volume is marked as one that people see. Hidden ones are parts of others.
+func (v *LogicalVolume) isVisible() bool { return slices.Contains(v.Status, statusVisible) }

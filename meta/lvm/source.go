@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -130,11 +131,14 @@ func (s *source) load(ctx context.Context) (*meta.Catalog, string, error) {
 	devices, failed, closeAll, err := openAll(ctx, paths)
 	defer closeAll()
 	if err != nil {
+		if s.group != "" && errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: only root can read the disks of this host", err)
+		}
 		return nil, "", err
 	}
 	if s.group != "" {
 		failed = nil // of the disks of a host some can never be read
-		if devices, err = uppermost(ctx, devices); err != nil {
+		if devices, err = system.uppermost(ctx, devices); err != nil {
 			return nil, "", err
 		}
 	}
