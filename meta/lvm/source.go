@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,11 +130,9 @@ func (s *source) load(ctx context.Context) (*meta.Catalog, string, error) {
 	devices, failed, closeAll, err := openAll(ctx, paths)
 	defer closeAll()
 	if err != nil {
-		if s.group != "" && errors.Is(err, fs.ErrPermission) {
-			err = fmt.Errorf("%w: only root can read the disks of this host", err)
-		}
 		return nil, "", err
 	}
+	unread := failed
 	if s.group != "" {
 		failed = nil // of the disks of a host some can never be read
 		if devices, err = system.uppermost(ctx, devices); err != nil {
@@ -144,7 +141,7 @@ func (s *source) load(ctx context.Context) (*meta.Catalog, string, error) {
 	}
 	r, err := read(ctx, devices, s.group)
 	if err != nil {
-		return nil, "", errors.Join(append(failed, err)...)
+		return nil, "", errors.Join(append(unread, err)...)
 	}
 	r.catalog.Warnings = append(failed, r.catalog.Warnings...)
 	k := known{paths: paths}
