@@ -13,6 +13,9 @@ func TestHelpNamesEachNamingSystem(t *testing.T) {
    docker:DIR        a Docker root (/var/lib/docker) with the devicemapper driver
    store:DIR         a store of thintree's own: what a Docker root has in its
                      folder devicemapper
+   lvm:DISK,DISK|VG  all volume groups of LVM on disks, partitions or
+                     images, whose paths have a slash; or one group of this
+                     host, by its name or id
    pool:META,DATA    a pool's metadata and data: files or block devices
    DIR               a folder, recognised by its contents
 `
