@@ -118,6 +118,7 @@ func TestVolumesThatCannotBeReadAreListedWithTheReason(t *testing.T) {
 		"damaged part":  {lv("x", linear(0, 1, "y", 0)) + hidden("y"), "linear", "y: 0 segments"},
 		"no pool":       {lv("x", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 1`)), "thin", `no thin pool "p"`},
 		"id":            {lv("x", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 16777216`)), "", "device_id 16777216 is higher"},
+		"pvmove":        {lv("x", linear(0, 1, "pvmove0", 0)) + lvWith("pvmove0", `"PVMOVE", "LOCKED"`, segment(1, "mirror", "")), "linear", "pvmove is copying its extents"},
 		"thin in thick": {lv("x", linear(0, 1, "y", 0)) + hidden("y", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 1`)), "linear", "no place for other volumes"},
 	}
 	for name, tt := range cases {
