@@ -173,10 +173,12 @@ func (s *source) stamp(ctx context.Context) (string, error) {
 	}
 	devices, failed, closeAll, err := s.open(ctx, paths)
 	defer closeAll()
-	if err != nil {
+	switch {
+	case err != nil && (s.group == "" || ctx.Err() != nil):
 		return "", err
-	}
-	if s.group != "" {
+	case err != nil:
+		failed = []error{err} // Load looks for the disks at other paths
+	case s.group != "":
 		failed = nil
 	}
 	return sign(ctx, listing, devices, failed, k.sectors), ctx.Err()

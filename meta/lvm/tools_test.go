@@ -183,6 +183,15 @@ func TestGroupOfThisHostIsFoundByNameAndID(t *testing.T) {
 	if err != nil || len(c.Volumes) != 2 {
 		t.Errorf("%+v, %v", c, err)
 	}
+	group := s.(*source)
+	group.last.paths = []string{filepath.Join(t.TempDir(), "gone")} // as if the disks were at other paths now
+	before := stamp(t, NewGroup(l.group))
+	if stamp(t, s) == before {
+		t.Error("the stamp is the same without the disks")
+	}
+	if _, err := s.Load(t.Context()); err != nil || len(s.Places()) != 2 {
+		t.Error(err, s.Places())
+	}
 	if _, err := NewGroup(l.group + "-x").Load(t.Context()); err == nil || !strings.Contains(err.Error(), "no volume group") {
 		t.Error(err)
 	}
