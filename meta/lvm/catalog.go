@@ -163,7 +163,7 @@ func (l *locator) add(ctx context.Context, c *meta.Catalog, record string) {
 	first := len(c.Volumes)
 	for i := range l.group.LogicalVolumes {
 		v := &l.group.LogicalVolumes[i]
-		if !v.isVisible() || v.Err == nil && isNoVolume(v.Segments[0].Type) {
+		if !isListed(v, uses[v.Name]) {
 			continue
 		}
 		volume, err := l.volume(ctx, v, uses[v.Name], pools)
@@ -180,16 +180,29 @@ func (l *locator) add(ctx context.Context, c *meta.Catalog, record string) {
 	slices.SortFunc(c.Pools, func(a, b meta.Pool) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// isNoVolume reports whether segments of a type make up something that is no volume: a pool, or the
-// tie between an origin and its snapshot.
-func isNoVolume(kind string) bool {
-	return kind == typeThinPool || kind == typeCachePool || kind == typeVDOPool || kind == typeSnapshot
+// isListed reports whether people see the volume, as LVM has it.
+func isListed(v *LogicalVolume, u use) bool {
+	switch {
+	case v.Err != nil && v.Status == nil:
+		return true // it may be one that they see
+	case v.Err != nil:
+		return v.isVisible()
+	case u.snapshotOf != "":
+		return !u.merging // its status says that it is hidden
+	}
+	switch v.Segments[0].Type {
+	case typeThinPool, typeCachePool, typeVDOPool, typeSnapshot:
+		return false // a pool, or the tie between a snapshot and its origin
+	}
+	return v.isVisible()
 }
 
 // use is how other volumes use one.
 type use struct {
-	// snapshotOf is the origin of which the volume has the differences.
+	// snapshotOf is the origin of which the volume has the differences, and merging says that
+	// they are being merged into it.
 	snapshotOf string
+	merging    bool
 	// merges is a snapshot that is being merged into the volume, and thinMerges those that
 	// will take the place of a thin one.
 	merges     string
@@ -213,7 +226,7 @@ func (l *locator) uses() map[string]use {
 		}
 		switch s := &v.Segments[0]; s.Type {
 		case typeSnapshot:
-			change(s.CowStore, func(u *use) { u.snapshotOf = s.Origin })
+			change(s.CowStore, func(u *use) { u.snapshotOf, u.merging = s.Origin, s.Merging })
 			if s.Merging {
 				change(s.Origin, func(u *use) { u.merges = s.CowStore })
 			}

@@ -98,16 +98,17 @@ type Area struct {
 const (
 	statusVisible     = "VISIBLE"
 	statusMissing     = "MISSING"
+	statusPVMove      = "PVMOVE"
 	statusRebuild     = "REBUILD"
 	statusWriteMostly = "WRITEMOSTLY"
 )
 
 // The status flags that LVM knows (lib/format_text/flags.c). It refuses others.
 var (
-	groupStatus    = []string{"EXPORTED", "RESIZEABLE", "PVMOVE", "READ", "WRITE", "CLUSTERED", "SHARED", "PARTIAL"}
+	groupStatus    = []string{"EXPORTED", "RESIZEABLE", statusPVMove, "READ", "WRITE", "CLUSTERED", "SHARED", "PARTIAL"}
 	physicalStatus = []string{"ALLOCATABLE", "EXPORTED", statusMissing}
 	logicalStatus  = append([]string{
-		"READ", "WRITE", "FIXED_MINOR", statusVisible, "PVMOVE", "LOCKED", "NOTSYNCED", statusRebuild, statusWriteMostly, "CACHE_VOL",
+		"READ", "WRITE", "FIXED_MINOR", statusVisible, statusPVMove, "LOCKED", "NOTSYNCED", statusRebuild, statusWriteMostly, "CACHE_VOL",
 	}, typeFlags...)
 	typeFlags = []string{
 		"RESHAPE", "RESHAPE_DATA_OFFSET", "RESHAPE_DELTA_DISKS_PLUS", "RESHAPE_DELTA_DISKS_MINUS", "REMOVE_AFTER_RESHAPE",
@@ -247,8 +248,5 @@ func (v *LogicalVolume) extents() uint64 {
 	return n
 }
 
-// isVisible reports whether people see the volume. Hidden ones are parts of others. A volume whose
-// status cannot be read may be one that people see.
-func (v *LogicalVolume) isVisible() bool {
-	return slices.Contains(v.Status, statusVisible) || v.Err != nil && v.Status == nil
-}
+// isVisible reports whether the volume is marked as one that people see. Hidden ones are parts of others.
+func (v *LogicalVolume) isVisible() bool { return slices.Contains(v.Status, statusVisible) }

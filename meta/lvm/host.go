@@ -117,7 +117,7 @@ func (h host) isBelow(name string, list []string) bool {
 
 // uppermost leaves out devices that show what another one shows too, which is stacked on them: the
 // paths of a multipath device, and the copies of an md device.
-func uppermost(ctx context.Context, devices []Device) ([]Device, error) {
+func (h host) uppermost(ctx context.Context, devices []Device) ([]Device, error) {
 	names := make(map[string][]string) // of devices, by the id of the physical volume
 	ids := make(map[string]string)     // by the path
 	for _, d := range devices {
@@ -126,14 +126,14 @@ func uppermost(ctx context.Context, devices []Device) ([]Device, error) {
 			return nil, err
 		}
 		if label != nil {
-			names[label.PVUUID] = append(names[label.PVUUID], system.name(d.Path))
+			names[label.PVUUID] = append(names[label.PVUUID], h.name(d.Path))
 			ids[d.Path] = label.PVUUID
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(devices), func(d Device) bool {
 		id, ok := ids[d.Path]
 		// What has no label of its own may have partitions. The kernel has devices for these.
-		return !ok || len(names[id]) > 1 && system.isBelow(system.name(d.Path), names[id])
+		return !ok || len(names[id]) > 1 && h.isBelow(h.name(d.Path), names[id])
 	}), nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"thintree/thin/block"
 )
@@ -33,6 +34,7 @@ type sector struct {
 
 var (
 	errCycle = errors.New("it is a part of itself")
+	errMoved = errors.New("pvmove is copying its extents to other places: it can be read when that is done")
 	errDeep  = fmt.Errorf("volumes in volumes: more than %d levels", maxLevels)
 )
 
@@ -92,6 +94,9 @@ func (l *locator) locateNew(ctx context.Context, v *LogicalVolume, level int) (b
 	}
 	if level > maxLevels {
 		return block.Location{}, errDeep
+	}
+	if slices.Contains(v.Status, statusPVMove) {
+		return block.Location{}, errMoved
 	}
 	var list []block.Piece
 	for i := range v.Segments {

@@ -118,6 +118,7 @@ func TestVolumesThatCannotBeReadAreListedWithTheReason(t *testing.T) {
 		"damaged part":  {lv("x", linear(0, 1, "y", 0)) + hidden("y"), "linear", "y: 0 segments"},
 		"no pool":       {lv("x", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 1`)), "thin", `no thin pool "p"`},
 		"id":            {lv("x", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 16777216`)), "", "device_id 16777216 is higher"},
+		"pvmove":        {lv("x", linear(0, 1, "pvmove0", 0)) + lvWith("pvmove0", `"PVMOVE", "LOCKED"`, segment(1, "mirror", "")), "linear", "pvmove is copying its extents"},
 		"thin in thick": {lv("x", linear(0, 1, "y", 0)) + hidden("y", segment(1, "thin", `thin_pool = "p" transaction_id = 0 device_id = 1`)), "linear", "no place for other volumes"},
 	}
 	for name, tt := range cases {
@@ -214,10 +215,10 @@ func TestVolumesOfAPoolThatCannotBeReadAreLost(t *testing.T) {
 func TestSnapshotsOfThickVolumesAreLostAndTheirOriginsAreNot(t *testing.T) {
 	t.Parallel()
 	c, _ := loadText(t, group(1, 1,
-		lv("root", linear(0, 2, "pv1", 0)), lv("snap", linear(0, 1, "pv1", 2)),
+		lv("root", linear(0, 2, "pv1", 0)), hidden("snap", linear(0, 1, "pv1", 2)),
 		lv("snapshot0", segment(2, "snapshot", `chunk_size = 8 origin = "root" cow_store = "snap"`)),
-		lv("home", linear(0, 2, "pv1", 4)), lv("back", linear(0, 1, "pv1", 6)),
-		lv("snapshot1", segment(2, "snapshot", `chunk_size = 8 origin = "home" merging_store = "back"`))), 1)
+		lv("home", linear(0, 2, "pv1", 4)), hidden("back", linear(0, 1, "pv1", 6)),
+		hidden("snapshot1", segment(2, "snapshot", `chunk_size = 8 origin = "home" merging_store = "back"`))), 1)
 	if v := volume(t, c, "vg/root"); v.Lost != nil || v.Plain.IsNowhere() {
 		t.Errorf("%+v", v)
 	}
@@ -227,7 +228,7 @@ func TestSnapshotsOfThickVolumesAreLostAndTheirOriginsAreNot(t *testing.T) {
 	if v := volume(t, c, "vg/home"); v.Lost == nil || !strings.Contains(v.Lost.Error(), `the snapshot "back" is being merged into it`) {
 		t.Errorf("%+v", v)
 	}
-	if len(c.Volumes) != 4 {
+	if len(c.Volumes) != 3 {
 		t.Errorf("%d volumes", len(c.Volumes))
 	}
 }

@@ -27,6 +27,9 @@ const (
 
 	// maxLegs is how many legs FailedDevices has bits for. LVM has at most 10.
 	maxLegs = 64
+
+	// maxSuperblocks bounds how many superblocks of a group are read, now and for each stamp.
+	maxSuperblocks = 1 << 14
 )
 
 func parseRAIDSuperblock(p []byte) (*raidSuperblock, error) {
@@ -137,6 +140,9 @@ func (l *locator) superblock(ctx context.Context, s *Segment, leg int) (*raidSup
 	v, err := l.logical(s.Areas[leg].Meta)
 	if err != nil {
 		return nil, err
+	}
+	if len(l.sectors) == maxSuperblocks {
+		return nil, fmt.Errorf("the group has more than %d superblocks", maxSuperblocks)
 	}
 	first := &v.Segments[0]
 	if (first.Type != typeStriped && first.Type != typeLinear) || len(first.Areas) != 1 || len(first.Flags) > 0 {

@@ -170,3 +170,29 @@ func TestStampChangesIfALegFails(t *testing.T) {
 		t.Error("the stamp is the same")
 	}
 }
+
+func TestPoolOnRAID1IsTheRightCopy(t *testing.T) {
+	t.Parallel()
+	mirrored := func(name string, extent int) string {
+		r := func(part string) string { return name + "_" + part }
+		return hidden(name, segment(2, "raid1", `device_count = 2 raids = ["`+r("rmeta_0")+`", "`+r("rimage_0")+`", "`+r("rmeta_1")+`", "`+r("rimage_1")+`"]`)) +
+			hidden(r("rmeta_0"), linear(0, 1, "pv1", extent)) + hidden(r("rimage_0"), linear(0, 2, "pv1", extent+1)) +
+			hidden(r("rmeta_1"), linear(0, 1, "pv2", extent)) + hidden(r("rimage_1"), linear(0, 2, "pv2", extent+1))
+	}
+	text := group(1, 2, poolVolumes, mirrored("pool_tmeta", 0), mirrored("pool_tdata", 10), thin("a", 1, ""))
+	paths := []string{simple(1, text).write(t), simple(2, text).write(t)}
+	for _, extent := range []int64{0, 10} {
+		for i, path := range paths {
+			writeAt(t, path, peStart*512+extent*extentBytes, good(uint64(5+i)).sector(i, 2)) // the second is newer
+		}
+	}
+	c := load(t, paths...)
+	if len(c.Pools) != 1 || volume(t, c, "vg/a").Pool != "vg/pool" {
+		t.Fatalf("%+v", c)
+	}
+	for at, extent := range map[*block.Location]int64{&c.Pools[0].Metadata: 1, &c.Pools[0].Data: 11} {
+		if want := linearAt(t, block.Piece{In: linearAt(t, piece(paths[1], extent, 2)), Length: 2 * extentBytes}); !at.Equal(want) {
+			t.Errorf("%s instead of %s", at, want)
+		}
+	}
+}

@@ -127,20 +127,24 @@ func (s *source) load(ctx context.Context) (*meta.Catalog, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	devices, failed, closeAll, err := openAll(ctx, paths)
+	devices, failed, closeAll, err := s.open(ctx, paths)
 	defer closeAll()
 	if err != nil {
 		return nil, "", err
 	}
+	var unread error
+	if s.group != "" && len(failed) > 0 {
+		// Of the disks of a host some can never be read. This matters only if nothing is found.
+		unread, failed = fmt.Errorf("not all disks could be read: %w", failed[0]), nil
+	}
 	if s.group != "" {
-		failed = nil // of the disks of a host some can never be read
-		if devices, err = uppermost(ctx, devices); err != nil {
+		if devices, err = system.uppermost(ctx, devices); err != nil {
 			return nil, "", err
 		}
 	}
 	r, err := read(ctx, devices, s.group)
 	if err != nil {
-		return nil, "", errors.Join(append(failed, err)...)
+		return nil, "", errors.Join(append(failed, err, unread)...)
 	}
 	r.catalog.Warnings = append(failed, r.catalog.Warnings...)
 	k := known{paths: paths}
@@ -167,15 +171,26 @@ func (s *source) stamp(ctx context.Context) (string, error) {
 	if len(k.paths) > 0 {
 		paths = k.paths
 	}
-	devices, failed, closeAll, err := openAll(ctx, paths)
+	devices, failed, closeAll, err := s.open(ctx, paths)
 	defer closeAll()
-	if err != nil {
+	switch {
+	case err != nil && (s.group == "" || ctx.Err() != nil):
 		return "", err
-	}
-	if s.group != "" {
+	case err != nil:
+		failed = []error{err} // Load looks for the disks at other paths
+	case s.group != "":
 		failed = nil
 	}
 	return sign(ctx, listing, devices, failed, k.sectors), ctx.Err()
+}
+
+// open is openAll for the disks of the source.
+func (s *source) open(ctx context.Context, paths []string) ([]Device, []error, func(), error) {
+	devices, failed, closeAll, err := openAll(ctx, paths)
+	if err != nil && ctx.Err() == nil && s.group != "" {
+		err = &NoGroupError{s.group, err}
+	}
+	return devices, failed, closeAll, err
 }
 
 // sign is a text that differs if the groups on devices may differ, or sectors do.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -312,6 +313,23 @@ func TestContextEndsLoadAndStamp(t *testing.T) {
 	if _, err := s.Stamp(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+func TestLoadsAndStampsMayBeAtOnce(t *testing.T) {
+	t.Parallel()
+	s := New(writeRAID(t, good(5), good(5))...)
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if c, err := s.Load(t.Context()); err != nil || len(c.Volumes) != 1 {
+				t.Error(c, err)
+			}
+			if _, err := s.Stamp(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestSourcesAreLeftAsTheyAre(t *testing.T) {

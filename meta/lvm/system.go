@@ -15,9 +15,9 @@ import (
 // System is LVM's volume groups as one of the naming systems.
 var System = meta.System{
 	Name:      "lvm",
-	Argument:  "DISK[,DISK]|VG",
+	Argument:  "DISK,DISK|VG",
 	Noun:      "a volume group of LVM",
-	Help:      "disks, partitions or images (a path with a slash) with\nvolume groups of LVM; or a group of this host, by its\nname or id",
+	Help:      "all volume groups of LVM on disks, partitions or\nimages, whose paths have a slash; or one group of this\nhost, by its name or id",
 	Sign:      "a disk or image has a label of LVM, or has partitions\nthat do",
 	Open:      open,
 	Recognise: recognise,
