@@ -16,7 +16,7 @@ var System = meta.System{
 	Name:     "disk",
 	Argument: "IMAGE",
 	Noun:     "a disk",
-	Help:     "a raw disk image or block device with a filesystem or partitions",
+	Help:     "a raw disk image or block device with a filesystem or\npartitions",
 	Sign:     "a disk has a filesystem or a partition table on it",
 	Open: func(path string, _ meta.Options) (meta.Source, error) {
 		if path == "" {

@@ -30,7 +30,7 @@ func TestEachSystemSaysWhatACommandNeedsOfIt(t *testing.T) {
 func TestSourcesArePrintedAsTheyAreWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	written := map[string]string{"DIR": dir, "DISK,DISK|VG": filepath.Join(dir, "disk"), "META,DATA": filepath.Join(dir, "m") + "," + filepath.Join(dir, "d")}
+	written := map[string]string{"DIR": dir, "DISK,DISK|VG": filepath.Join(dir, "disk"), "POOL": "vg-pool", "IMAGE": filepath.Join(dir, "disk"), "META,DATA": filepath.Join(dir, "m") + "," + filepath.Join(dir, "d")}
 	for _, s := range All() {
 		argument := written[s.Argument]
 		source, err := s.Open(argument, meta.Options{})
