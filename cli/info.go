@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"thintree/fusefs/bytejson"
 	"thintree/fusefs/tree"
+	"thintree/meta"
 )
 
 func infoCommand() *cli.Command {
@@ -33,13 +35,17 @@ func info(c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
 		return wrongUse("info takes a SOURCE and optionally a VOLUME: thintree info docker:/var/lib/docker container:web")
 	}
-	t, err := openTree(c, c.Args().First())
+	source, err := openSource(c, c.Args().First())
+	if err != nil {
+		return err
+	}
+	t, err := openTreeOf(c, source)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
 	if c.NArg() == 1 {
-		return poolsInfo(c, t.Tree)
+		return sourceInfo(c, t.Tree, source)
 	}
 	e, err := t.Find(c.Context, c.Args().Get(1))
 	if err != nil {
@@ -49,34 +55,77 @@ func info(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var backups []groupText
+	var lost error
+	if v.Role == meta.RoleVolume && v.Filesystem != nil && !v.Damaged {
+		backups, lost = groupBackups(c.Context, t.Tree, e.ID)
+	}
 	if c.Bool("json") {
-		err = printJSON(v)
+		if err := printJSON(sourceVolume{v, backups}); err != nil {
+			return err
+		}
 	} else {
 		printVolume(v)
+		printGroupTexts(backups)
 	}
-	if err == nil && v.Damaged {
+	if lost != nil {
+		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(v.Name+": "+lost.Error()))
+	}
+	if lost != nil || v.Damaged {
 		return errPartial
 	}
-	return err
+	return nil
 }
 
-// poolsInfo prints a source's pools, and warns of what else in it cannot be read.
-func poolsInfo(c *cli.Context, t *tree.Tree) error {
+// sourceVolume is a volume as --json prints it.
+type sourceVolume struct {
+	tree.VolumeInfo
+	// GroupTexts are the texts of LVM volume groups that the host whose files are in the volume
+	// has kept.
+	GroupTexts []groupText `json:"group_texts,omitempty"`
+}
+
+// sourcePool is a pool as --json prints it.
+type sourcePool struct {
+	tree.PoolInfo
+	// GroupTexts are the current and the former texts of its LVM volume group.
+	GroupTexts []groupText `json:"group_texts,omitempty"`
+}
+
+// sourceInfo prints a source's pools, and warns of what else in it cannot be read.
+func sourceInfo(c *cli.Context, t *tree.Tree, source meta.Source) error {
 	pools := t.Pools(c.Context)
+	texts, lost := groupTexts(c.Context, source)
 	if c.Bool("json") {
-		if err := printJSON(pools); err != nil {
+		list := make([]sourcePool, len(pools))
+		for i, p := range pools {
+			list[i].PoolInfo = p
+			for _, g := range texts {
+				if strings.HasPrefix(p.Name, g.Group+"/") {
+					list[i].GroupTexts = append(list[i].GroupTexts, g)
+				}
+			}
+		}
+		if err := printJSON(list); err != nil {
 			return err
 		}
 	} else {
 		for _, p := range pools {
 			printPool(p)
 		}
+		if len(pools) == 0 {
+			table([2]string{"source", source.String()}, [2]string{"pools", "none"}, [2]string{"volumes", fmt.Sprint(len(t.Volumes(c.Context)))})
+		}
+		printGroupTexts(texts)
 	}
 	var told []string
 	for _, p := range pools {
 		told = append(told, p.Problems...)
 	}
-	if warn(t, told...) {
+	if lost != nil {
+		fmt.Fprintln(os.Stderr, "thintree: warning:", oneLine(lost.Error()))
+	}
+	if warn(t, told...) || lost != nil {
 		return errPartial
 	}
 	return nil

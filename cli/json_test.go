@@ -14,7 +14,7 @@ import (
 )
 
 // reports are all types that are printed or shown as JSON.
-var reports = []any{file{}, tree.VolumeInfo{}, tree.PoolInfo{}, poolReport{}, volumeReport{}}
+var reports = []any{file{}, sourceVolume{}, sourcePool{}, foundSource{}, poolReport{}, volumeReport{}}
 
 // fill sets each field of a value. Each string gets a text of its own; fill returns
 // these. A field that it cannot fill fails the test: JSON would not keep it.

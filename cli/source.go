@@ -158,6 +158,11 @@ func openTree(c *cli.Context, args ...string) (*openedTree, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openTreeOf(c, sources...)
+}
+
+// openTreeOf is openTree of sources that are open.
+func openTreeOf(c *cli.Context, sources ...meta.Source) (*openedTree, error) {
 	return openTreeWith(c, tree.Options{MaxActive: 16, Options: volume.Options{OpenTimeout: openTimeout, Log: commandLog()}}, sources)
 }
 

@@ -1,6 +1,9 @@
 package lvm
 
-import "fmt"
+import (
+	"fmt"
+	"syscall"
+)
 
 // LostError says why the bytes of a logical volume cannot be found. It is what a [meta.Volume] of
 // this package has as Lost.
@@ -13,7 +16,7 @@ func (e *LostError) Error() string { return fmt.Sprintf("%.160s: %v", e.Volume, 
 
 func (e *LostError) Unwrap() error { return e.Err }
 
-// MissingError says that a disk of a group is missing.
+// MissingError says that a disk of a group is missing. It unwraps to EIO.
 type MissingError struct {
 	ID     string // of the physical volume
 	Device string // the path at which it was seen last, "" if that is not recorded
@@ -33,10 +36,17 @@ func (e *MissingError) Error() string {
 	return text
 }
 
-// TypeError says that segments of a type are not read here.
+// Unwrap makes errors.Is(err, syscall.EIO) true.
+func (e *MissingError) Unwrap() error { return syscall.EIO }
+
+// TypeError says that segments of a type are not read here. It unwraps to EMEDIUMTYPE: nothing is
+// damaged.
 type TypeError struct {
 	Type string // "raid5_ls", "cache", …
 	Why  string
 }
 
 func (e *TypeError) Error() string { return fmt.Sprintf("%.80s: %s", e.Type, e.Why) }
+
+// Unwrap makes errors.Is(err, syscall.EMEDIUMTYPE) true.
+func (e *TypeError) Unwrap() error { return syscall.EMEDIUMTYPE }
