@@ -153,6 +153,9 @@ func TestVolumeGroupOfThisHost(t *testing.T) {
 			}
 			// With a mount of the kernel's what only that reads.
 			byKernel := mountTree(t, "--engine", "kernel", "lvm:vg0")
+			for _, name := range []string{"clone", "golden", "striped"} {
+				equal(t, shown(t, filepath.Join(volumes, name)), filepath.Join(byKernel, "volumes/vg0", name))
+			}
 			if got := sh(t, "cat "+byKernel+"/volumes/vg0/data/d/name"); got != "data\n" {
 				t.Errorf("a file of an xfs volume holds %q", got)
 			}
