@@ -11,6 +11,15 @@
 // All of Docker's names are valid paths. A name that is not a valid path is damage, and
 // dropped.
 //
+// # Where the pool is
+//
+// The pool is the one that the caller names; otherwise it is in files in the root. Otherwise
+// it is a device-mapper device: the one that Docker made on a block device
+// (dm.directlvm_device, recorded in setup-config.json), or the one that the host's
+// configuration names (dm.thinpooldev in /etc/docker/daemon.json). That configuration is read
+// only if the root is at its usual place, /var/lib/docker, in the system with the
+// configuration, also if that system is mounted below another folder.
+//
 // # Source
 //
 // The records are those of Docker 1.10 to 24. Its code for devices is

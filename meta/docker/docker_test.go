@@ -174,7 +174,7 @@ func TestPoolOutsideTheRootMustBeNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--pool META,DATA") || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error: %v", err)
 	}
-	cat, err := New(r.dir, Options{Metadata: "/dev/m", Data: "/dev/d"}).Load(t.Context())
+	cat, err := New(r.dir, Options{Pool: &meta.Pool{Metadata: block.At("/dev/m"), Data: block.At("/dev/d")}}).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ func (s source) look(ctx context.Context) (*record.Look, error) {
 	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
 		l.Add(s.real(path))
 	}
+	l.Add(daemonPath(s.root))
 	if err := s.lookAtContainers(ctx, l); err != nil {
 		return nil, err
 	}

@@ -126,6 +126,16 @@ func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
 	return nil
 }
 
+// ReadJSON is [Folder.ReadJSON] for a path. It follows links on the path of the file's folder.
+func ReadJSON(path string, maxBytes int64, into any) error {
+	f, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.ReadJSON(filepath.Base(path), maxBytes, into)
+}
+
 // open opens a file or folder for reading, with its access time left as it is: see
 // [resolve.NoAtime].
 func open(path string, flags int, call func(path string, flags int) (int, error)) (fd int, err error) {

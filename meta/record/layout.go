@@ -6,6 +6,7 @@ const (
 	PoolDir      = "devicemapper" // the folder of the pool's files, unless the pool is on devices
 	PoolMetadata = PoolDir + "/metadata"
 	PoolData     = PoolDir + "/data"
+	SetupFile    = "setup-config.json" // of a pool that the driver made on a device: see [ReadSetup]
 )
 
 // FilesDir is the folder with the files in every volume except the base device.

@@ -17,9 +17,10 @@ import (
 
 // Options say what the records do not say.
 type Options struct {
-	// Metadata and Data are the paths of the pool's halves if they are not files in the
-	// store (dm.thinpooldev), otherwise "".
-	Metadata, Data string
+	// Pool is where the pool is if its halves are not files in the store (dm.thinpooldev):
+	// where they lie, or its Device if device-mapper has it active. Otherwise it is nil. Its
+	// other fields are not used.
+	Pool *meta.Pool
 }
 
 type source struct{ Records }
