@@ -37,12 +37,16 @@ func New(path string, o Options) meta.Source {
 }
 
 // Recognise reports whether a path is a Docker root with the devicemapper driver, or the
-// folder devicemapper in one. It is also true if the process may not read that folder.
+// folder devicemapper in one. It is also true if the process may not read that folder. A
+// root of containers/storage is none.
 func Recognise(path string) bool {
 	return isRoot(path) || filepath.Base(path) == storeDir && isRoot(filepath.Dir(path))
 }
 
 func isRoot(path string) bool {
+	if store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, record.StorageLayers)) == nil {
+		return false
+	}
 	err := store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, recordsDir))
 	if errors.Is(err, fs.ErrPermission) {
 		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, storeDir))

@@ -7,6 +7,7 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/meta/store"
 	"thintree/thin/resolve"
 )
 
@@ -33,7 +34,7 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.addOrigins(c, db)
+	store.SetOrigins(c.Volumes, s.origins(c, db))
 	if err := s.addContainers(ctx, c, db); err != nil {
 		return nil, err
 	}

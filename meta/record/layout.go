@@ -16,5 +16,11 @@ const FilesDir = "rootfs"
 const (
 	OwnStore    = "/var/lib/thintree"
 	DockerRoot  = "/var/lib/docker"
-	DockerStore = "devicemapper" // the store in a Docker root
+	StorageRoot = "/var/lib/containers/storage"
+	UserRoot    = "/.local/share/containers/storage" // of containers/storage, in a home folder
+	DockerStore = "devicemapper"                     // the store in a root of Docker or containers/storage
 )
+
+// StorageLayers is the folder of layers in a root of containers/storage. Docker's roots have
+// none.
+const StorageLayers = "devicemapper-layers"

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +24,7 @@ func ReadSetup(path string) (bool, error) {
 		return false, err
 	}
 	var r struct{ Device string } // directLVMConfig in Docker's device_setup.go
-	if err := json.Unmarshal(text, &r); err != nil {
+	if err := unmarshal(text, &r); err != nil {
 		return false, fmt.Errorf("%s: %w", path, err)
 	}
 	return r.Device != "", nil

@@ -10,6 +10,6 @@
 // from its own root. Only init volumes are recognised, by their names: the name of another
 // volume and "-init".
 //
-// A Docker root has a store and further records. [Records] is the part that package docker
-// shares. Package record describes the format of the records.
+// The roots of Docker and of containers/storage have a store and further records. [Records],
+// [SetOrigins] and [BreakLoops] are the part that the packages docker and storage share. Package record describes the format of the records.
 package store

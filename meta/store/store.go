@@ -34,7 +34,7 @@ func New(dir string, o Options) meta.Source {
 }
 
 func topOf(dir string) string {
-	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore)
+	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore, record.StorageRoot+"/"+record.DockerStore, record.UserRoot+"/"+record.DockerStore)
 }
 
 // Recognise reports whether a folder is a store: it has the record of a base device or of a
