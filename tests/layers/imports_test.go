@@ -33,6 +33,7 @@ var arrows = []struct {
 	{"meta", []string{"thin/block"}},
 	{"meta/record", []string{"thin/blockdev", "thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
+	{"meta/storage", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 	{"meta/systems", []string{"meta", "meta/..."}},
 	{"meta/...", []string{"thin/blockdev", "meta", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
