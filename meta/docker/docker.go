@@ -88,7 +88,7 @@ func (s source) Places() []string {
 	if path, err := daemonPath(s.root); err == nil {
 		places = append(places, path)
 	}
-	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
+	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile, oldImagesDir, oldNamesFile} {
 		if real, err := s.real(path); err == nil {
 			places = append(places, real)
 		}

@@ -44,7 +44,7 @@ func TestRootIsRead(t *testing.T) {
 			volume(4, mount+"-init", hexID("two"), meta.RoleInit),
 			volume(5, mount, mount+"-init", meta.RoleContainer),
 		},
-		Containers: []meta.Container{{ID: id, Name: "stopped-web", Volume: mount, Image: "sha256:1234"}},
+		Containers: []meta.Container{{ID: id, Name: "stopped-web", Volume: mount, Image: "sha256:1234", Status: "running"}},
 		Images: []meta.Image{
 			{ID: web, Names: []string{"localhost:5000/team/web:2", "web:2"}, Volume: hexID("two")},
 			{ID: one, Volume: hexID("one")},

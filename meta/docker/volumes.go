@@ -28,11 +28,11 @@ func (s source) origins(c *catalog, db layerDB) map[string]store.Origin {
 		origins[volume] = store.Origin{Role: role, Parent: parent}
 	}
 	for _, chain := range slices.Sorted(maps.Keys(db.layers)) {
-		l, dir := db.layers[chain], s.path(layersDir, chain)
+		l, dir := db.layers[chain], s.path(db.layersDir, chain)
 		add(l.volume, meta.RoleLayer, c.volumeBelow(db, l.below, dir), dir)
 	}
 	for _, id := range slices.Sorted(maps.Keys(db.mounts)) {
-		m, dir := db.mounts[id], s.path(mountsDir, id)
+		m, dir := db.mounts[id], s.path(db.mountsDir, id)
 		parent := c.volumeBelow(db, m.below, dir)
 		role := meta.RoleContainer
 		if !isID(id) {
@@ -45,7 +45,7 @@ func (s source) origins(c *catalog, db layerDB) map[string]store.Origin {
 		add(m.volume, role, parent, dir)
 	}
 	for _, volume := range store.BreakLoops(origins) {
-		c.warn(fmt.Errorf("%s: volume %s is its own ancestor in the layer database", s.path(layersDir), volume))
+		c.warn(fmt.Errorf("%s: volume %s is its own ancestor", s.path(db.layersDir), volume))
 	}
 	return origins
 }
