@@ -41,9 +41,11 @@ func topOf(dir string) string {
 // device set. If the process may not read these records, Recognise reports whether the
 // folder for the pool exists.
 //
-// The folder devicemapper in a Docker root is a store too, so a caller should check for
-// Docker roots first.
+// The folder devicemapper in a root of Docker's or of containers/storage is not taken for one.
 func Recognise(dir string) bool {
+	if filepath.Base(dir) == record.DockerStore {
+		return false
+	}
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
 		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, record.RecordsDir, name))
 		if err == nil {
