@@ -24,22 +24,30 @@ func daemonPath(root string) (string, error) {
 	return resolve.Within(top, filepath.Join(top, daemonFile))
 }
 
+// daemon is the part of Docker's configuration that is used.
+type daemon struct {
+	StorageOpts []string `json:"storage-opts"`
+	DataRoot    string   `json:"data-root"`
+	Graph       string   `json:"graph"` // its name before Docker 17.05
+}
+
+// readDaemon reads the configuration of the system that a root is part of. It is zero if there is none.
+func readDaemon(root string) (d daemon, err error) {
+	path, err := daemonPath(root)
+	if err == nil {
+		err = record.ReadJSON(path, maxConfig, &d)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return daemon{}, nil
+	}
+	return d, err
+}
+
 // configuredPool returns the device-mapper name of the pool that the host's configuration
 // names for a root, "" if it names none. Options on the command line of Docker are in no
 // record.
 func configuredPool(root string) (string, error) {
-	path, err := daemonPath(root)
-	var r struct {
-		StorageOpts []string `json:"storage-opts"`
-		DataRoot    string   `json:"data-root"`
-		Graph       string   `json:"graph"` // its name before Docker 17.05
-	}
-	if err == nil {
-		err = record.ReadJSON(path, maxConfig, &r)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
+	r, err := readDaemon(root)
 	if err != nil {
 		return "", err
 	}
@@ -57,7 +65,7 @@ func configuredPool(root string) (string, error) {
 		}
 	}
 	if strings.Contains(pool, "/") {
-		return "", fmt.Errorf("%s: dm.thinpooldev=%.80q is not the name of a device-mapper device", path, pool)
+		return "", fmt.Errorf("%s: dm.thinpooldev=%.80q is not the name of a device-mapper device", filepath.Join(top, daemonFile), pool)
 	}
 	return pool, nil
 }

@@ -33,6 +33,16 @@ func remapped(dir string) error {
 	if isRoot(dir) {
 		return nil
 	}
+	const enough = 8 // roots that are named
+	roots := remappedIn(dir)
+	if len(roots) == 0 {
+		return nil
+	}
+	return fmt.Errorf("docker:%s: remapped roots lie in it (userns-remap): name one of them: docker:%s", dir, strings.Join(roots[:min(len(roots), enough)], ", docker:"))
+}
+
+// remappedIn lists the roots of Docker with userns-remap in a folder, none if it cannot be listed.
+func remappedIn(dir string) (roots []string) {
 	f, err := record.OpenFolder(dir)
 	if err != nil {
 		return nil
@@ -42,15 +52,10 @@ func remapped(dir string) error {
 	if err != nil {
 		return nil
 	}
-	const enough = 8 // roots that are named
-	var roots []string
 	for _, e := range entries {
-		if root := filepath.Join(dir, e.Name()); len(roots) < enough && isRemap(e.Name()) && isRoot(root) {
-			roots = append(roots, "docker:"+root)
+		if root := filepath.Join(dir, e.Name()); isRemap(e.Name()) && isRoot(root) {
+			roots = append(roots, root)
 		}
 	}
-	if len(roots) == 0 {
-		return nil
-	}
-	return fmt.Errorf("docker:%s: remapped roots lie in it (userns-remap): name one of them: %s", dir, strings.Join(roots, ", "))
+	return roots
 }

@@ -32,4 +32,5 @@ var System = meta.System{
 		}
 		return false, remapped(path)
 	},
+	Find: find,
 }

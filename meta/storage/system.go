@@ -27,4 +27,5 @@ var System = meta.System{
 		return New(root, options), nil
 	},
 	Recognise: func(_ context.Context, path string) (bool, error) { return Recognise(path), nil },
+	Find:      find,
 }
