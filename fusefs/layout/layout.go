@@ -123,30 +123,39 @@ func (l *Layout) Volumes() (list []*Volume) {
 	return list
 }
 
-// Meant returns the paths that a name of a volume may stand for. The name is the volume's name,
-// "@" and its device id, or "container:", "image:" or "snapshot:" and a name. An image without a tag
-// is the one with the tag latest.
-func (l *Layout) Meant(name string) (paths []string) {
-	kind, rest, _ := strings.Cut(name, ":")
-	id, isID := strings.CutPrefix(name, "@")
+// Meant returns the paths that a name of a volume may stand for, in each source in which it may stand
+// for some. The name is the volume's name, "@" and its device id, or "container:", "image:" or
+// "snapshot:" and a name. An image without a tag is the one with the tag latest. After the name of a
+// source's folder and a slash, the name is one in that source only.
+func (l *Layout) Meant(name string) (bySource [][]string) {
 	for _, s := range l.Sections {
-		switch {
-		case kind == "container":
-			paths = append(paths, Join(s.Folder, "containers/"+rest))
-		case kind == "image":
-			paths = append(paths, Join(s.Folder, "images/"+rest), Join(s.Folder, "images/"+rest+":latest"))
-		case kind == "snapshot":
-			paths = append(paths, Join(s.Folder, "snapshots/"+rest))
-		case isID:
-			for _, p := range s.Pools {
-				paths = append(paths, Join(s.Folder, "by-id/"+Escape(p.Name())+"/"+id))
-			}
-			fallthrough
-		default:
-			paths = append(paths, Join(s.Folder, "volumes/"+name))
+		inside, ok := strings.CutPrefix(name, s.Folder+"/")
+		if s.Folder != "" && ok {
+			return [][]string{s.meant(inside)}
 		}
 	}
-	return paths
+	for _, s := range l.Sections {
+		bySource = append(bySource, s.meant(name))
+	}
+	return bySource
+}
+
+func (s *Section) meant(name string) (paths []string) {
+	kind, rest, _ := strings.Cut(name, ":")
+	id, isID := strings.CutPrefix(name, "@")
+	switch {
+	case kind == "container":
+		return []string{Join(s.Folder, "containers/"+rest)}
+	case kind == "image":
+		return []string{Join(s.Folder, "images/"+rest), Join(s.Folder, "images/"+rest+":latest")}
+	case kind == "snapshot":
+		return []string{Join(s.Folder, "snapshots/"+rest)}
+	case isID:
+		for _, p := range s.Pools {
+			paths = append(paths, Join(s.Folder, "by-id/"+Escape(p.Name())+"/"+id))
+		}
+	}
+	return append(paths, Join(s.Folder, "volumes/"+name))
 }
 
 // maxLinks is how many links VolumeAt follows. The kernel has the same limit.
