@@ -140,22 +140,34 @@ func (l *Layout) Meant(name string) (bySource [][]string) {
 	return bySource
 }
 
+// meant is Meant in one source. Each name may also be as the records have it, before Escape.
 func (s *Section) meant(name string) (paths []string) {
+	add := func(view, name, suffix string) {
+		paths = append(paths, Join(s.Folder, view+name+suffix))
+		if escaped := Escape(name); escaped != name {
+			paths = append(paths, Join(s.Folder, view+escaped+suffix))
+		}
+	}
 	kind, rest, _ := strings.Cut(name, ":")
 	id, isID := strings.CutPrefix(name, "@")
 	switch {
 	case kind == "container":
-		return []string{Join(s.Folder, "containers/"+rest)}
+		add("containers/", rest, "")
+		return paths
 	case kind == "image":
-		return []string{Join(s.Folder, "images/"+rest), Join(s.Folder, "images/"+rest+":latest")}
+		add("images/", rest, "")
+		add("images/", rest, ":latest")
+		return paths
 	case kind == "snapshot":
-		return []string{Join(s.Folder, "snapshots/"+rest)}
+		add("snapshots/", rest, "")
+		return paths
 	case isID:
 		for _, p := range s.Pools {
-			paths = append(paths, Join(s.Folder, "by-id/"+Escape(p.Name())+"/"+id))
+			add("by-id/"+Escape(p.Name())+"/", id, "")
 		}
 	}
-	return append(paths, Join(s.Folder, "volumes/"+name))
+	add("volumes/", name, "")
+	return paths
 }
 
 // maxLinks is how many links VolumeAt follows. The kernel has the same limit.
