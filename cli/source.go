@@ -181,6 +181,9 @@ func commandLog() *slog.Logger {
 
 // openSources opens the sources that arguments name.
 func openSources(c *cli.Context, args []string) (sources []meta.Source, err error) {
+	if len(args) > 1 && c.String("pool") != "" {
+		return nil, wrongUse("--pool: it is the pool of one source, but %d are given: mount them apart", len(args))
+	}
 	for _, arg := range args {
 		s, err := openSource(c, arg)
 		if err != nil {

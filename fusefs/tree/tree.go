@@ -62,10 +62,18 @@ func New(ctx context.Context, sources []meta.Source, o Options) (*Tree, error) {
 	if o.Kernel != nil {
 		watching, cancel := context.WithCancel(context.Background())
 		t.watching = cancel
-		t.watched.Go(func() { t.watch(watching) })
+		began := make(chan struct{})
+		t.watched.Go(func() { t.watch(watching, sync.OnceFunc(func() { close(began) })) })
+		select { // until then any volume of an active pool may be changing
+		case <-began:
+		case <-time.After(longestBeginning):
+		}
 	}
 	return t, nil
 }
+
+// longestBeginning is how long New waits until device-mapper is watched.
+const longestBeginning = 200 * time.Millisecond
 
 // Close closes every volume and pool. No file of the tree may be open, and no method may be
 // called afterwards.

@@ -13,8 +13,8 @@ const watchAgain = 10 * time.Second
 // watch looks which devices are active whenever device-mapper devices appear or disappear,
 // until ctx is done. It does so even if no requests come, because the kernel answers from its
 // caches. It reads the pools only if files are passed through, because their reads are
-// invisible to us.
-func (t *Tree) watch(ctx context.Context) {
+// invisible to us. It calls began once it watches.
+func (t *Tree) watch(ctx context.Context, began func()) {
 	missed := false // device-mapper was not watched for some time
 	look := func(unseen bool) {
 		unseen, missed = unseen || missed, false
@@ -30,6 +30,7 @@ func (t *Tree) watch(ctx context.Context) {
 			}
 		}
 		t.opener.SetWatched(true)
+		began()
 		switch {
 		case t.leases.PassesThrough():
 			t.lookNow(ctx)
