@@ -31,7 +31,11 @@ var System = meta.System{
 	Recognise: recognise,
 }
 
-// recognise reports whether a file or block device has a filesystem or a partition table on it.
+// lvmMember is the type of a disk of LVM's, which package lvm recognises.
+const lvmMember = "LVM2_member"
+
+// recognise reports whether a file or block device has a filesystem, a partition table, or something
+// else that is known on it.
 func recognise(ctx context.Context, path string) (bool, error) {
 	st, err := os.Stat(path)
 	if err != nil || st.IsDir() {
@@ -46,5 +50,11 @@ func recognise(ctx context.Context, path string) (bool, error) {
 		return false, err
 	}
 	found, err := probe.Probe(ctx, f)
-	return found.Kind == probe.KindFilesystem || found.Kind == probe.KindPartitionTable, err
+	switch found.Kind {
+	case probe.KindFilesystem, probe.KindPartitionTable, probe.KindAmbivalent:
+		return true, nil
+	case probe.KindContainer:
+		return found.Signatures[0].Type != lvmMember, nil
+	}
+	return false, err
 }
