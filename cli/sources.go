@@ -85,7 +85,7 @@ func findSources(ctx context.Context) (found []foundSource, problems []error) {
 // lookAt loads a source that was found.
 func lookAt(ctx context.Context, s meta.System, arg string) (foundSource, *meta.Catalog) {
 	f := foundSource{Source: s.Name + ":" + arg, Kind: s.Noun}
-	f.Mount = "thintree mount " + shellWord(f.Source)
+	f.Mount = "thintree mount " + block.ShellQuote(f.Source)
 	cat := &meta.Catalog{}
 	source, err := s.Open(arg, meta.Options{})
 	if err == nil {
@@ -125,18 +125,10 @@ func activePools(ctx context.Context, known []meta.Pool) (found []foundSource, e
 	for _, name := range names {
 		if !taken[name] && !strings.HasPrefix(name, inuse.LentPrefix) {
 			source := "dm:" + name
-			found = append(found, foundSource{Source: source, Kind: "an active pool", Mount: "thintree mount " + shellWord(source)})
+			found = append(found, foundSource{Source: source, Kind: "an active pool", Mount: "thintree mount " + block.ShellQuote(source)})
 		}
 	}
 	return found, nil
-}
-
-// shellWord is a text as a shell takes it for one word.
-func shellWord(text string) string {
-	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,@+=") == "" {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func printSources(c *cli.Context, found []foundSource) error {

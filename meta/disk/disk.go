@@ -33,14 +33,11 @@ func (s source) Stamp(context.Context) (string, error) {
 
 // Load returns one volume, the disk as a whole. It is called as the file of the disk is.
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
-	f, err := block.Open(s.path, block.Options{})
+	f, err := block.OpenRaw(ctx, s.path, block.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	defer f.Close()
-	if err := block.CheckRaw(ctx, s.path, f); err != nil {
-		return nil, fmt.Errorf("%s: %w", s, err)
-	}
 	return &meta.Catalog{Volumes: []meta.Volume{{
 		Name: filepath.Base(s.path), Plain: block.At(s.path), SizeBytes: f.Size(), Role: meta.RoleVolume, Record: s.path, Kind: "disk",
 	}}}, nil

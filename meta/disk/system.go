@@ -41,14 +41,11 @@ func recognise(ctx context.Context, path string) (bool, error) {
 	if err != nil || st.IsDir() {
 		return false, err
 	}
-	f, err := block.Open(path, block.Options{})
+	f, err := block.OpenRaw(ctx, path, block.Options{})
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	if err := block.CheckRaw(ctx, path, f); err != nil {
-		return false, err
-	}
 	found, err := probe.Probe(ctx, f)
 	switch found.Kind {
 	case probe.KindFilesystem, probe.KindPartitionTable, probe.KindAmbivalent:

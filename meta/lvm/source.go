@@ -234,15 +234,12 @@ func openAll(ctx context.Context, paths []string) (devices []Device, failed []er
 		if err := ctx.Err(); err != nil {
 			return nil, nil, closeAll, err
 		}
-		f, err := block.Open(path, block.Options{Direct: true})
-		if err == nil {
-			files = append(files, f)
-			err = block.CheckRaw(ctx, path, f)
-		}
+		f, err := block.OpenRaw(ctx, path, block.Options{Direct: true})
 		if err != nil {
 			failed = append(failed, err)
 			continue
 		}
+		files = append(files, f)
 		devices = append(devices, Device{Path: path, In: block.At(path), Reader: f})
 	}
 	if len(devices) == 0 && len(failed) > 0 {

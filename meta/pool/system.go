@@ -70,13 +70,10 @@ func recognise(ctx context.Context, path string) (bool, error) {
 	if err != nil || st.IsDir() {
 		return false, err
 	}
-	f, err := block.Open(path, block.Options{})
+	f, err := block.OpenRaw(ctx, path, block.Options{})
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	if err := block.CheckRaw(ctx, path, f); err != nil {
-		return false, err
-	}
 	return false, fmt.Errorf("%s: one file is not a whole pool: name its metadata and its data, pool:META,DATA", path)
 }

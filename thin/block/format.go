@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,6 +21,19 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("%s: a file in %s format, not a raw image: make it one with `%s`", e.Path, e.Format, e.Attach)
 }
 
+// OpenRaw opens a file or block device as [Open] does. It is a *[FormatError] if that is a disk image
+// that is not raw.
+func OpenRaw(ctx context.Context, path string, opts Options) (*File, error) {
+	f, err := Open(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckRaw(ctx, path, f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // CheckRaw returns a [*FormatError] if r is a disk image that is not raw, or is compressed.
 // path is the name of r in the error. It reads the first 4 KiB and the last 512 bytes.
 func CheckRaw(ctx context.Context, path string, r Reader) error {
@@ -33,7 +47,7 @@ func CheckRaw(ctx context.Context, path string, r Reader) error {
 	}
 	for _, f := range formats {
 		if f.is(head, tail) {
-			return &FormatError{Path: path, Format: f.name, Attach: fmt.Sprintf(f.attach, shellQuote(path))}
+			return &FormatError{Path: path, Format: f.name, Attach: fmt.Sprintf(f.attach, ShellQuote(path))}
 		}
 	}
 	return nil
@@ -119,7 +133,8 @@ func isGzip(head, _ []byte) bool {
 	return len(head) >= 4 && bytes.HasPrefix(head, []byte("\x1f\x8b\x08")) && head[3]&0xe0 == 0
 }
 
-func shellQuote(s string) string {
+// ShellQuote is a text as a shell takes it for one word.
+func ShellQuote(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
 	}
