@@ -83,16 +83,15 @@ func breakLoops(names []string, parents map[string]string) (broken []string) {
 }
 
 // addSnapshots adds the snapshots of all namespaces. If both databases could be read
-// in full, it warns of snapshots that only one of them has.
+// in full, it warns of snapshots that the snapshotter lacks. It may have more: containerd removes
+// a snapshot there some time after its name.
 func (c *catalog) addSnapshots(r *records) {
 	c.known = make(map[key]bool, len(r.namespaces.snapshots))
 	for _, n := range r.namespaces.snapshots {
 		c.known[n.key] = true
 	}
 	c.named = make(map[key]string, len(r.namespaces.snapshots))
-	used := make(map[string]bool, len(r.snapshots))
 	for _, n := range r.namespaces.snapshots {
-		used[n.name] = true
 		s, ok := r.snapshots[n.name]
 		if !ok {
 			if r.snapshotsLost == nil {
@@ -118,9 +117,6 @@ func (c *catalog) addSnapshots(r *records) {
 		device := r.snapshots[name].device(r.pool)
 		if _, ok := c.volumes[device]; !ok {
 			c.tear("%s: snapshot %.160q: its device, %.80q, has no valid record in %s", r.metadataPath, name, device, r.devicesPath)
-		}
-		if !used[name] && r.namespacesLost == nil {
-			c.tear("%s: snapshot %.160q: no valid record in %s names it", r.metadataPath, name, metaFile)
 		}
 	}
 }
