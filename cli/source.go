@@ -24,12 +24,12 @@ import (
 )
 
 // sourceHelp says in a command's help what its arguments can be.
-var sourceHelp = "SOURCE is one of\n" + systemsHelp() + `   DIR               a folder, recognised by its contents
+var sourceHelp = "SOURCE is one of\n" + systemsHelp() + `   PATH              a folder, file or device, recognised by what lies there
 A Docker root or store can be another machine's: links in it lead nowhere out of it.
 If it is in a var/lib, as /mnt/var/lib/docker is, they lead nowhere out of the system
 at /mnt.
 VOLUME is a volume's name or the beginning of one, @ID for a device id, or
-container:NAME or image:NAME, which begin at their root folder.`
+container:NAME, image:NAME or snapshot:NAME, which begin at their root folder.`
 
 // systemsHelp has the naming systems, each with its help in a column beside it.
 func systemsHelp() string {

@@ -41,7 +41,7 @@ type NoGroupError struct {
 func (e *NoGroupError) Error() string {
 	text := "no volume group of LVM can be found"
 	if e.Name != "" {
-		text = fmt.Sprintf("no volume group %.80q can be found", e.Name)
+		text = fmt.Sprintf("this host has no volume group %.80q (the path of a disk or image has a slash: lvm:./%.80s)", e.Name, e.Name)
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
