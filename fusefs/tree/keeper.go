@@ -230,13 +230,14 @@ func (k *keeper) layOut() {
 	t.layout.Store(after)
 }
 
-// modified is the latest modification time of the pools' metadata.
+// modified is the latest modification time of the pools' metadata and of disk images.
 func (k *keeper) modified() time.Time {
 	var newest int64
 	for _, s := range k.sources {
 		for _, p := range s.pools {
 			newest = max(newest, p.When())
 		}
+		newest = max(newest, s.disks.When())
 	}
 	return time.Unix(0, newest)
 }

@@ -61,6 +61,18 @@ func (d *Disks) Refresh(ctx context.Context, volumes []meta.Volume) (changed boo
 	return changed
 }
 
+// When is when a disk last changed, in nanoseconds since 1970, 0 if that is not known of any.
+func (d *Disks) When() (when int64) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, disk := range d.byPath {
+		if disk != nil {
+			when = max(when, disk.When())
+		}
+	}
+	return when
+}
+
 // Problems lists why disks cannot be read.
 func (d *Disks) Problems() (list []error) {
 	d.mu.RLock()
