@@ -305,3 +305,59 @@ func TestPlaceIsAChainOfSteps(t *testing.T) {
 		}
 	}
 }
+
+// fakePlain identifies plain volumes by their names.
+type fakePlain struct{}
+
+func (fakePlain) Identity(r *meta.Volume) any { return "plain " + r.Name }
+
+func TestVolumesWithoutAPoolHaveNoIDs(t *testing.T) {
+	t.Parallel()
+	s := sourceOf(meta.Catalog{
+		Volumes:   []meta.Volume{{Name: "vg/linear", Role: meta.RoleVolume}, {Name: "vg/thin", Pool: "vg/pool", DeviceID: 3, Role: meta.RoleLayer}},
+		Snapshots: []meta.Snapshot{{Name: "ns/sha256:1", Volume: "vg/thin"}},
+	})
+	s.Plain, s.Pools = fakePlain{}, []Pool{&fakePool{name: "vg/pool", ids: []uint32{3, 7}}}
+	l, changes := lay(nil, s)
+	want := []string{
+		"by-id", "by-id/vg", "by-id/vg/pool", "by-id/vg/pool/3 -> ../../../volumes/vg/thin", "by-id/vg/pool/7 -> ../../../volumes/vg/@pool-7",
+		"containers", "images",
+		"info", "info/vg", "info/vg/@pool-7.json", "info/vg/linear.json", "info/vg/thin.json",
+		"pools", "pools/vg", "pools/vg/pool.json",
+		"raw", "raw/vg", "raw/vg/@pool-7.img", "raw/vg/@pool-7.parts", "raw/vg/linear.img", "raw/vg/linear.parts", "raw/vg/thin.img",
+		"snapshots", "snapshots/ns", "snapshots/ns/sha256:1 -> ../../volumes/vg/thin",
+		"volumes", "volumes/vg", "volumes/vg/@pool-7", "volumes/vg/linear", "volumes/vg/thin",
+	}
+	slices.Sort(want)
+	if got := paths(l); !slices.Equal(got, want) {
+		t.Errorf("paths:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	numbers := make(map[uint64]bool)
+	for _, v := range changes.Fresh {
+		numbers[v.Slot.inodeNumber(2)] = true
+	}
+	if len(numbers) != 3 {
+		t.Errorf("%d inode numbers for three volumes", len(numbers))
+	}
+	if got := namesOf(l.Users(l.VolumeAt("snapshots/ns/sha256:1").Slot).Snapshots); !slices.Equal(got, []string{"ns/sha256:1"}) {
+		t.Errorf("the volume's snapshots are %q", got)
+	}
+}
+
+func TestNamesAreMeantInEachSource(t *testing.T) {
+	t.Parallel()
+	one, two := sourceOf(meta.Catalog{}), sourceOf(meta.Catalog{})
+	one.Folder, two.Folder, two.Rank = "docker-a", "lvm-b", 1
+	l, _ := lay(nil, one, two)
+	for name, want := range map[string][][]string{
+		"base":           {{"docker-a/volumes/base"}, {"lvm-b/volumes/base"}},
+		"lvm-b/vg/root":  {{"lvm-b/volumes/vg/root"}},
+		"container:a/b":  {{"docker-a/containers/a/b"}, {"lvm-b/containers/a/b"}},
+		"lvm-b/@7":       {{"lvm-b/by-id/pool/7", "lvm-b/volumes/@7"}},
+		"docker-a/v\xfe": {{"docker-a/volumes/v\xfe", "docker-a/volumes/v%FE"}},
+	} {
+		if got := l.Meant(name); !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%q means %q, want %q", name, got, want)
+		}
+	}
+}

@@ -282,3 +282,50 @@ func TestListingOfContainersEndsWithAnErrorIfRecordsAreMissing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestPoolOfAnotherTransactionIsAnError(t *testing.T) {
+	t.Parallel()
+	pool := smallPool(t)
+	for id, fails := range map[uint64]bool{0: false, 1: false, 2: false, 3: true} { // the pool's is 1
+		pool.TransactionID = id
+		_, err := tryTree(t, Options{}, &named{name: "lvm:/d", cat: meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{volumeRecord("a", linksID)}}})
+		if fails != (err != nil) || fails && !strings.Contains(err.Error(), fmt.Sprintf("its transaction id is 1, but the records say %d", id)) {
+			t.Errorf("recorded %d: %v", id, err)
+		}
+	}
+}
+
+func TestPoolWithoutMostOfTheRecordedDevicesIsAnother(t *testing.T) {
+	t.Parallel()
+	pool := smallPool(t)
+	pool.ByDevices = true
+	here, missing, half := volumeRecord("here", linksID), volumeRecord("missing", 77), volumeRecord("half", 78)
+	half.State = meta.StateHalf
+	cat := meta.Catalog{Pools: []meta.Pool{pool}, Volumes: []meta.Volume{here, missing, half, volumeRecord("there", partsID)}}
+	tree := newTree(t, &named{name: "containerd:/d", cat: cat})
+	_, err := listed(t, tree, "volumes/missing")
+	if !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("a missing device: %v, want ENXIO", err)
+	}
+	cat.Volumes = cat.Volumes[:3]
+	if _, err := tryTree(t, Options{}, &named{name: "containerd:/d", cat: cat}); err == nil || !strings.Contains(err.Error(), "lacks 1 of the 2 devices") {
+		t.Errorf("a pool with one of two devices: %v", err)
+	}
+	forced := Options{Options: volume.Options{ForceNames: true}}
+	if tree, err := tryTree(t, forced, &named{name: "containerd:/d", cat: cat}); err != nil {
+		t.Errorf("forced: %v", err)
+	} else if got, err := listed(t, tree, "volumes/here"); err != nil || !slices.Contains(got, "rootfs") {
+		t.Errorf("forced, a volume lists %q, %v", got, err)
+	}
+}
+
+func TestDeviceThatIsNoSnapshotOfItsParentIsAnother(t *testing.T) {
+	t.Parallel()
+	child := volumeRecord("child", partsID)
+	child.Parent = "parent"
+	tree := newTree(t, &named{name: "containerd:/d", cat: meta.Catalog{
+		Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("parent", linksID), child}, // nobody made snapshots in the pool
+	}})
+	_, err := listed(t, tree, "volumes/child")
+	cannot(t, "volumes/child", err, "nobody made a snapshot of device 1")
+}
