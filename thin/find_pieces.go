@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"thintree/thin/block"
 	"thintree/thin/blockdev"
@@ -68,6 +69,9 @@ func (k *Kernel) spotsOf(ctx context.Context, at block.Location) (list []spot, e
 type Overlays struct {
 	kernel *Kernel
 	at     map[spot][]dm.Info
+
+	mu    sync.Mutex
+	bases map[string][]spot // where files and devices begin that are not device-mapper's; guarded by mu
 }
 
 // Overlays finds the devices.
@@ -88,7 +92,7 @@ func (k *Kernel) Overlays(ctx context.Context) (*Overlays, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Overlays{k, make(map[spot][]dm.Info)}
+	o := &Overlays{kernel: k, at: make(map[spot][]dm.Info), bases: make(map[string][]spot)}
 	used := make(map[uint64]bool) // numbers of devices that others lie on as a whole
 	for _, b := range list {
 		for _, s := range b.below {
@@ -111,12 +115,37 @@ func (k *Kernel) Overlays(ctx context.Context) (*Overlays, error) {
 // At are the devices that begin where a location does. A device that another one shows as a whole is
 // left out.
 func (o *Overlays) At(ctx context.Context, at block.Location) ([]dm.Info, error) {
-	spots, err := o.kernel.spotsOf(ctx, at)
+	spots, err := o.spotsOf(ctx, at)
 	var list []dm.Info
 	for _, s := range spots {
 		list = append(list, o.at[s]...)
 	}
 	return list, err
+}
+
+// spotsOf is [Kernel.spotsOf]. Many locations lie on the same few devices.
+func (o *Overlays) spotsOf(ctx context.Context, at block.Location) (list []spot, err error) {
+	first := at.Spot(0)
+	look, err := block.LookAt(first.Path)
+	if err != nil {
+		return nil, err
+	}
+	if look.DM != "" { // its table says where each byte lies
+		return o.kernel.spotsOf(ctx, at)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	bases, known := o.bases[first.Path]
+	if !known {
+		if bases, err = o.kernel.spotsOf(ctx, block.At(first.Path)); err != nil {
+			return nil, err
+		}
+		o.bases[first.Path] = bases
+	}
+	for _, base := range bases {
+		list = append(list, spot{base.device, base.offset + first.Offset})
+	}
+	return list, nil
 }
 
 // legsOf are the legs of a raid1 device, nil of another one. The parameters of the target are

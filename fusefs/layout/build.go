@@ -73,7 +73,7 @@ func Build(sources []Source, before *Layout, o Options) (*Layout, Changes) {
 // addSource adds one source in its folder.
 func (b *builder) addSource(i int, s Source, sources uint64) {
 	a := &adder{builder: b, Source: s, sources: sources, byName: make(map[string]*Volume, s.count()), named: make(map[Pool]map[uint32]*Volume)}
-	a.section = Section{Folder: s.Folder, Pools: s.Pools, Misfits: make([][]*Volume, len(s.Pools)), layers: b.layersBefore(i)}
+	a.section = Section{Folder: s.Folder, Pools: s.Pools, Plain: s.Plain, Misfits: make([][]*Volume, len(s.Pools)), layers: b.layersBefore(i)}
 	a.section.layPools(s)
 	for _, view := range []string{"volumes", "raw", "info"} {
 		b.expect(a.path(view), s.count())

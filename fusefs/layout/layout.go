@@ -21,6 +21,7 @@ type Layout struct {
 type Section struct {
 	Folder string // "" if it is the only source
 	Pools  []Pool
+	Plain  Plain
 	// Deleted are the deleted volumes. They have their info, but no folder.
 	Deleted []*Volume
 	// Misfits has a list for each of Pools: the volumes whose devices the pool lacks.

@@ -47,7 +47,7 @@ type job struct {
 }
 
 func newKeeper(t *Tree, sources []meta.Source) *keeper {
-	return &keeper{tree: t, began: time.Now(), work: make(chan job), sources: newSources(sources)}
+	return &keeper{tree: t, began: time.Now(), work: make(chan job), sources: newSources(sources, t.opener)}
 }
 
 // start makes the first layout, and begins to keep it current.

@@ -28,7 +28,7 @@ type source struct {
 	warnings, misfits []error
 }
 
-func newSources(list []meta.Source) []*source {
+func newSources(list []meta.Source, o *volume.Opener) []*source {
 	names := make([]string, len(list))
 	for i, s := range list {
 		names[i] = s.String()
@@ -36,7 +36,7 @@ func newSources(list []meta.Source) []*source {
 	folders := layout.Folders(names)
 	sources := make([]*source, len(list))
 	for i, s := range list {
-		sources[i] = &source{Source: s, disks: volume.NewDisks()}
+		sources[i] = &source{Source: s, disks: o.NewDisks()}
 		if len(list) > 1 {
 			sources[i].folder = folders[i]
 		}
@@ -98,7 +98,7 @@ func (s *source) refresh(ctx context.Context, o *volume.Opener) (changed bool, e
 			p.SetRecords(cat.Volumes)
 		}
 	}
-	changed = s.disks.Refresh(ctx, s.cat.Volumes) || changed
+	changed = s.disks.Refresh(ctx, o, s.cat.Volumes) || changed
 	for _, p := range s.pools {
 		c, perr := p.Refresh(ctx, o)
 		judged, jerr := p.Judge(ctx, s.recordOf(p), s.bases[p.Name()])

@@ -28,6 +28,12 @@ func (t *Tree) watch(ctx context.Context, began func()) {
 				p.Observe(ctx, t.opts.Kernel)
 				moved = moved || p.Moved()
 			}
+			disks := s.Plain.(*volume.Disks)
+			if unseen {
+				disks.Unseen()
+			}
+			disks.Observe(ctx, t.opts.Kernel)
+			moved = moved || disks.Moved()
 		}
 		t.opener.SetWatched(true)
 		began()

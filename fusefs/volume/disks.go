@@ -9,6 +9,7 @@ import (
 
 	"thintree/meta"
 	"thintree/thin/block"
+	"thintree/thin/lend"
 	"thintree/thin/reader"
 )
 
@@ -18,17 +19,28 @@ type Disks struct {
 	mu     sync.RWMutex
 	byPath map[string]*reader.Disk // nil for one that cannot be opened; guarded by mu
 	errs   map[string]error        // why it cannot be opened, or was not found last; guarded by mu
+	pieces []block.Location        // of the volumes that lie in pieces of block devices; guarded by mu
+
+	usage usage[string] // by the Key of the location
 }
 
 // NewDisks returns Disks without any.
-func NewDisks() *Disks { return &Disks{} }
+func (o *Opener) NewDisks() *Disks {
+	d := &Disks{}
+	d.usage.watched = o.watched
+	return d
+}
 
 // Refresh opens the disks that the plain volumes of a catalog need, and looks at those that are
 // open. It closes those that are no longer needed. It reports whether earlier reads may be out of
 // date.
-func (d *Disks) Refresh(ctx context.Context, volumes []meta.Volume) (changed bool) {
+func (d *Disks) Refresh(ctx context.Context, o *Opener, volumes []meta.Volume) (changed bool) {
 	byPath, errs := make(map[string]*reader.Disk), make(map[string]error)
+	var pieces []block.Location
 	for i := range volumes {
+		if _, whole := volumes[i].Plain.Path(); !whole && !volumes[i].Plain.IsNowhere() {
+			pieces = append(pieces, volumes[i].Plain)
+		}
 		for _, path := range volumes[i].Plain.Paths() {
 			if _, known := byPath[path]; known {
 				continue
@@ -51,8 +63,10 @@ func (d *Disks) Refresh(ctx context.Context, volumes []meta.Volume) (changed boo
 	}
 	d.mu.Lock()
 	before := d.byPath
-	d.byPath, d.errs = byPath, errs
+	d.byPath, d.errs, d.pieces = byPath, errs, pieces
 	d.mu.Unlock()
+	d.Observe(ctx, o.Kernel)
+	changed = d.usage.moved.Swap(false) || changed
 	for path, disk := range before {
 		if disk != nil && byPath[path] != disk {
 			disk.Close()
@@ -60,6 +74,34 @@ func (d *Disks) Refresh(ctx context.Context, volumes []meta.Volume) (changed boo
 	}
 	return changed
 }
+
+// Observe looks which of the plain volumes in pieces others have active, as LVM has its volumes.
+func (d *Disks) Observe(ctx context.Context, k Kernel) {
+	d.mu.RLock()
+	pieces := d.pieces
+	d.mu.RUnlock()
+	if k == nil || len(pieces) == 0 {
+		return
+	}
+	users := make(map[string]lend.User)
+	for _, at := range pieces {
+		user, err := k.UserOf(ctx, at)
+		if err != nil {
+			d.usage.lose()
+			return
+		}
+		if user.Name != "" {
+			users[at.Key()] = user
+		}
+	}
+	d.usage.see(users)
+}
+
+// Moved reports whether a volume may have become another one since the last Refresh.
+func (d *Disks) Moved() bool { return d.usage.moved.Load() }
+
+// Unseen records that a device-mapper device was removed before anybody could see what it was.
+func (d *Disks) Unseen() { d.usage.seeUnseen() }
 
 // When is when a disk last changed, in nanoseconds since 1970, 0 if that is not known of any.
 func (d *Disks) When() (when int64) {
@@ -99,7 +141,8 @@ type held struct {
 // Identity identifies the plain volume of a record. It is comparable, and changes if the record's
 // bytes lie elsewhere or may have changed.
 func (d *Disks) Identity(record *meta.Volume) any {
-	id := identity{name: record.Name, sizeBytes: record.SizeBytes, place: record.UUID + record.Plain.Key()}
+	key := record.Plain.Key()
+	id := identity{name: record.Name, sizeBytes: record.SizeBytes, uuid: record.UUID, place: key, signs: d.usage.signs(key)}
 	for _, path := range record.Plain.Paths() {
 		if disk, _ := d.at(path); disk != nil {
 			id.epoch += disk.Epoch()
@@ -168,14 +211,19 @@ func (d *Disks) misfit(v *Volume) error {
 	return nil
 }
 
-// changing reports whether one of the volume's disks may change.
+// changing reports whether one of the volume's disks may change. If it lies in pieces of them, only its
+// own user changes these.
 func (d *Disks) changing(v *Volume) bool {
+	live := false
 	for _, path := range v.Record().Plain.Paths() {
-		if disk, _ := d.at(path); disk == nil || disk.Live() {
+		disk, _ := d.at(path)
+		if disk == nil {
 			return true
 		}
+		live = live || disk.Live()
 	}
-	return false
+	_, whole := v.Record().Plain.Path()
+	return live && (whole || d.usage.changing(v.place, v.signs))
 }
 
 func (d *Disks) when(v *Volume) (when int64) {

@@ -19,7 +19,7 @@ import (
 type Pool struct {
 	record meta.Pool
 	reader *reader.Pool
-	usage  usage
+	usage  usage[uint32]
 	active atomic.Bool // somebody else had it active when Observe last looked
 	idle   atomic.Bool // it lies in pieces, and nobody had it active when Observe last looked
 	// foreign says that it is not the pool that the records of its source describe; nil if it
@@ -160,7 +160,7 @@ func (p *Pool) list(ctx context.Context) error {
 		return fmt.Errorf("%s: its devices cannot be listed: %w", p.Metadata(), l.problems[0])
 	}
 	p.listing.Store(l)
-	p.usage.seeRoots(l.devices)
+	seeRoots(&p.usage, l.devices)
 	return nil
 }
 

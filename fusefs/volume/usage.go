@@ -13,7 +13,8 @@ import (
 	"thintree/thin/pdata"
 )
 
-// usage says which devices of a pool may be changing. A device that somebody else has active
+// usage says which devices of a pool, by their ids, may be changing; or which plain volumes, by where
+// they lie. A device that somebody else has active
 // can change without a sign. A device that nobody has active cannot change, and answers about
 // it may be kept for ever. usage counts the signs that a device has changed hands or contents.
 // If the count has changed, the device counts as another volume. The signs are:
@@ -23,16 +24,16 @@ import (
 //   - A device-mapper device was removed before anybody could see which device it was.
 //
 // Signs are seen only while device-mapper is watched. Otherwise any device may be changing.
-type usage struct {
+type usage[K comparable] struct {
 	watched *atomic.Bool // see Opener.SetWatched; nil if there is no device-mapper
 
 	mu      sync.Mutex
-	known   bool                 // users is known; otherwise any device may be active; guarded by mu
-	users   map[uint32]lend.User // guarded by mu
-	changes map[uint32]int       // signs of change, by device; guarded by mu
-	unseen  int                  // signs that may be of any device; guarded by mu
-	ended   map[uint32]time.Time // when the last activation of a device ended; guarded by mu
-	roots   map[uint32]uint64    // the mapping roots of settled devices that nobody has active; guarded by mu
+	known   bool            // users is known; otherwise any device may be active; guarded by mu
+	users   map[K]lend.User // guarded by mu
+	changes map[K]int       // signs of change, by device; guarded by mu
+	unseen  int             // signs that may be of any device; guarded by mu
+	ended   map[K]time.Time // when the last activation of a device ended; guarded by mu
+	roots   map[K]uint64    // the mapping roots of settled devices that nobody has active; guarded by mu
 
 	moved atomic.Bool // there was a sign since the devices were last listed
 }
@@ -43,7 +44,7 @@ const settling = 2 * time.Second
 
 // changing reports whether a device may be changing, or has changed since its signs were
 // counted. counted is that count: see signs.
-func (u *usage) changing(id uint32, counted int) bool {
+func (u *usage[K]) changing(id K, counted int) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	unwatched := u.watched != nil && !u.watched.Load()
@@ -52,7 +53,7 @@ func (u *usage) changing(id uint32, counted int) bool {
 
 // active reports whether somebody else has a device active, or had it active within settling.
 // Called with mu held.
-func (u *usage) active(id uint32) bool {
+func (u *usage[K]) active(id K) bool {
 	if _, ok := u.users[id]; ok {
 		return true
 	}
@@ -61,16 +62,16 @@ func (u *usage) active(id uint32) bool {
 }
 
 // signs is the count of a device's signs of change.
-func (u *usage) signs(id uint32) int {
+func (u *usage[K]) signs(id K) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.changes[id] + u.unseen
 }
 
 // changed counts a sign of a device. Called with mu held.
-func (u *usage) changed(id uint32) {
+func (u *usage[K]) changed(id K) {
 	if u.changes == nil {
-		u.changes, u.ended = make(map[uint32]int), make(map[uint32]time.Time)
+		u.changes, u.ended = make(map[K]int), make(map[K]time.Time)
 	}
 	u.changes[id]++
 	u.moved.Store(true)
@@ -78,7 +79,7 @@ func (u *usage) changed(id uint32) {
 
 // see records the devices that others have active now. The first call counts no signs,
 // because the state before it is not known.
-func (u *usage) see(users map[uint32]lend.User) {
+func (u *usage[K]) see(users map[K]lend.User) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	before := u.users
@@ -100,14 +101,14 @@ func (u *usage) see(users map[uint32]lend.User) {
 }
 
 // lose records that the users cannot be listed, mostly because the pool is not active.
-func (u *usage) lose() {
+func (u *usage[K]) lose() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.known = false
 }
 
 // seeRoots compares the mapping roots of the devices with those of the last call.
-func (u *usage) seeRoots(devices map[uint32]pdata.DeviceDetails) {
+func seeRoots(u *usage[uint32], devices map[uint32]pdata.DeviceDetails) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	before := u.roots
@@ -125,7 +126,7 @@ func (u *usage) seeRoots(devices map[uint32]pdata.DeviceDetails) {
 
 // seeUnseen counts a sign of every device: a device was removed before anybody could see which
 // one it was.
-func (u *usage) seeUnseen() {
+func (u *usage[K]) seeUnseen() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.unseen++

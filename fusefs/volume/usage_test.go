@@ -29,33 +29,33 @@ func TestVolumeIsAnotherOneAfterEachSignOfChange(t *testing.T) {
 		return map[uint32]pdata.DeviceDetails{id: {ID: id, InMappings: true, MappingRoot: n}}
 	}
 	for name, test := range map[string]struct {
-		steps    []func(*usage)
+		steps    []func(*usage[uint32])
 		signs    int
 		changing bool // at the end, though its signs were counted
 	}{
 		"never looked at":    {nil, 0, true},
-		"nobody has it":      {[]func(*usage){sees(), sees()}, 0, false},
-		"active at first":    {[]func(*usage){sees(writer)}, 0, true},
-		"an activation":      {[]func(*usage){sees(), sees(writer)}, 1, true},
-		"of a reader":        {[]func(*usage){sees(), sees(lend.User{Name: "r"})}, 1, true},
-		"is opened":          {[]func(*usage){sees(), sees(writer), sees(opened), sees(writer)}, 1, true},
-		"another one":        {[]func(*usage){sees(writer), sees(again)}, 1, true},
-		"just ended":         {[]func(*usage){sees(writer), sees()}, 1, true},
-		"ended":              {[]func(*usage){sees(writer), sees(), wait(settling)}, 1, false},
-		"came and went":      {[]func(*usage){sees(), sees(writer), sees(), wait(settling)}, 2, false},
-		"unseen":             {[]func(*usage){sees(), (*usage).seeUnseen}, 1, false},
-		"users unknown":      {[]func(*usage){sees(), (*usage).lose}, 0, true},
-		"known again":        {[]func(*usage){sees(), (*usage).lose, sees()}, 0, false},
-		"meanwhile it began": {[]func(*usage){sees(), (*usage).lose, sees(writer)}, 1, true},
-		"mapped otherwise":   {[]func(*usage){sees(), lists(root(10)), lists(root(11))}, 1, false},
-		"mapped alike":       {[]func(*usage){sees(), lists(root(10)), lists(root(10))}, 0, false},
-		"mapped by its user": {[]func(*usage){sees(), lists(root(10)), sees(writer), lists(root(11)), lists(root(12))}, 1, true},
-		"mapped late": {[]func(*usage){
+		"nobody has it":      {[]func(*usage[uint32]){sees(), sees()}, 0, false},
+		"active at first":    {[]func(*usage[uint32]){sees(writer)}, 0, true},
+		"an activation":      {[]func(*usage[uint32]){sees(), sees(writer)}, 1, true},
+		"of a reader":        {[]func(*usage[uint32]){sees(), sees(lend.User{Name: "r"})}, 1, true},
+		"is opened":          {[]func(*usage[uint32]){sees(), sees(writer), sees(opened), sees(writer)}, 1, true},
+		"another one":        {[]func(*usage[uint32]){sees(writer), sees(again)}, 1, true},
+		"just ended":         {[]func(*usage[uint32]){sees(writer), sees()}, 1, true},
+		"ended":              {[]func(*usage[uint32]){sees(writer), sees(), wait(settling)}, 1, false},
+		"came and went":      {[]func(*usage[uint32]){sees(), sees(writer), sees(), wait(settling)}, 2, false},
+		"unseen":             {[]func(*usage[uint32]){sees(), (*usage[uint32]).seeUnseen}, 1, false},
+		"users unknown":      {[]func(*usage[uint32]){sees(), (*usage[uint32]).lose}, 0, true},
+		"known again":        {[]func(*usage[uint32]){sees(), (*usage[uint32]).lose, sees()}, 0, false},
+		"meanwhile it began": {[]func(*usage[uint32]){sees(), (*usage[uint32]).lose, sees(writer)}, 1, true},
+		"mapped otherwise":   {[]func(*usage[uint32]){sees(), lists(root(10)), lists(root(11))}, 1, false},
+		"mapped alike":       {[]func(*usage[uint32]){sees(), lists(root(10)), lists(root(10))}, 0, false},
+		"mapped by its user": {[]func(*usage[uint32]){sees(), lists(root(10)), sees(writer), lists(root(11)), lists(root(12))}, 1, true},
+		"mapped late": {[]func(*usage[uint32]){
 			sees(writer), sees(), lists(root(10)), lists(root(11)), wait(settling), lists(root(12)), lists(root(12)),
 		}, 1, false},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			u := &usage{}
+			u := &usage[uint32]{}
 			for _, step := range test.steps {
 				step(u)
 			}
@@ -75,10 +75,12 @@ func TestVolumeIsAnotherOneAfterEachSignOfChange(t *testing.T) {
 	}
 }
 
-func sees(now ...lend.User) func(*usage) { return func(u *usage) { u.see(usersOf(now...)) } }
-
-func lists(devices map[uint32]pdata.DeviceDetails) func(*usage) {
-	return func(u *usage) { u.seeRoots(devices) }
+func sees(now ...lend.User) func(*usage[uint32]) {
+	return func(u *usage[uint32]) { u.see(usersOf(now...)) }
 }
 
-func wait(d time.Duration) func(*usage) { return func(*usage) { time.Sleep(d) } }
+func lists(devices map[uint32]pdata.DeviceDetails) func(*usage[uint32]) {
+	return func(u *usage[uint32]) { seeRoots(u, devices) }
+}
+
+func wait(d time.Duration) func(*usage[uint32]) { return func(*usage[uint32]) { time.Sleep(d) } }

@@ -29,7 +29,8 @@ type Volume struct {
 type identity struct {
 	name      string
 	deviceID  uint32
-	place     string // of plain bytes: where they lie
+	place     string // of plain bytes: the Key of where they lie
+	uuid      string // of plain bytes: the volume's own
 	sizeBytes int64
 	// recorded is the pool's transaction id when the volume was made, by the record of its
 	// source. transaction and creationTime are from the pool's details of the device, 0 if the
