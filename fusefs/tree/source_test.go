@@ -300,3 +300,33 @@ func contentOf(t *testing.T, tree *Tree, e Entry) string {
 	}
 	return string(text)
 }
+
+func TestSourceThatCannotBeReadAtFirstAppearsOnceItCan(t *testing.T) {
+	t.Parallel()
+	cat := func() meta.Catalog {
+		return meta.Catalog{Pools: []meta.Pool{smallPool(t)}, Volumes: []meta.Volume{volumeRecord("a", linksID)}}
+	}
+	one, two := &named{name: "kind:a", cat: cat()}, &named{name: "kind:b", cat: cat(), err: errors.New("its daemon restarts")}
+	if _, err := tryTree(t, Options{}, one, two); err == nil {
+		t.Error("a source that cannot be read is no error")
+	}
+	tree, err := tryTree(t, Options{MayMiss: true}, one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, tree, "kind-b/volumes"); len(got) != 0 {
+		t.Errorf("the source that cannot be read lists %q", got)
+	}
+	if got := names(t, tree, "kind-a/volumes"); len(got) != 3 {
+		t.Errorf("the other one lists %q", got)
+	}
+	two.change(func(s *named) { s.err = nil })
+	look(t, tree)
+	if got := names(t, tree, "kind-b/volumes"); len(got) != 3 {
+		t.Errorf("once it can be read it lists %q", got)
+	}
+	one.change(func(s *named) { s.err = errors.New("it is gone") })
+	if _, err := tryTree(t, Options{MayMiss: true}, one); err == nil {
+		t.Error("no source at all is no error")
+	}
+}
