@@ -17,28 +17,54 @@ import (
 	"thintree/thin/reader"
 )
 
-// groups are the LVM volume groups at a place in a volume.
+// groups are the LVM volume groups at a place in an open volume.
 type groups struct {
-	catalog *meta.Catalog
-	// bytes are those that the catalog's locations name.
-	bytes map[string]block.Reader
-	at    time.Time
+	*groupsRead
+	bytes map[string]block.Reader // those that the catalog's locations name
 	pools map[string]*reader.Pool // that are open, by their names; guarded by Contents.mu
 }
 
+// groupsRead is what was read of the groups at a place.
+type groupsRead struct {
+	catalog *meta.Catalog
+	places  []layout.Place // of the physical volumes
+	at      time.Time
+}
+
 // groups reads the volume groups at a place where a physical volume was found. If a group has other
-// disks too, the partitions beside the place are taken for them.
+// disks too, the partitions beside the place are taken for them. The volume keeps what was read, for
+// those who look at it next.
 func (c *Contents) groups(ctx context.Context, at layout.Place) (*groups, error) {
+	valid := func(r *groupsRead) bool { return !c.volume.Live() || time.Since(r.at) <= fresh }
 	c.mu.Lock()
 	g := c.lvm[at]
 	c.mu.Unlock()
-	if g != nil && (!c.live() || time.Since(g.at) <= fresh) {
+	if g != nil && valid(g.groupsRead) {
 		return g, nil
 	}
-	g, err := c.readGroups(ctx, at)
-	if err != nil {
-		return nil, err
+	g = &groups{bytes: make(map[string]block.Reader), pools: make(map[string]*reader.Pool)}
+	c.volume.mu.Lock()
+	read := c.volume.groups[at]
+	c.volume.mu.Unlock()
+	if read != nil && valid(read) {
+		for _, place := range read.places {
+			if _, err := c.physical(ctx, g, place); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		var err error
+		if read, err = c.readGroups(ctx, g, at); err != nil {
+			return nil, err
+		}
+		c.volume.mu.Lock()
+		if c.volume.groups == nil {
+			c.volume.groups = make(map[layout.Place]*groupsRead)
+		}
+		c.volume.groups[at] = read
+		c.volume.mu.Unlock()
 	}
+	g.groupsRead = read
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lvm == nil {
@@ -48,25 +74,30 @@ func (c *Contents) groups(ctx context.Context, at layout.Place) (*groups, error)
 	return g, nil
 }
 
-func (c *Contents) readGroups(ctx context.Context, at layout.Place) (*groups, error) {
+// physical adds the bytes of a physical volume to the groups.
+func (c *Contents) physical(ctx context.Context, g *groups, at layout.Place) (lvm.Device, error) {
 	bytes, err := c.bytes(ctx, at)
+	if err != nil {
+		return lvm.Device{}, err
+	}
+	name := "/" + at.String()
+	g.bytes[name] = bytes
+	return lvm.Device{Path: at.Below(c.volume.name), In: block.At(name), Reader: bytes}, nil
+}
+
+func (c *Contents) readGroups(ctx context.Context, g *groups, at layout.Place) (*groupsRead, error) {
+	first, err := c.physical(ctx, g, at)
 	if err != nil {
 		return nil, err
 	}
-	g := &groups{bytes: make(map[string]block.Reader), at: time.Now(), pools: make(map[string]*reader.Pool)}
-	add := func(place layout.Place, r block.Reader) lvm.Device {
-		name := "/" + place.String()
-		g.bytes[name] = r
-		return lvm.Device{Path: place.Below(c.volume.name), In: block.At(name), Reader: r}
-	}
-	devices := []lvm.Device{add(at, bytes)}
-	if g.catalog, err = lvm.Read(ctx, devices); err != nil {
+	read := &groupsRead{places: []layout.Place{at}, at: time.Now()}
+	if read.catalog, err = lvm.Read(ctx, []lvm.Device{first}); err != nil {
 		return nil, err
 	}
 	outer, last := at.Last()
-	missing := slices.ContainsFunc(g.catalog.Warnings, func(err error) bool { return errors.As(err, new(*lvm.MissingError)) })
+	missing := slices.ContainsFunc(read.catalog.Warnings, func(err error) bool { return errors.As(err, new(*lvm.MissingError)) })
 	if last.Kind != layout.StepPartition || last.Number == 0 || !missing {
-		return g, nil
+		return read, nil
 	}
 	disk, err := c.bytes(ctx, outer)
 	if err != nil {
@@ -76,15 +107,20 @@ func (c *Contents) readGroups(ctx context.Context, at layout.Place) (*groups, er
 	if err != nil {
 		return nil, err
 	}
+	devices, places := []lvm.Device{first}, read.places
 	for _, p := range Partitions(found) {
 		if beside := outer.Partition(p.Index); beside != at {
-			devices = append(devices, add(beside, block.Section(disk, p.OffsetBytes, p.LengthBytes)))
+			d, err := c.physical(ctx, g, beside)
+			if err != nil {
+				return nil, err
+			}
+			devices, places = append(devices, d), append(places, beside)
 		}
 	}
 	if whole, err := lvm.Read(ctx, devices); err == nil {
-		g.catalog = only(whole, g.names())
+		read.catalog, read.places = only(whole, read.names()), places
 	}
-	return g, nil
+	return read, nil
 }
 
 // only leaves those groups in a catalog that have one of these names.
@@ -99,7 +135,7 @@ func only(c *meta.Catalog, names []string) *meta.Catalog {
 }
 
 // names are the names of the groups, as their folders have them.
-func (g *groups) names() (list []string) {
+func (g *groupsRead) names() (list []string) {
 	for i := range g.catalog.Volumes {
 		group, _, _ := strings.Cut(g.catalog.Volumes[i].Name, "/")
 		if group = inOnePart(group); len(list) == 0 || list[len(list)-1] != group {
@@ -110,7 +146,7 @@ func (g *groups) names() (list []string) {
 }
 
 // volumes are the names of a group's volumes, as their folders have them.
-func (g *groups) volumes(group string) (list []string) {
+func (g *groupsRead) volumes(group string) (list []string) {
 	for i := range g.catalog.Volumes {
 		if of, name, _ := strings.Cut(g.catalog.Volumes[i].Name, "/"); inOnePart(of) == group {
 			list = append(list, inOnePart(name))
@@ -123,7 +159,7 @@ func (g *groups) volumes(group string) (list []string) {
 func inOnePart(name string) string { return strings.ReplaceAll(layout.Escape(name), "/", "%2F") }
 
 // find is the record of a volume by the names of its folders, nil if there is none.
-func (g *groups) find(group, name string) *meta.Volume {
+func (g *groupsRead) find(group, name string) *meta.Volume {
 	for i := range g.catalog.Volumes {
 		v := &g.catalog.Volumes[i]
 		if of, volume, _ := strings.Cut(v.Name, "/"); inOnePart(of) == group && inOnePart(volume) == name {

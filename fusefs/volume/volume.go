@@ -22,6 +22,8 @@ type Volume struct {
 	whole Root // at the zero Place
 	mu    sync.Mutex
 	parts map[layout.Place]*Root // the other roots; guarded by mu
+	// groups are the LVM volume groups in it, by the places of physical volumes; guarded by mu
+	groups map[layout.Place]*groupsRead
 }
 
 // identity distinguishes a volume from others that have its name or its device id at another
