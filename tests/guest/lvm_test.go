@@ -249,15 +249,14 @@ func TestVolumeGroupsWithinDisksAndVolumes(t *testing.T) {
 		needsLVM(t)
 		dir := t.TempDir()
 		// The disk of a machine: a partition with a filesystem and one with a group. It is a thin
-		// volume of another group, which is in a partition of an image.
+		// volume of another group, which is striped over two partitions of an image.
 		sh(t, lvmShell+"dir="+dir+` vg=
 partition() { losetup --find --show --offset $(($2*512)) --sizelimit $(($3*512)) $1; }
 mkdir $dir/inner-root $dir/boot
 truncate -s 900M $dir/image
-printf 'label: gpt\nstart=2048, size=204800\nstart=206848, size=1600000, type=lvm\n' | sfdisk -q $dir/image
-outer=$(partition $dir/image 206848 1600000)
-lvm vgcreate outer $outer
-lvm lvcreate -y --type thin-pool -n pool -L 500M --chunksize 64K outer
+printf 'label: gpt\nstart=2048, size=204800\nstart=206848, size=800000, type=lvm\nstart=1007616, size=800000, type=lvm\n' | sfdisk -q $dir/image
+lvm vgcreate outer $(partition $dir/image 206848 800000) $(partition $dir/image 1007616 800000)
+lvm lvcreate -y --type thin-pool -i 2 -n pool -L 500M --chunksize 64K outer
 lvm lvcreate -y -n vm-1-disk-0 -V 600M --thinpool pool outer
 printf 'label: dos\nstart=2048, size=102400\nstart=104448, size=1000000, type=8e\n' | sfdisk -q --no-reread --no-tell-kernel /dev/outer/vm-1-disk-0
 boot=$(partition /dev/outer/vm-1-disk-0 2048 102400)
@@ -277,6 +276,7 @@ mkswap /dev/inner/swap >/dev/null`)
 		for _, source := range []struct{ argument, disk string }{
 			{"lvm:" + dir + "/image", "volumes/outer/vm-1-disk-0"},
 			{"disk:" + dir + "/image", "volumes/image/p2/outer/vm-1-disk-0"},
+			{"disk:" + dir + "/image", "volumes/image/p3/outer/vm-1-disk-0"},
 		} {
 			mnt := mountTree(t, source.argument)
 			disk := filepath.Join(mnt, source.disk)
