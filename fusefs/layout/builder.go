@@ -12,12 +12,15 @@ type builder struct {
 	Options
 	before *Layout // nil for the first
 	layout *Layout
-	dirs   map[string]*Node           // the folders made so far, by path
-	names  map[*Node]map[string]*Node // their entries, by name
-	fresh  []*Volume                  // those that the layout before does not have
-	beside []*Volume                  // more of these: see addVolume
-	counts map[uint64]int             // how many volumes have an address.volume
+	dirs   map[string]*Node    // the folders made so far, by path
+	taken  map[uint64]struct{} // the cookies of all nodes: of two with one cookie a listing would lack one
+	fresh  []*Volume           // those that the layout before does not have
+	beside []*Volume           // more of these: see addVolume
+	counts map[uint64]int      // how many volumes have an address.volume
 }
+
+// nodesEach is roughly how many nodes a volume has.
+const nodesEach = 5
 
 // newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
@@ -28,7 +31,7 @@ func newBuilder(o Options, before *Layout, count int) *builder {
 		Options: o, before: before,
 		layout: &Layout{Root: root, nodes: nodes, users: make(map[*Slot]Users), volumes: make(map[any]*Volume, count)},
 		dirs:   map[string]*Node{"": root},
-		names:  map[*Node]map[string]*Node{root: {}},
+		taken:  make(map[uint64]struct{}, nodesEach*count),
 		counts: make(map[uint64]int, count),
 	}
 }
@@ -48,26 +51,27 @@ func (b *builder) dir(path string) *Node {
 		return nil
 	}
 	b.dirs[path] = d
-	b.names[d] = make(map[string]*Node)
 	return d
 }
 
 // expect makes a folder that will have about count entries.
 func (b *builder) expect(path string, count int) {
 	if d := b.dir(path); d != nil && len(d.entries()) == 0 {
-		b.names[d] = make(map[string]*Node, count)
 		d.folder.entries = make([]*Node, 0, count)
 	}
 }
 
 // put adds a node to a folder. It returns false if the name is taken there.
 func (b *builder) put(parent *Node, path string, n *Node) bool {
-	if parent == nil || b.names[parent][n.Name] != nil {
+	if parent == nil {
+		return false
+	}
+	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
+	count := len(b.taken)
+	if b.taken[n.Cookie] = struct{}{}; len(b.taken) == count {
 		return false
 	}
 	n.Parent = parent
-	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
-	b.names[parent][n.Name] = n
 	parent.folder.entries = append(parent.folder.entries, n)
 	return true
 }
@@ -76,18 +80,23 @@ func (b *builder) put(parent *Node, path string, n *Node) bool {
 // is taken by a folder or another node, it puts the node under name@tag. It returns the name that
 // the node got, "" if both are taken.
 func (b *builder) add(under, name, tag string, n *Node) string {
-	for _, try := range []string{name, name + "@" + tag} {
-		path := Join(under, try)
-		up := ""
-		n.Name = path
-		if i := strings.LastIndexByte(path, '/'); i >= 0 {
-			up, n.Name = path[:i], path[i+1:]
-		}
-		if b.put(b.dir(up), path, n) {
-			return try
-		}
+	if b.addAt(Join(under, name), n) {
+		return name
+	}
+	if name += "@" + tag; b.addAt(Join(under, name), n) {
+		return name
 	}
 	return ""
+}
+
+// addAt puts a node at a path. It returns false if the path is taken.
+func (b *builder) addAt(path string, n *Node) bool {
+	up := ""
+	n.Name = path
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		up, n.Name = path[:i], path[i+1:]
+	}
+	return b.put(b.dir(up), path, n)
 }
 
 // finish sorts the folders and numbers the nodes. A node that has not changed since the layout
@@ -96,8 +105,6 @@ func (b *builder) finish(now time.Time) *Layout {
 	for _, d := range b.dirs {
 		f := d.folder
 		slices.SortFunc(f.entries, func(x, y *Node) int { return cmp.Compare(x.Name, y.Name) })
-		f.listing = slices.Clone(f.entries)
-		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
 	}
 	b.number()
 	for id, n := range b.layout.nodes {

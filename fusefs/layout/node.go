@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"thintree/volfs"
@@ -32,8 +33,19 @@ type Node struct {
 // folder is what only the folders of a layout have: most nodes are none.
 type folder struct {
 	entries []*Node // by name
-	listing []*Node // by cookie
 	lost    error   // see Node.Lost
+
+	sorting sync.Once // sorts listing when the folder is first listed: many never are
+	listing []*Node   // by cookie
+}
+
+// byCookie are the entries by cookie.
+func (f *folder) byCookie() []*Node {
+	f.sorting.Do(func() {
+		f.listing = slices.Clone(f.entries)
+		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
+	})
+	return f.listing
 }
 
 // Lost is why a folder may have more entries than are known, nil if all are known.
@@ -99,8 +111,9 @@ func (n *Node) After(cookie uint64) []*Node {
 	if n.folder == nil {
 		return nil
 	}
-	from, _ := slices.BinarySearchFunc(n.folder.listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
-	return n.folder.listing[from:]
+	listing := n.folder.byCookie()
+	from, _ := slices.BinarySearchFunc(listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
+	return listing[from:]
 }
 
 // Path is the node's path in the tree, without a leading slash.
