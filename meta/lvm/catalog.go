@@ -161,6 +161,7 @@ func (l *locator) add(ctx context.Context, c *meta.Catalog, record string) {
 		}
 	}
 	first := len(c.Volumes)
+	c.Volumes = slices.Grow(c.Volumes, len(l.group.LogicalVolumes))
 	for i := range l.group.LogicalVolumes {
 		v := &l.group.LogicalVolumes[i]
 		if !isListed(v, uses[v.Name]) {
