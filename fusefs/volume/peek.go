@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,8 +44,8 @@ type fsPeek struct {
 	statfs atomic.Pointer[volfs.Statfs]
 	root   Folder
 	// inner is the folder with the contents that people look for, if the volume's record
-	// names one; zero otherwise.
-	inner Folder
+	// names one; nil otherwise.
+	inner *Folder
 	// unmounted says that the filesystem is known to have been unmounted cleanly.
 	unmounted bool
 	// opened says that the volume had to be opened for the peek, because a journal had to be
@@ -70,10 +71,10 @@ func (p *Peek) Root() *Folder { return p.Folder(0) }
 // Inner is the folder below the root with the contents that people look for, nil if there is
 // none: see meta.Volume.Root.
 func (p *Peek) Inner() *Folder {
-	if p.fs == nil || p.fs.inner.Attr.Ino == 0 {
+	if p.fs == nil {
 		return nil
 	}
-	return &p.fs.inner
+	return p.fs.inner
 }
 
 // Entries are the entries of the root folder, nil if they are not known.
@@ -92,8 +93,8 @@ func (p *Peek) Folder(ino volfs.Ino) *Folder {
 		return nil
 	case ino == 0:
 		return &p.fs.root
-	case ino == p.fs.inner.Attr.Ino:
-		return &p.fs.inner
+	case p.fs.inner != nil && ino == p.fs.inner.Attr.Ino:
+		return p.fs.inner
 	}
 	return nil
 }
@@ -137,6 +138,7 @@ func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Contex
 		f = fly(ctx, func(ctx context.Context) (*Peek, error) {
 			p, err := o.takePeek(ctx, r, open)
 			if err == nil {
+				o.share(p)
 				r.peeks.last.Store(p)
 			}
 			r.peeks.mu.Lock()
@@ -178,6 +180,19 @@ func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Contex
 	p.Err = unread(p.Err)
 	p.at, p.live = at, live || r.Volume.Live()
 	return p, nil
+}
+
+// share makes a peek use the list of features of another one if they are the same, as those of
+// most volumes are.
+func (o *Opener) share(p *Peek) {
+	if p.fs == nil {
+		return
+	}
+	if last := o.features.Load(); last != nil && slices.Equal(*last, p.fs.info.Features) {
+		p.fs.info.Features = *last
+	} else {
+		o.features.Store(&p.fs.info.Features)
+	}
 }
 
 func (o *Opener) peekAt(ctx context.Context, r *Root, open func(int64) (device, error)) (*Peek, error) {
@@ -304,10 +319,11 @@ func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error
 // peekFS reads a filesystem's root folder, and the folder in it that is named inner, if any.
 func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	f := &fsPeek{info: fs.Info()}
-	var err error
-	if f.root, err = peekFolder(ctx, fs, fs.Root()); err != nil {
+	root, err := peekFolder(ctx, fs, fs.Root())
+	if err != nil {
 		return nil, err
 	}
+	f.root = *root
 	if inner == "" {
 		return f, nil
 	}
@@ -324,19 +340,19 @@ func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	return f, nil
 }
 
-func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (Folder, error) {
+func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (*Folder, error) {
 	attr, err := fs.Stat(ctx, ino)
 	if err != nil || !attr.HasXattrs {
-		return Folder{Attr: attr}, err
+		return &Folder{Attr: attr}, err
 	}
 	names, err := fs.Xattrs(ctx, ino)
 	if err != nil {
-		return Folder{}, err
+		return nil, err
 	}
-	p := Folder{Attr: attr, Xattrs: make(map[string][]byte, len(names))}
+	p := &Folder{Attr: attr, Xattrs: make(map[string][]byte, len(names))}
 	for _, name := range names {
 		if p.Xattrs[name], err = fs.Xattr(ctx, ino, name); err != nil {
-			return Folder{}, err
+			return nil, err
 		}
 	}
 	return p, nil
