@@ -124,7 +124,7 @@ func sameEntry(x, y *Node) bool {
 	if x.Volume == nil || y.Volume == nil {
 		return x.Name == y.Name && x.Volume == y.Volume && x.number == y.number
 	}
-	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.ino == y.ino
+	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.number == y.number
 }
 
 // number gives inode numbers to the nodes. If a node belongs to no volume, its inode
@@ -143,7 +143,6 @@ func (b *builder) number() {
 	for _, d := range b.dirs {
 		for _, n := range d.entries() {
 			if n.Volume != nil {
-				n.number = n.Volume.Slot.inodeNumber(n.ino)
 				continue
 			}
 			id := viewID(n.Cookie)
