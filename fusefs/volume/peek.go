@@ -129,32 +129,60 @@ func (r *Root) LastPeek() *Peek {
 // opens the volume and calls use with its contents. Peek returns an error if the volume cannot
 // be reached at all. Problems with its contents are in the Peek.
 func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Context, use func(*Contents) error) error) (*Peek, error) {
-	if p := r.LastPeek(); p != nil {
-		return p, nil
+	for {
+		if p := r.LastPeek(); p != nil {
+			return p, nil
+		}
+		f, mine := r.peeks.join()
+		if mine {
+			f.start(ctx, func(ctx context.Context) (*Peek, error) { return o.nextPeek(ctx, r, open) })
+		}
+		if err := o.Await(ctx, r.Volume, f.done); err != nil {
+			return nil, err
+		}
+		if !errors.Is(f.err, errUnopened) { // otherwise it is of PeekAhead
+			return f.value, f.err
+		}
 	}
-	r.peeks.mu.Lock()
-	f := r.peeks.now
-	if f == nil {
-		f = fly(ctx, func(ctx context.Context) (*Peek, error) {
-			p, err := o.takePeek(ctx, r, open)
-			if err == nil {
-				o.share(p)
-				r.peeks.last.Store(p)
-			}
-			r.peeks.mu.Lock()
-			r.peeks.now = nil
-			r.peeks.mu.Unlock()
-			return p, err
-		})
-		r.peeks.now = f
-	}
-	r.peeks.mu.Unlock()
-	if err := o.Await(ctx, r.Volume, f.done); err != nil {
-		return nil, err
-	}
-	return f.value, f.err
 }
 
+// PeekAhead takes a peek of a root for callers of Peek that will come soon, unless there is a valid
+// one, or one is being taken. It does nothing if the volume has to be opened for that.
+func (o *Opener) PeekAhead(ctx context.Context, r *Root) {
+	if r.LastPeek() != nil {
+		return
+	}
+	if f, mine := r.peeks.join(); mine {
+		f.value, f.err = o.nextPeek(ctx, r, nil)
+		close(f.done)
+	}
+}
+
+// join returns the peek that is being taken. If there is none, mine is true, and the caller must
+// take one.
+func (k *peeker) join() (f *flight[*Peek], mine bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.now == nil {
+		k.now, mine = newFlight[*Peek](), true
+	}
+	return k.now, mine
+}
+
+// nextPeek takes the peek that others wait for, and keeps it.
+func (o *Opener) nextPeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (*Peek, error) {
+	p, err := o.takePeek(ctx, r, open)
+	if err == nil {
+		o.share(p)
+		r.peeks.last.Store(p)
+	}
+	r.peeks.mu.Lock()
+	defer r.peeks.mu.Unlock()
+	r.peeks.now = nil
+	return p, err
+}
+
+// takePeek takes a peek. If open is nil and the volume has to be opened, the error is errUnopened.
 func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (p *Peek, err error) {
 	at, live := time.Now(), r.Volume.Live()
 	var unreached error
@@ -167,6 +195,8 @@ func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Contex
 		p = &Peek{SizeBytes: r.Volume.sizeBytes, Err: fmt.Errorf("%s: %w", r.Volume.name, err)}
 	case unreached != nil:
 		return nil, unreached
+	case errors.Is(p.Err, errUnopened) && open == nil:
+		return nil, errUnopened
 	case errors.Is(p.Err, errUnopened):
 		p.Err = open(ctx, func(c *Contents) error {
 			return c.With(ctx, r, func(fs volfs.FS) (err error) {
