@@ -19,6 +19,10 @@ type builder struct {
 	counts map[uint64]int      // how many volumes have an address.volume
 }
 
+// maxPath is how long the paths of nodes may be, in bytes: PATH_MAX without the NUL. Each folder of a
+// path takes time and memory in proportion to its own path, so that there must be a limit.
+const maxPath = 4095
+
 // nodesEach is roughly how many nodes a volume has.
 const nodesEach = 5
 
@@ -37,10 +41,13 @@ func newBuilder(o Options, before *Layout, count int) *builder {
 }
 
 // dir returns the folder at a path. It makes the folder and those above it if they are missing.
-// It returns nil if something else has the name.
+// It returns nil if something else has the name, or the path is too long.
 func (b *builder) dir(path string) *Node {
 	if d := b.dirs[path]; d != nil {
 		return d
+	}
+	if len(path) > maxPath {
+		return nil
 	}
 	up, name := "", path
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
@@ -61,9 +68,10 @@ func (b *builder) expect(path string, count int) {
 	}
 }
 
-// put adds a node to a folder. It returns false if the name is taken there.
+// put adds a node to a folder. It returns false if the name is taken there, or the path is too
+// long.
 func (b *builder) put(parent *Node, path string, n *Node) bool {
-	if parent == nil {
+	if parent == nil || len(path) > maxPath {
 		return false
 	}
 	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
@@ -78,7 +86,7 @@ func (b *builder) put(parent *Node, path string, n *Node) bool {
 
 // add puts a node below a folder under a name, in which slashes make more folders. If the name
 // is taken by a folder or another node, it puts the node under name@tag. It returns the name that
-// the node got, "" if both are taken.
+// the node got, "" if both are taken or too long.
 func (b *builder) add(under, name, tag string, n *Node) string {
 	if b.addAt(Join(under, name), n) {
 		return name
@@ -89,7 +97,7 @@ func (b *builder) add(under, name, tag string, n *Node) string {
 	return ""
 }
 
-// addAt puts a node at a path. It returns false if the path is taken.
+// addAt puts a node at a path. It returns false if the path is taken or too long.
 func (b *builder) addAt(path string, n *Node) bool {
 	up := ""
 	n.Name = path
