@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ type builder struct {
 	fresh  []*Volume           // those that the layout before does not have
 	beside []*Volume           // more of these: see addVolume
 	counts map[uint64]int      // how many volumes have an address.volume
+	path   []byte              // memory for addAt
 }
 
 // maxPath is how long the paths of nodes may be, in bytes: PATH_MAX without the NUL. Each folder of a
@@ -54,7 +56,7 @@ func (b *builder) dir(path string) *Node {
 		up, name = path[:i], path[i+1:]
 	}
 	d := &Node{Name: name, folder: &folder{}}
-	if !b.put(b.dir(up), path, d) {
+	if !b.put(b.dir(up), []byte(path), d) {
 		return nil
 	}
 	b.dirs[path] = d
@@ -70,11 +72,11 @@ func (b *builder) expect(path string, count int) {
 
 // put adds a node to a folder. It returns false if the name is taken there, or the path is too
 // long.
-func (b *builder) put(parent *Node, path string, n *Node) bool {
+func (b *builder) put(parent *Node, path []byte, n *Node) bool {
 	if parent == nil || len(path) > maxPath {
 		return false
 	}
-	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
+	n.Cookie = max(hashBytes(path)&^fileBit, DotDotCookie+1)
 	count := len(b.taken)
 	if b.taken[n.Cookie] = struct{}{}; len(b.taken) == count {
 		return false
@@ -88,23 +90,26 @@ func (b *builder) put(parent *Node, path string, n *Node) bool {
 // is taken by a folder or another node, it puts the node under name@tag. It returns the name that
 // the node got, "" if both are taken or too long.
 func (b *builder) add(under, name, tag string, n *Node) string {
-	if b.addAt(Join(under, name), n) {
+	if b.addAt(under, name, n) {
 		return name
 	}
-	if name += "@" + tag; b.addAt(Join(under, name), n) {
+	if name += "@" + tag; b.addAt(under, name, n) {
 		return name
 	}
 	return ""
 }
 
-// addAt puts a node at a path. It returns false if the path is taken or too long.
-func (b *builder) addAt(path string, n *Node) bool {
-	up := ""
-	n.Name = path
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		up, n.Name = path[:i], path[i+1:]
+// addAt puts a node below a folder. It returns false if the path is taken or too long. Of the path
+// only the node's own name stays in memory.
+func (b *builder) addAt(under, name string, n *Node) bool {
+	b.path = append(append(append(b.path[:0], under...), '/'), name...)
+	up := b.path[:bytes.LastIndexByte(b.path, '/')]
+	n.Name = name[strings.LastIndexByte(name, '/')+1:]
+	d := b.dirs[string(up)]
+	if d == nil {
+		d = b.dir(string(up))
 	}
-	return b.put(b.dir(up), path, n)
+	return b.put(d, b.path, n)
 }
 
 // finish sorts the folders and numbers the nodes. A node that has not changed since the layout
