@@ -59,9 +59,10 @@ others are refused.
 	}
 }
 
-// memoryLimit is the size in bytes above which the daemon collects garbage more often.
-// 10,000 volumes need about half of it.
-const memoryLimit = 96 << 20
+// garbagePercent is how much garbage the daemon collects before it looks for it, in percent of what
+// it needs. What it needs grows with the volumes. A fixed limit, of which they need more, would have
+// it do little else.
+const garbagePercent = 40
 
 func mount(c *cli.Context) error {
 	options, err := applyOptions(c)
@@ -105,8 +106,8 @@ func mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
 	}
 	t, err := openTreeWith(c, tree.Options{
 		Idle: c.Duration("idle"), MaxActive: c.Int("max-active"), MayMiss: c.Bool("all"), Options: volume.Options{OpenTimeout: c.Duration("open-timeout"), Log: log},

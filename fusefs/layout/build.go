@@ -118,8 +118,8 @@ func (a *adder) path(name string) string { return Join(a.Folder, name) }
 
 func (a *adder) addPools() {
 	for i, p := range a.Pools {
-		if a.add(a.path("pools"), Escape(p.Name())+".json", strconv.Itoa(i), &Node{Pool: p}) == "" {
-			a.Log.Warn("a pool's name is taken", "pool", p.Name())
+		if a.add(a.path("pools"), Escape(p.Name())+".json", strconv.Itoa(i), &Node{folder: &folder{pool: p}}) == "" {
+			a.Log.Warn("a pool's name is taken, or too long", "pool", p.Name())
 		}
 	}
 }
@@ -228,7 +228,7 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	v := &Volume{Pool: p}
 	if !record.Deleted() {
 		if name = a.add(a.path("volumes"), name, tag, &Node{Volume: v}); name == "" {
-			a.Log.Warn("a volume's name is taken", "volume", record.Name, "id", id)
+			a.Log.Warn("a volume's name is taken, or too long", "volume", record.Name, "id", id)
 			return nil
 		}
 	}
@@ -249,13 +249,13 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	}
 	a.counts[number]++
 	a.layout.volumes[v.Identity] = v
-	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, ino: InfoIno})
+	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, number: uint64(InfoIno)})
 	if v.Record.Deleted() {
 		return v
 	}
-	a.add(a.path("raw"), v.Name()+".img", tag, &Node{Volume: v, ino: RawIno})
+	a.add(a.path("raw"), v.Name()+".img", tag, &Node{Volume: v, number: uint64(RawIno)})
 	if v.Record.MayHavePartitions() {
-		a.add(a.path("raw"), v.Name()+".parts", tag, &Node{Volume: v, ino: PartsIno})
+		a.add(a.path("raw"), v.Name()+".parts", tag, &Node{Volume: v, number: uint64(PartsIno)})
 	}
 	return v
 }

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -12,12 +13,20 @@ type builder struct {
 	Options
 	before *Layout // nil for the first
 	layout *Layout
-	dirs   map[string]*Node           // the folders made so far, by path
-	names  map[*Node]map[string]*Node // their entries, by name
-	fresh  []*Volume                  // those that the layout before does not have
-	beside []*Volume                  // more of these: see addVolume
-	counts map[uint64]int             // how many volumes have an address.volume
+	dirs   map[string]*Node    // the folders made so far, by path
+	taken  map[uint64]struct{} // the cookies of all nodes: of two with one cookie a listing would lack one
+	fresh  []*Volume           // those that the layout before does not have
+	beside []*Volume           // more of these: see addVolume
+	counts map[uint64]int      // how many volumes have an address.volume
+	path   []byte              // memory for addAt
 }
+
+// maxPath is how long the paths of nodes may be, in bytes: PATH_MAX without the NUL. Each folder of a
+// path takes time and memory in proportion to its own path, so that there must be a limit.
+const maxPath = 4095
+
+// nodesEach is roughly how many nodes a volume has.
+const nodesEach = 5
 
 // newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
@@ -28,66 +37,79 @@ func newBuilder(o Options, before *Layout, count int) *builder {
 		Options: o, before: before,
 		layout: &Layout{Root: root, nodes: nodes, users: make(map[*Slot]Users), volumes: make(map[any]*Volume, count)},
 		dirs:   map[string]*Node{"": root},
-		names:  map[*Node]map[string]*Node{root: {}},
+		taken:  make(map[uint64]struct{}, nodesEach*count),
 		counts: make(map[uint64]int, count),
 	}
 }
 
 // dir returns the folder at a path. It makes the folder and those above it if they are missing.
-// It returns nil if something else has the name.
+// It returns nil if something else has the name, or the path is too long.
 func (b *builder) dir(path string) *Node {
 	if d := b.dirs[path]; d != nil {
 		return d
+	}
+	if len(path) > maxPath {
+		return nil
 	}
 	up, name := "", path
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		up, name = path[:i], path[i+1:]
 	}
 	d := &Node{Name: name, folder: &folder{}}
-	if !b.put(b.dir(up), path, d) {
+	if !b.put(b.dir(up), []byte(path), d) {
 		return nil
 	}
 	b.dirs[path] = d
-	b.names[d] = make(map[string]*Node)
 	return d
 }
 
 // expect makes a folder that will have about count entries.
 func (b *builder) expect(path string, count int) {
 	if d := b.dir(path); d != nil && len(d.entries()) == 0 {
-		b.names[d] = make(map[string]*Node, count)
 		d.folder.entries = make([]*Node, 0, count)
 	}
 }
 
-// put adds a node to a folder. It returns false if the name is taken there.
-func (b *builder) put(parent *Node, path string, n *Node) bool {
-	if parent == nil || b.names[parent][n.Name] != nil {
+// put adds a node to a folder. It returns false if the name is taken there, or the path is too
+// long.
+func (b *builder) put(parent *Node, path []byte, n *Node) bool {
+	if parent == nil || len(path) > maxPath {
+		return false
+	}
+	n.Cookie = max(hashBytes(path)&^fileBit, DotDotCookie+1)
+	count := len(b.taken)
+	if b.taken[n.Cookie] = struct{}{}; len(b.taken) == count {
 		return false
 	}
 	n.Parent = parent
-	n.Cookie = max(hashOf(path)&^fileBit, DotDotCookie+1)
-	b.names[parent][n.Name] = n
 	parent.folder.entries = append(parent.folder.entries, n)
 	return true
 }
 
 // add puts a node below a folder under a name, in which slashes make more folders. If the name
 // is taken by a folder or another node, it puts the node under name@tag. It returns the name that
-// the node got, "" if both are taken.
+// the node got, "" if both are taken or too long.
 func (b *builder) add(under, name, tag string, n *Node) string {
-	for _, try := range []string{name, name + "@" + tag} {
-		path := Join(under, try)
-		up := ""
-		n.Name = path
-		if i := strings.LastIndexByte(path, '/'); i >= 0 {
-			up, n.Name = path[:i], path[i+1:]
-		}
-		if b.put(b.dir(up), path, n) {
-			return try
-		}
+	if b.addAt(under, name, n) {
+		return name
+	}
+	if name += "@" + tag; b.addAt(under, name, n) {
+		return name
 	}
 	return ""
+}
+
+// addAt puts a node below a folder. It returns false if the path is taken or too long. Of the path
+// only the node's own name stays in memory.
+func (b *builder) addAt(under, name string, n *Node) bool {
+	b.path = append(append(append(b.path[:0], under...), '/'), name...)
+	up := b.path[:bytes.LastIndexByte(b.path, '/')]
+	n.Name = name[strings.LastIndexByte(name, '/')+1:]
+	d := b.dirs[string(up)]
+	if d == nil {
+		d = b.dir(string(up))
+	}
+	return b.put(d, b.path, n)
 }
 
 // finish sorts the folders and numbers the nodes. A node that has not changed since the layout
@@ -96,8 +118,6 @@ func (b *builder) finish(now time.Time) *Layout {
 	for _, d := range b.dirs {
 		f := d.folder
 		slices.SortFunc(f.entries, func(x, y *Node) int { return cmp.Compare(x.Name, y.Name) })
-		f.listing = slices.Clone(f.entries)
-		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
 	}
 	b.number()
 	for id, n := range b.layout.nodes {
@@ -117,7 +137,7 @@ func sameEntry(x, y *Node) bool {
 	if x.Volume == nil || y.Volume == nil {
 		return x.Name == y.Name && x.Volume == y.Volume && x.number == y.number
 	}
-	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.ino == y.ino
+	return x.Name == y.Name && x.Volume.Slot == y.Volume.Slot && x.number == y.number
 }
 
 // number gives inode numbers to the nodes. If a node belongs to no volume, its inode
@@ -136,7 +156,6 @@ func (b *builder) number() {
 	for _, d := range b.dirs {
 		for _, n := range d.entries() {
 			if n.Volume != nil {
-				n.number = n.Volume.Slot.inodeNumber(n.ino)
 				continue
 			}
 			id := viewID(n.Cookie)

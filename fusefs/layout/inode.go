@@ -120,7 +120,9 @@ func (c *class) number(p *address, ino volfs.Ino) (n uint64, ok bool) {
 func viewID(hash uint64) NodeID { return NodeID(firstView | hash&(1<<viewBits-1)) }
 
 // hashOf hashes a path or a name.
-func hashOf(text string) uint64 {
-	h := sha256.Sum256([]byte(text))
+func hashOf(text string) uint64 { return hashBytes([]byte(text)) }
+
+func hashBytes(text []byte) uint64 {
+	h := sha256.Sum256(text)
 	return binary.LittleEndian.Uint64(h[:])
 }

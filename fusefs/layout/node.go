@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"thintree/volfs"
@@ -22,18 +23,39 @@ type Node struct {
 	When   int64
 	Target string  // the target of a link; otherwise ""
 	Volume *Volume // the volume that the node belongs to; nil if none
-	Pool   Pool    // the pool if this is a pool's info; otherwise nil
 
-	number uint64    // the inode number in the tree
-	ino    volfs.Ino // if Volume is not nil: 0, RawIno, PartsIno or InfoIno
-	folder *folder   // nil if it is not a folder of the layout
+	// number is the inode number in the tree if Volume is nil. Otherwise it is that beside the
+	// volume's filesystem: 0, RawIno, PartsIno or InfoIno.
+	number uint64
+	folder *folder // nil unless it is a folder of the layout, or a pool's info
 }
 
-// folder is what only the folders of a layout have: most nodes are none.
+// folder is what only the folders of a layout have, and the infos of pools: most nodes are
+// neither.
 type folder struct {
+	pool    Pool    // if it is a pool's info
 	entries []*Node // by name
-	listing []*Node // by cookie
 	lost    error   // see Node.Lost
+
+	sorting sync.Once // sorts listing when the folder is first listed: many never are
+	listing []*Node   // by cookie
+}
+
+// byCookie are the entries by cookie.
+func (f *folder) byCookie() []*Node {
+	f.sorting.Do(func() {
+		f.listing = slices.Clone(f.entries)
+		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
+	})
+	return f.listing
+}
+
+// Pool is the pool if this is a pool's info, otherwise nil.
+func (n *Node) Pool() Pool {
+	if n.folder == nil {
+		return nil
+	}
+	return n.folder.pool
 }
 
 // Lost is why a folder may have more entries than are known, nil if all are known.
@@ -61,24 +83,32 @@ const (
 // ID is the node's id.
 func (n *Node) ID() NodeID {
 	if n.Volume != nil {
-		return n.Volume.Slot.ID(n.ino)
+		return n.Volume.Slot.ID(volfs.Ino(n.number))
 	}
 	return NodeID(n.number)
 }
 
 // InodeNumber is the inode number in the tree.
-func (n *Node) InodeNumber() uint64 { return n.number }
+func (n *Node) InodeNumber() uint64 {
+	if n.Volume != nil {
+		return n.Volume.Slot.inodeNumber(volfs.Ino(n.number))
+	}
+	return n.number
+}
+
+// isBeside reports whether the node is one of those beside a volume's filesystem.
+func (n *Node) isBeside(ino volfs.Ino) bool { return n.Volume != nil && n.number == uint64(ino) }
 
 // IsParts reports whether the node is the folder of the images of a volume's partitions. The tree
 // shows it only if the volume has partitions.
-func (n *Node) IsParts() bool { return n.Volume != nil && n.ino == PartsIno }
+func (n *Node) IsParts() bool { return n.isBeside(PartsIno) }
 
 // FileType is the S_IFMT bits of the node's mode.
 func (n *Node) FileType() uint32 {
 	switch {
 	case n.Target != "":
 		return syscall.S_IFLNK
-	case n.Pool != nil || n.Volume != nil && (n.ino == RawIno || n.ino == InfoIno):
+	case n.Pool() != nil || n.isBeside(RawIno) || n.isBeside(InfoIno):
 		return syscall.S_IFREG
 	}
 	return syscall.S_IFDIR
@@ -99,8 +129,9 @@ func (n *Node) After(cookie uint64) []*Node {
 	if n.folder == nil {
 		return nil
 	}
-	from, _ := slices.BinarySearchFunc(n.folder.listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
-	return n.folder.listing[from:]
+	listing := n.folder.byCookie()
+	from, _ := slices.BinarySearchFunc(listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
+	return listing[from:]
 }
 
 // Path is the node's path in the tree, without a leading slash.

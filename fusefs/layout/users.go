@@ -64,7 +64,7 @@ func (a *adder) link(view, name, tag, volume string) (v *Volume, shown string) {
 	under, name := a.path(view), Escape(name)
 	shown = a.add(under, name, Escape(tag), &Node{Target: a.linkTo(Join(under, name), v, v.Record.Root)})
 	if shown == "" {
-		a.Log.Warn("a name is taken", "view", view, "name", name, "id", tag)
+		a.Log.Warn("a name is taken, or too long", "view", view, "name", name, "id", tag)
 	}
 	return v, shown
 }

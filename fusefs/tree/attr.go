@@ -70,7 +70,7 @@ func (t *Tree) nodeEntry(ctx context.Context, n *layout.Node) (Entry, error) {
 	if n.Volume != nil {
 		return t.Stat(ctx, n.ID())
 	}
-	if n.Pool != nil {
+	if n.Pool() != nil {
 		return t.infoEntry(ctx, n.ID())
 	}
 	e := Entry{ID: n.ID(), Attr: made(syscall.S_IFDIR|0o555, n.When)}

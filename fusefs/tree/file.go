@@ -39,7 +39,7 @@ func (t *Tree) Open(ctx context.Context, id NodeID) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if n.Pool == nil {
+		if n.Pool() == nil {
 			return nil, notFile(n.Path(), n.FileType())
 		}
 		return t.openInfo(ctx, id)

@@ -21,7 +21,7 @@ func (t *Tree) infoText(ctx context.Context, id NodeID) (string, error) {
 	} else {
 		var n *layout.Node
 		if n, err = t.viewNode(ctx, id); err == nil {
-			about = t.poolInfo(n.Pool.(*volume.Pool))
+			about = t.poolInfo(n.Pool().(*volume.Pool))
 		}
 	}
 	if err != nil {
@@ -49,7 +49,7 @@ func (t *Tree) infoEntry(ctx context.Context, id NodeID) (Entry, error) {
 		if err != nil {
 			return Entry{}, err
 		}
-		when = n.Pool.(*volume.Pool).When()
+		when = n.Pool().(*volume.Pool).When()
 	}
 	a := made(syscall.S_IFREG|0o444, when)
 	a.Size, a.Ino = int64(len(text)), volfs.Ino(ino)

@@ -90,6 +90,9 @@ func (t *Tree) lookupView(ctx context.Context, dir NodeID, name string) (Entry, 
 	if n == nil || n.IsParts() && !t.hasParts(ctx, t.rootOf(n.Volume)) {
 		return Entry{}, &MissingError{Name: name}
 	}
+	if n.Volume != nil && n.ID() == n.Volume.Slot.ID(0) {
+		t.lookedUp(d, n)
+	}
 	return t.nodeEntry(ctx, n)
 }
 

@@ -30,6 +30,7 @@ type Tree struct {
 	leases *lease.Set[*volume.Volume, *volume.Contents]
 	layout atomic.Pointer[layout.Layout]
 	keeper *keeper
+	ahead  ahead
 
 	watching context.CancelFunc // ends watch
 	watched  sync.WaitGroup
@@ -82,6 +83,7 @@ func (t *Tree) Close() error {
 		t.watching()
 		t.watched.Wait()
 	}
+	t.ahead.busy.Wait()
 	t.leases.Close()
 	return t.keeper.close()
 }

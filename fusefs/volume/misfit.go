@@ -89,7 +89,7 @@ func (p *Pool) SetRecords(volumes []meta.Volume) {
 			continue
 		}
 		r.ids = append(r.ids, v.DeviceID)
-		if id, known := ids[v.Parent]; known {
+		if id, known := ids[v.Parent]; known && v.Parent != "" {
 			r.parents[v.DeviceID] = id
 		}
 	}

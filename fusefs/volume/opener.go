@@ -36,7 +36,8 @@ type Options struct {
 // Opener opens pools and volumes. Its methods may be called concurrently.
 type Opener struct {
 	Options
-	watched *atomic.Bool // see SetWatched; nil without Kernel
+	watched  *atomic.Bool             // see SetWatched; nil without Kernel
+	features atomic.Pointer[[]string] // of the filesystem that was peeked at last
 }
 
 // NewOpener makes an Opener.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,8 +44,8 @@ type fsPeek struct {
 	statfs atomic.Pointer[volfs.Statfs]
 	root   Folder
 	// inner is the folder with the contents that people look for, if the volume's record
-	// names one; zero otherwise.
-	inner Folder
+	// names one; nil otherwise.
+	inner *Folder
 	// unmounted says that the filesystem is known to have been unmounted cleanly.
 	unmounted bool
 	// opened says that the volume had to be opened for the peek, because a journal had to be
@@ -70,10 +71,10 @@ func (p *Peek) Root() *Folder { return p.Folder(0) }
 // Inner is the folder below the root with the contents that people look for, nil if there is
 // none: see meta.Volume.Root.
 func (p *Peek) Inner() *Folder {
-	if p.fs == nil || p.fs.inner.Attr.Ino == 0 {
+	if p.fs == nil {
 		return nil
 	}
-	return &p.fs.inner
+	return p.fs.inner
 }
 
 // Entries are the entries of the root folder, nil if they are not known.
@@ -92,8 +93,8 @@ func (p *Peek) Folder(ino volfs.Ino) *Folder {
 		return nil
 	case ino == 0:
 		return &p.fs.root
-	case ino == p.fs.inner.Attr.Ino:
-		return &p.fs.inner
+	case p.fs.inner != nil && ino == p.fs.inner.Attr.Ino:
+		return p.fs.inner
 	}
 	return nil
 }
@@ -128,31 +129,60 @@ func (r *Root) LastPeek() *Peek {
 // opens the volume and calls use with its contents. Peek returns an error if the volume cannot
 // be reached at all. Problems with its contents are in the Peek.
 func (o *Opener) Peek(ctx context.Context, r *Root, open func(ctx context.Context, use func(*Contents) error) error) (*Peek, error) {
-	if p := r.LastPeek(); p != nil {
-		return p, nil
+	for {
+		if p := r.LastPeek(); p != nil {
+			return p, nil
+		}
+		f, mine := r.peeks.join()
+		if mine {
+			f.start(ctx, func(ctx context.Context) (*Peek, error) { return o.nextPeek(ctx, r, open) })
+		}
+		if err := o.Await(ctx, r.Volume, f.done); err != nil {
+			return nil, err
+		}
+		if !errors.Is(f.err, errUnopened) { // otherwise it is of PeekAhead
+			return f.value, f.err
+		}
 	}
-	r.peeks.mu.Lock()
-	f := r.peeks.now
-	if f == nil {
-		f = fly(ctx, func(ctx context.Context) (*Peek, error) {
-			p, err := o.takePeek(ctx, r, open)
-			if err == nil {
-				r.peeks.last.Store(p)
-			}
-			r.peeks.mu.Lock()
-			r.peeks.now = nil
-			r.peeks.mu.Unlock()
-			return p, err
-		})
-		r.peeks.now = f
-	}
-	r.peeks.mu.Unlock()
-	if err := o.Await(ctx, r.Volume, f.done); err != nil {
-		return nil, err
-	}
-	return f.value, f.err
 }
 
+// PeekAhead takes a peek of a root for callers of Peek that will come soon, unless there is a valid
+// one, or one is being taken. It does nothing if the volume has to be opened for that.
+func (o *Opener) PeekAhead(ctx context.Context, r *Root) {
+	if r.LastPeek() != nil {
+		return
+	}
+	if f, mine := r.peeks.join(); mine {
+		f.value, f.err = o.nextPeek(ctx, r, nil)
+		close(f.done)
+	}
+}
+
+// join returns the peek that is being taken. If there is none, mine is true, and the caller must
+// take one.
+func (k *peeker) join() (f *flight[*Peek], mine bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.now == nil {
+		k.now, mine = newFlight[*Peek](), true
+	}
+	return k.now, mine
+}
+
+// nextPeek takes the peek that others wait for, and keeps it.
+func (o *Opener) nextPeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (*Peek, error) {
+	p, err := o.takePeek(ctx, r, open)
+	if err == nil {
+		o.share(p)
+		r.peeks.last.Store(p)
+	}
+	r.peeks.mu.Lock()
+	defer r.peeks.mu.Unlock()
+	r.peeks.now = nil
+	return p, err
+}
+
+// takePeek takes a peek. If open is nil and the volume has to be opened, the error is errUnopened.
 func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Context, func(*Contents) error) error) (p *Peek, err error) {
 	at, live := time.Now(), r.Volume.Live()
 	var unreached error
@@ -165,6 +195,8 @@ func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Contex
 		p = &Peek{SizeBytes: r.Volume.sizeBytes, Err: fmt.Errorf("%s: %w", r.Volume.name, err)}
 	case unreached != nil:
 		return nil, unreached
+	case errors.Is(p.Err, errUnopened) && open == nil:
+		return nil, errUnopened
 	case errors.Is(p.Err, errUnopened):
 		p.Err = open(ctx, func(c *Contents) error {
 			return c.With(ctx, r, func(fs volfs.FS) (err error) {
@@ -178,6 +210,19 @@ func (o *Opener) takePeek(ctx context.Context, r *Root, open func(context.Contex
 	p.Err = unread(p.Err)
 	p.at, p.live = at, live || r.Volume.Live()
 	return p, nil
+}
+
+// share makes a peek use the list of features of another one if they are the same, as those of
+// most volumes are.
+func (o *Opener) share(p *Peek) {
+	if p.fs == nil {
+		return
+	}
+	if last := o.features.Load(); last != nil && slices.Equal(*last, p.fs.info.Features) {
+		p.fs.info.Features = *last
+	} else {
+		o.features.Store(&p.fs.info.Features)
+	}
 }
 
 func (o *Opener) peekAt(ctx context.Context, r *Root, open func(int64) (device, error)) (*Peek, error) {
@@ -304,10 +349,11 @@ func peekMounted(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error
 // peekFS reads a filesystem's root folder, and the folder in it that is named inner, if any.
 func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	f := &fsPeek{info: fs.Info()}
-	var err error
-	if f.root, err = peekFolder(ctx, fs, fs.Root()); err != nil {
+	root, err := peekFolder(ctx, fs, fs.Root())
+	if err != nil {
 		return nil, err
 	}
+	f.root = *root
 	if inner == "" {
 		return f, nil
 	}
@@ -324,19 +370,19 @@ func peekFS(ctx context.Context, fs volfs.FS, inner string) (*fsPeek, error) {
 	return f, nil
 }
 
-func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (Folder, error) {
+func peekFolder(ctx context.Context, fs volfs.FS, ino volfs.Ino) (*Folder, error) {
 	attr, err := fs.Stat(ctx, ino)
 	if err != nil || !attr.HasXattrs {
-		return Folder{Attr: attr}, err
+		return &Folder{Attr: attr}, err
 	}
 	names, err := fs.Xattrs(ctx, ino)
 	if err != nil {
-		return Folder{}, err
+		return nil, err
 	}
-	p := Folder{Attr: attr, Xattrs: make(map[string][]byte, len(names))}
+	p := &Folder{Attr: attr, Xattrs: make(map[string][]byte, len(names))}
 	for _, name := range names {
 		if p.Xattrs[name], err = fs.Xattr(ctx, ino, name); err != nil {
-			return Folder{}, err
+			return nil, err
 		}
 	}
 	return p, nil

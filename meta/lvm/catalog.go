@@ -161,6 +161,7 @@ func (l *locator) add(ctx context.Context, c *meta.Catalog, record string) {
 		}
 	}
 	first := len(c.Volumes)
+	c.Volumes = slices.Grow(c.Volumes, len(l.group.LogicalVolumes))
 	for i := range l.group.LogicalVolumes {
 		v := &l.group.LogicalVolumes[i]
 		if !isListed(v, uses[v.Name]) {
@@ -246,13 +247,16 @@ func (l *locator) uses() map[string]use {
 // volume describes a volume. With an error, it is as for one that is lost.
 func (l *locator) volume(ctx context.Context, v *LogicalVolume, u use, pools map[string]error) (meta.Volume, error) {
 	m := meta.Volume{
-		Name: l.name(v.Name), Role: meta.RoleVolume, UUID: v.ID, Tags: v.Tags, Created: v.CreationTime, Host: v.CreationHost,
+		Name: l.name(v.Name), Role: meta.RoleVolume, UUID: v.ID, Tags: v.Tags, Created: v.CreationTime, Host: strings.Clone(v.CreationHost),
+	}
+	for i, tag := range v.Tags { // the text would stay in memory for its parts
+		m.Tags[i] = strings.Clone(tag)
 	}
 	if v.Err != nil {
 		return m, v.Err
 	}
 	s := &v.Segments[0]
-	m.Kind = s.name()
+	m.Kind = strings.Clone(s.name())
 	var err error
 	if m.SizeBytes, err = l.bytes(v.extents()); err != nil {
 		return m, err

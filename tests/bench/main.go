@@ -1,6 +1,7 @@
 // Bench measures what docs/design.md promises of speed, each figure beside the
 // kernel's own mount of the same volume, or the program that does the same, in
-// the same run. It needs root, for loop mounts and to drop caches.
+// the same run. It needs root, for loop mounts and to drop caches. Arguments are the parts
+// to measure; without any it measures all.
 package main
 
 import (
@@ -25,7 +26,7 @@ func run() (err error) {
 	if os.Getuid() != 0 {
 		return errors.New("needs root: it mounts loop devices and drops caches")
 	}
-	for _, p := range []string{"mkfs.ext4", "thin_restore", "thin_ls", "thin_dump"} {
+	for _, p := range []string{"mkfs.ext4", "thin_restore", "thin_ls", "thin_dump", "lvs", "vgs"} {
 		if _, err := exec.LookPath(p); err != nil {
 			return fmt.Errorf("needs %s: run tests/setup/install", p)
 		}
@@ -39,8 +40,14 @@ func run() (err error) {
 	if err := b.sh("go build -trimpath -o " + b.program + " thintree"); err != nil {
 		return err
 	}
-	for _, part := range []func() error{b.volume, b.kernelAccess, b.passthrough, b.manyVolumes, b.largePool} {
-		if err := part(); err != nil {
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{{"volume", b.volume}, {"access", b.kernelAccess}, {"passthrough", b.passthrough}, {"many", b.manyVolumes}, {"large", b.largePool}} {
+		if len(os.Args) > 1 && !slices.Contains(os.Args[1:], part.name) {
+			continue
+		}
+		if err := part.measure(); err != nil {
 			return err
 		}
 	}
@@ -51,6 +58,7 @@ func run() (err error) {
 type bench struct {
 	dir, program string
 	mounts       []string // what is mounted now
+	loops        []string // loop devices that are there now
 	rows         [][6]string
 }
 
@@ -103,6 +111,9 @@ func (b *bench) cleanUp() error {
 	var errs []error
 	for _, m := range slices.Backward(slices.Clone(b.mounts)) {
 		errs = append(errs, b.sh("umount -l "+m))
+	}
+	for _, device := range slices.Clone(b.loops) {
+		errs = append(errs, b.freeLoop(device))
 	}
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }

@@ -12,7 +12,7 @@ const MaxBytes = 32 << 20
 // Metadata has five levels of sections, and some 16 keys for each volume.
 const (
 	maxDepth = 16
-	maxNodes = 1 << 21
+	maxNodes = 3 << 20
 )
 
 // SyntaxError says that a text is not in the format.
