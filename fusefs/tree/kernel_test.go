@@ -18,6 +18,8 @@ type kernel struct {
 	users map[uint32]lend.User // nil if the pool is not active
 }
 
+func (k *kernel) IsTemporary(block.Location, uint32, uint64) bool { return false }
+
 func (k *kernel) Users(context.Context, block.Location) (map[uint32]lend.User, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

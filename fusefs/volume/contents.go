@@ -49,7 +49,7 @@ func (o *Opener) Open(ctx context.Context, v *Volume) (*Contents, error) {
 	if p := whole.LastPeek(); p != nil && p.fs != nil {
 		c = &Contents{opener: o, volume: v, device: v.laterDevice(p.SizeBytes), found: p.Found, fss: make(map[layout.Place]*mounted)}
 	} else if c, err = o.readContents(ctx, v, func(sizeBytes int64) (device, error) { return v.openDevice(ctx, sizeBytes) }); err != nil {
-		o.Log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
+		v.tellUnopened(o.Log, err)
 		return nil, unread(err)
 	}
 	if v.Pool != nil {

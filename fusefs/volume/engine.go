@@ -58,6 +58,8 @@ type Kernel interface {
 	Lend(ctx context.Context, r lend.Request) (*lend.Loan, error)
 	// Lent lists the loans of a device that are still there.
 	Lent(ctx context.Context, metadata block.Location, id uint32) ([]*lend.Loan, error)
+	// IsTemporary reports whether a device of a pool is a temporary snapshot that was lent.
+	IsTemporary(metadata block.Location, id uint32, transactionID uint64) bool
 	// Suspended returns the name of the pool, or of its device with the id, if that one is
 	// suspended: reads of it wait. It is "" if neither is suspended.
 	Suspended(ctx context.Context, metadata block.Location, id uint32) (device string, err error)

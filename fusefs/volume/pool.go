@@ -64,7 +64,7 @@ func (o *Opener) OpenPool(ctx context.Context, rec meta.Pool) (*Pool, error) {
 	p := &Pool{record: rec, reader: r, forced: o.ForceNames}
 	p.usage.watched = o.watched
 	p.Observe(ctx, o.Kernel)
-	if err := p.list(ctx); err != nil {
+	if err := p.list(ctx, o.Kernel); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	p.tell(o.Log)
@@ -109,7 +109,7 @@ func (p *Pool) Refresh(ctx context.Context, o *Opener) (changed bool, err error)
 		return false, nil
 	}
 	p.stale = true
-	if err := p.list(ctx); err != nil {
+	if err := p.list(ctx, o.Kernel); err != nil {
 		return false, err
 	}
 	p.stale = false
@@ -130,8 +130,8 @@ func (p *Pool) tell(log *slog.Logger) {
 	p.told = now
 }
 
-// list reads the list of the pool's devices.
-func (p *Pool) list(ctx context.Context) error {
+// list reads the list of the pool's devices. It leaves out temporary snapshots, which are gone soon.
+func (p *Pool) list(ctx context.Context, k Kernel) error {
 	l := &listing{devices: make(map[uint32]pdata.DeviceDetails)}
 	metadata, _ := p.reader.Halves()
 	for _, path := range metadata.Paths() {
@@ -151,6 +151,7 @@ func (p *Pool) list(ctx context.Context) error {
 			l.problems = append(l.problems, err)
 		case err != nil:
 			return err
+		case k != nil && k.IsTemporary(metadata, d.ID, d.TransactionID):
 		default:
 			l.ids = append(l.ids, d.ID)
 			l.devices[d.ID] = d

@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ type Volume struct {
 	newest atomic.Pointer[meta.Volume] // its source's newest record of it
 	origin atomic.Pointer[Volume]      // its external origin; nil if it has none, or it is not known
 	gone   atomic.Bool                 // see Gone
+	told   atomic.Pointer[string]      // what tellUnopened said last
 
 	whole Root // at the zero Place
 	mu    sync.Mutex
@@ -72,6 +74,14 @@ func New(v *layout.Volume) *Volume {
 
 // Record is the source's newest record of the volume.
 func (v *Volume) Record() *meta.Volume { return v.newest.Load() }
+
+// tellUnopened logs why the volume cannot be opened. It says the same only once.
+func (v *Volume) tellUnopened(log *slog.Logger, err error) {
+	text := err.Error()
+	if last := v.told.Swap(&text); last == nil || *last != text {
+		log.Warn("a volume cannot be opened", "volume", v.name, "error", err)
+	}
+}
 
 // SetRecord replaces the source's record of the volume.
 func (v *Volume) SetRecord(record *meta.Volume) { v.newest.Store(record) }

@@ -144,6 +144,12 @@ func TestVolumeGroupOfThisHost(t *testing.T) {
 				t.Errorf("ls does not list it:\n%s", got)
 			}
 		})
+		t.Run("a temporary snapshot is no volume", func(t *testing.T) {
+			mnt := mountTree(t, "--live", "snapshot", "lvm:vg0")
+			if got := sh(t, "exec <"+mnt+"/volumes/vg0/root/d/name; ls /var/lib/thintree/temporary; sleep 1.5; ls "+mnt+"/by-id/vg0/pool-0 "+mnt+"/volumes/vg0"); !strings.Contains(got, ".json") || strings.Contains(got, "1677721") {
+				t.Errorf("there is no snapshot, or it is shown: %s", got)
+			}
+		})
 		t.Run("its owner is not disturbed", func(t *testing.T) { lvmOwnerGoesOn(t, mnt) })
 		t.Run("after it was deactivated", func(t *testing.T) {
 			want := make(map[string]manifest.Manifest)

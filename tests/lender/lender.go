@@ -38,6 +38,9 @@ func (Lender) Halves(_ context.Context, device string) (metadata, data block.Loc
 // UserOf finds nobody.
 func (Lender) UserOf(context.Context, block.Location) (lend.User, error) { return lend.User{}, nil }
 
+// IsTemporary says that nothing is: no snapshots are lent.
+func (Lender) IsTemporary(block.Location, uint32, uint64) bool { return false }
+
 // Watch waits: nothing changes.
 func (Lender) Watch(ctx context.Context, _ func(bool)) error {
 	<-ctx.Done()

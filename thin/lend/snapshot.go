@@ -25,12 +25,36 @@ const recordsDir = "/var/lib/thintree/temporary"
 
 // temporary is the record of a temporary snapshot.
 type temporary struct {
-	Owner    string `json:"owner"` // of the process: see the function Owner
-	Metadata string `json:"metadata"`
+	Owner string `json:"owner"` // of the process: see the function Owner
+	place
 	DeviceID uint32 `json:"device_id"`
 	// TransactionID is the pool's when the snapshot was made. A device of this id with
 	// another transaction id is not this snapshot.
 	TransactionID uint64 `json:"transaction_id"`
+}
+
+// place identifies a pool by where its metadata begin.
+type place struct {
+	Metadata string `json:"metadata"` // the path of the file or device
+	// InPieces says that the metadata lie in pieces, of which the first one begins at this offset in
+	// bytes. Otherwise they are all of the file or device.
+	InPieces    bool  `json:"in_pieces,omitempty"`
+	OffsetBytes int64 `json:"offset_bytes,omitempty"`
+}
+
+func placeOf(metadata block.Location) place {
+	first := metadata.Spot(0)
+	_, whole := metadata.Path()
+	return place{first.Path, !whole, first.Offset}
+}
+
+// location is a location by which [thin.Kernel.FindPool] finds the pool. If the metadata lie in pieces, it
+// has the beginning only.
+func (p place) location() (block.Location, error) {
+	if !p.InPieces {
+		return block.At(p.Metadata), nil
+	}
+	return block.Linear(block.Piece{In: block.At(p.Metadata), Offset: p.OffsetBytes, Length: pdata.BlockBytes})
 }
 
 // lendSnapshot takes a temporary snapshot of a device and lends that. The filesystem on the
@@ -88,7 +112,7 @@ func (l *Lender) snapshot(ctx context.Context, p *thin.Pool, metadata block.Loca
 	if err != nil {
 		return nil, err
 	}
-	record, err := l.writeRecord(temporary{Metadata: metadata.String(), DeviceID: id, TransactionID: s.TransactionID})
+	record, err := l.writeRecord(temporary{place: placeOf(metadata), DeviceID: id, TransactionID: s.TransactionID})
 	if err != nil {
 		return nil, fmt.Errorf("a record of a temporary snapshot: %w", err)
 	}
@@ -180,13 +204,9 @@ func (l *Lender) sweepSnapshots(ctx context.Context, dead func(owner string) boo
 func (l *Lender) sweepRecords(ctx context.Context, dir string, dead func(owner string) bool) error {
 	records, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	for _, record := range records {
-		var t temporary
-		text, e := os.ReadFile(record)
+		t, e := readRecord(record)
 		if errors.Is(e, fs.ErrNotExist) {
 			continue
-		}
-		if e == nil {
-			e = json.Unmarshal(text, &t)
 		}
 		if e != nil { // the process was killed while it wrote this, before it took the snapshot
 			err = errors.Join(err, os.Remove(record))
@@ -204,8 +224,38 @@ func (l *Lender) sweepRecords(ctx context.Context, dir string, dead func(owner s
 	return err
 }
 
+func readRecord(path string) (t temporary, err error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &t)
+	}
+	return t, err
+}
+
+// IsTemporary reports whether a device of a pool is a temporary snapshot of a thintree of this host.
+// It reads the records only for ids of which such snapshots are.
+func (l *Lender) IsTemporary(metadata block.Location, id uint32, transactionID uint64) bool {
+	if id <= thin.MaxDeviceID-maxSnapshots {
+		return false
+	}
+	found := false
+	_ = inRecords(func(dir string) error {
+		records, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		for _, record := range records {
+			t, err := readRecord(record)
+			found = found || err == nil && t.DeviceID == id && t.TransactionID == transactionID && t.place == placeOf(metadata)
+		}
+		return err
+	})
+	return found
+}
+
 func (l *Lender) sweepSnapshot(ctx context.Context, t temporary) (gone bool, err error) {
-	p, err := l.kernel.FindPool(ctx, block.At(t.Metadata))
+	at, err := t.location()
+	if err != nil {
+		return false, err
+	}
+	p, err := l.kernel.FindPool(ctx, at)
 	if errors.Is(err, thin.ErrNotActive) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
