@@ -1,0 +1,184 @@
+package guest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// needsPrograms skips the test unless programs are there.
+func needsPrograms(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s: %v", program, err)
+		}
+	}
+}
+
+// forContainers makes the guest a place in which daemons can run containers. What containerd makes in
+// /opt goes with the guest.
+func forContainers(t *testing.T) {
+	t.Helper()
+	sh(t, `
+mount -t tmpfs opt /opt
+mount -t tmpfs cgroup /sys/fs/cgroup
+for c in cpu,cpuacct memory devices freezer pids blkio; do
+	mkdir /sys/fs/cgroup/$c; mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
+done`)
+}
+
+// shellRoot is a folder with all that a container needs to run dash, and files of several kinds.
+func shellRoot(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	sh(t, `
+cd `+dir+`; chmod 755 .
+for f in /bin/dash /bin/sleep; do echo $f; ldd $f | grep -o '/[^ ]*'; done | sort -u | xargs cp -L --parents -t .
+mv bin/dash bin/sh
+mkdir etc etc/empty; echo image >etc/name; chmod 4750 etc/name; chown 7:8 etc/name; ln -s name etc/link; ln etc/name etc/second
+mkfifo etc/fifo; mknod etc/null c 1 3; truncate -s 1M etc/sparse; seq 100000 >etc/numbers`)
+	return dir
+}
+
+// daemon is a program that runs until the test ends.
+type daemon struct {
+	cmd  *exec.Cmd
+	args []string
+	log  string // its path
+}
+
+// runDaemon starts a daemon, and waits until a command succeeds, which only the daemon can answer.
+func runDaemon(t *testing.T, ready string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{args: args, log: filepath.Join(t.TempDir(), "log")}
+	d.start(t, ready)
+	t.Cleanup(func() {
+		d.stop(t)
+		if text, err := os.ReadFile(d.log); err == nil && t.Failed() {
+			t.Logf("the log of %s:\n%s", args[0], text)
+		}
+	})
+	return d
+}
+
+func (d *daemon) start(t *testing.T, ready string) {
+	t.Helper()
+	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	noError(t, err)
+	defer log.Close()
+	d.cmd = exec.Command(d.args[0], d.args[1:]...)
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	noError(t, d.cmd.Start())
+	within(t, seconds, d.args[0]+" answers", func() error {
+		out, err := exec.Command("bash", "-c", ready).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	})
+}
+
+func (d *daemon) stop(t *testing.T) {
+	t.Helper()
+	noError(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	if err := inTime(t, d.args[0], d.cmd.Wait); err != nil {
+		t.Errorf("%s: %v", d.args[0], err)
+	}
+}
+
+// complaints are the lines of a daemon's log that tell of errors.
+func (d *daemon) complaints(t *testing.T) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(d.log)
+	noError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "level=error") || strings.Contains(line, "level=fatal") || strings.Contains(line, "panic") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// pace is how long commands took, by their kind.
+type pace map[string][]time.Duration
+
+// run runs a shell command of a kind.
+func (p pace) run(t *testing.T, kind, command string) string {
+	t.Helper()
+	begin := time.Now()
+	out := sh(t, command)
+	p[kind] = append(p[kind], time.Since(begin))
+	return strings.TrimSpace(out)
+}
+
+// holds fails unless commands took about as long as they did before.
+func (p pace) holds(t *testing.T, before pace) {
+	t.Helper()
+	for kind, times := range p {
+		was, is, longest := median(before[kind]), median(times), slices.Max(times)
+		t.Logf("%-9s alone %v (median of %d), beside the tree %v (of %d), at most %v",
+			kind, was.Round(time.Millisecond), len(before[kind]), is.Round(time.Millisecond), len(times), longest.Round(time.Millisecond))
+		if is > 3*was+2*time.Second {
+			t.Errorf("%s takes %v, and alone %v", kind, is, was)
+		}
+	}
+}
+
+// walkAlways makes walkers read all of a tree again and again, and one read a folder that is always
+// there, which it must be able to.
+func walkAlways(t *testing.T, mnt, always string) (halt func()) {
+	t.Helper()
+	stop := make(chan struct{})
+	var walkers sync.WaitGroup
+	rounds := make([]int, 3)
+	read := "find %s -type f -print0 | xargs -0 cat >/dev/null; find %[1]s -type l -printf '%%l\n' >/dev/null"
+	for n, command := range []string{
+		fmt.Sprintf(read, mnt),
+		fmt.Sprintf(read+"; echo 3 >/proc/sys/vm/drop_caches", mnt),
+		"set -o pipefail; " + fmt.Sprintf(read, always),
+	} {
+		walkers.Go(func() {
+			for ; ; rounds[n]++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if out, err := exec.Command("bash", "-c", command).CombinedOutput(); err != nil && strings.HasPrefix(command, "set") {
+					t.Errorf("reading %s: %v: %s", always, err, out)
+				}
+			}
+		})
+	}
+	return sync.OnceFunc(func() {
+		close(stop)
+		walkers.Wait()
+		t.Logf("rounds of the walkers: %v", rounds)
+		if slices.Contains(rounds, 0) {
+			t.Error("a walker did not come round")
+		}
+	})
+}
+
+// shownWithin waits until a path is there, or is not.
+func shownWithin(t *testing.T, path string, want bool) {
+	t.Helper()
+	begin := time.Now()
+	within(t, seconds, fmt.Sprintf("%s is there: %v", path, want), func() error {
+		if _, err := os.Lstat(path); (err == nil) != want {
+			return fmt.Errorf("lstat says %v", err)
+		}
+		return nil
+	})
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Logf("%s is there: %v: that took %v", path, want, took)
+	}
+}
