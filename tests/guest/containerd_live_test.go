@@ -38,7 +38,7 @@ address = "%[1]s/socket"
 [plugins."io.containerd.snapshotter.v1.devmapper"]
 root_path = "%[1]s/root/io.containerd.snapshotter.v1.devmapper"
 pool_name = "ctd-pool"
-base_image_size = "64MB"
+base_image_size = "32MB"
 `, dir))
 	c.daemon = runDaemon(t, c.ctr+"version", "containerd", "--config", dir+"/config.toml")
 	sh(t, "tar -C "+shellRoot(t)+" -cf "+dir+"/layer.tar .")
@@ -91,7 +91,7 @@ func (c *containerd) mounted(t *testing.T, device string) manifest.Manifest {
 	return shown(t, dir)
 }
 
-// round makes snapshots and removes them, each third time with a container that runs. mnt is the
+// round makes snapshots and removes them, some of them committed ones, and sometimes a container that runs. mnt is the
 // tree, "" if there is none.
 func (c *containerd) round(t *testing.T, p pace, n int, mnt string) {
 	t.Helper()
@@ -104,7 +104,7 @@ func (c *containerd) round(t *testing.T, p pace, n int, mnt string) {
 	if look {
 		sameWithin(t, c.mounted(t, device), c.shownAs(mnt, key))
 	}
-	if n%2 == 0 {
+	if n%3 == 1 {
 		done, view := fmt.Sprint("done-", n), fmt.Sprint("view-", n)
 		p.run(t, "commit", c.snapshots("commit "+done+" "+key))
 		p.run(t, "view", c.snapshots("view "+view+" "+done))
@@ -125,7 +125,7 @@ func (c *containerd) round(t *testing.T, p pace, n int, mnt string) {
 	if look {
 		shownWithin(t, c.shownAs(mnt, key), false)
 	}
-	if n%3 == 0 {
+	if n%6 == 0 {
 		c.container(t, p, fmt.Sprint("box-", n), mnt, look)
 	}
 }
@@ -178,8 +178,9 @@ func TestContainerdBesideTheTree(t *testing.T) {
 		c := newContainerd(t)
 		alone, beside := make(pace), make(pace)
 		begin := time.Now()
-		for n := range 6 {
+		for n := range 7 {
 			c.round(t, alone, n, "")
+			println("alone", n, time.Since(begin).String())
 		}
 		t.Log(time.Since(begin))
 		devices := func() string { return sh(t, "dmsetup ls --target thin | cut -f1 | sort") }
@@ -191,6 +192,7 @@ func TestContainerdBesideTheTree(t *testing.T) {
 		begin = time.Now()
 		for n := range 30 {
 			c.round(t, beside, n, mnt)
+			println("round", n, time.Since(begin).String())
 		}
 		t.Log(time.Since(begin))
 		within(t, seconds, "no device is left", func() error {

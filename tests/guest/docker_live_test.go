@@ -1,0 +1,230 @@
+package guest
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"thintree/tests/manifest"
+	"thintree/volfs"
+)
+
+// docker is dockerd with its devicemapper driver on loop files, and an image.
+type docker struct {
+	*daemon
+	root   string
+	docker string // the command
+}
+
+const dockerImage = "team/tiny:1"
+
+func newDocker(t *testing.T, options ...string) *docker {
+	t.Helper()
+	needsPrograms(t, "dockerd", "docker", "containerd", "runc", "dmsetup", "losetup", "mkfs.ext4", "ldd")
+	forContainers(t)
+	dir := mounted(t, loop(t, filepath.Join(t.TempDir(), "disk"), 600*mib))
+	d := &docker{root: dir + "/root", docker: "docker -H unix://" + dir + "/socket "}
+	write(t, dir, "none.json", "{}")
+	args := strings.Fields(strings.ReplaceAll(`dockerd --config-file DIR/none.json --host unix://DIR/socket --data-root DIR/root --exec-root DIR/exec
+		--pidfile DIR/pid --deprecated-key-path DIR/key --iptables=false --ip-forward=false --ip-masq=false --bridge=none --storage-driver devicemapper`, "DIR", dir))
+	for _, o := range append(options, "loopdatasize=300M", "loopmetadatasize=4M", "basesize=32M", "fs=ext4", "override_udev_sync_check=true") {
+		args = append(args, "--storage-opt", "dm."+o)
+	}
+	d.daemon = runDaemon(t, d.docker+"version", args...)
+	sh(t, fmt.Sprintf(`tar -C %s -c . | %simport --change 'CMD ["/bin/sh", "-c", "echo ran >/ran; rm /etc/link; sleep 1000"]' - %s`, shellRoot(t), d.docker, dockerImage))
+	return d
+}
+
+// round makes a container, and removes it. Some of them run, and of some an image is made. mnt is the
+// tree, "" if there is none.
+func (d *docker) round(t *testing.T, p pace, n int, mnt string) {
+	t.Helper()
+	name, image := fmt.Sprint("box-", n), fmt.Sprint("team/made:", n)
+	look := mnt != "" && n%5 == 0
+	p.run(t, "create", d.docker+"create --name "+name+" "+dockerImage)
+	if look {
+		d.looks(t, mnt, name)
+	}
+	file := filepath.Join(t.TempDir(), "name")
+	writeFile := fmt.Sprintf("seq %d 20000 >%s", n, file)
+	sh(t, writeFile)
+	p.run(t, "cp", d.docker+"cp "+file+" "+name+":/etc/name")
+	p.run(t, "cp", d.docker+"cp "+file+" "+name+":/added")
+	if n%6 == 0 {
+		p.run(t, "start", d.docker+"start "+name)
+		if look {
+			within(t, seconds, "it has run", func() error {
+				if diff := sh(t, d.docker+"diff "+name); !strings.Contains(diff, "/ran\n") || !strings.Contains(diff, "/etc/link\n") {
+					return fmt.Errorf("it has not: %s", diff)
+				}
+				return nil
+			})
+			d.looks(t, mnt, name)
+		}
+		p.run(t, "kill", d.docker+"kill "+name)
+	}
+	if look {
+		d.looks(t, mnt, name)
+	}
+	if n%3 == 1 {
+		p.run(t, "commit", d.docker+"commit "+name+" "+image)
+		if look {
+			want, shownImage := d.exported(t, name), filepath.Join(mnt, "images", image)
+			within(t, seconds, "the image has the container's files", func() error {
+				return sameFiles(t, want, shownImage)
+			})
+		}
+	}
+	p.run(t, "rm", d.docker+"rm "+name)
+	if n%3 == 1 {
+		p.run(t, "rmi", d.docker+"rmi "+image)
+	}
+	if look {
+		shownWithin(t, filepath.Join(mnt, "containers", name), false)
+		shownWithin(t, filepath.Join(mnt, "images", image), false)
+	}
+}
+
+// looks holds what the tree shows of a container against what Docker says of it.
+func (d *docker) looks(t *testing.T, mnt, name string) {
+	t.Helper()
+	container := filepath.Join(mnt, "containers", name)
+	want := d.exported(t, name)
+	within(t, seconds, container+" is shown as Docker exports it", func() error { return sameFiles(t, want, container) })
+
+	var state []struct {
+		ID, Image   string
+		State       struct{ Status string }
+		GraphDriver struct{ Data struct{ DeviceName string } }
+	}
+	noError(t, json.Unmarshal([]byte(sh(t, d.docker+"inspect "+name)), &state))
+	device := state[0].GraphDriver.Data.DeviceName
+	volume := device[strings.LastIndexByte(device, '-')+1:]
+	if got, want := changes(shown(t, filepath.Join(mnt, "volumes", volume+"-init/rootfs")), shown(t, container)), strings.Fields(strings.ReplaceAll(sh(t, d.docker+"diff "+name), " ", ":")); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+		t.Errorf("%s differs from its image in %q, and Docker says %q", name, got, want)
+	}
+	t.Log(sh(t, "cat "+mnt+"/info/"+volume+".json"))
+}
+
+// exported is what Docker exports of a container.
+func (d *docker) exported(t *testing.T, name string) manifest.Manifest {
+	t.Helper()
+	dir := t.TempDir()
+	sh(t, d.docker+"export "+name+" | tar -C "+dir+" -xp --numeric-owner")
+	defer sh(t, "rm -r "+dir)
+	return exportable(shown(t, dir))
+}
+
+// exportable is a manifest without what Docker does not export.
+func exportable(m manifest.Manifest) manifest.Manifest {
+	for i := range m {
+		e := &m[i]
+		e.Blocks, e.Ctime, e.Mtime, e.More = 0, volfs.Time{}, volfs.Time{}, nil
+		if e.Mode&unix.S_IFMT == unix.S_IFDIR {
+			e.Size, e.Nlink = 0, 0
+		}
+	}
+	return m
+}
+
+func sameFiles(t *testing.T, want manifest.Manifest, dir string) error {
+	t.Helper()
+	got, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
+	if err != nil {
+		return err
+	}
+	if diff := manifest.Diff(want, exportable(got)); diff != "" {
+		return fmt.Errorf("%s: %s", dir, diff)
+	}
+	return nil
+}
+
+// changes are what docker diff says of two folders, sorted: "A:/path" of what was added, "D:" of what was
+// deleted, and "C:" of what was changed and of folders in which something was.
+func changes(before, after manifest.Manifest) (lines []string) {
+	entries := func(m manifest.Manifest) map[string]manifest.Entry {
+		all := make(map[string]manifest.Entry, len(m))
+		for _, e := range m {
+			all[e.Path] = e
+		}
+		return all
+	}
+	old, now := entries(before), entries(after)
+	kinds := make(map[string]string)
+	for p := range old {
+		if _, ok := now[p]; !ok {
+			kinds[p] = "D"
+		}
+	}
+	for p, e := range now {
+		was, ok := old[p]
+		switch isDir := e.Mode&unix.S_IFMT == unix.S_IFDIR; {
+		case !ok:
+			kinds[p] = "A"
+		case was.Mode != e.Mode, was.UID != e.UID, was.GID != e.GID, was.Rdev != e.Rdev,
+			!isDir && (was.Size != e.Size || was.Mtime != e.Mtime || was.Content != e.Content):
+			kinds[p] = "C"
+		}
+	}
+	for p := range kinds {
+		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+			if kinds[dir] == "" {
+				kinds[dir] = "C"
+			}
+		}
+	}
+	delete(kinds, ".")
+	for p, kind := range kinds {
+		lines = append(lines, kind+":/"+p)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func TestDockerBesideTheTree(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t *testing.T) { dockerBeside(t, newDocker(t)) })
+}
+
+// TestDockerThatDefersNothing has a Docker whose commands fail if a device is in use.
+func TestDockerThatDefersNothing(t *testing.T) {
+	t.Parallel()
+	Run(t, func(t *testing.T) {
+		dockerBeside(t, newDocker(t, "use_deferred_removal=false", "use_deferred_deletion=false"))
+	})
+}
+
+func dockerBeside(t *testing.T, d *docker) {
+	t.Helper()
+	alone, beside := make(pace), make(pace)
+	for n := range 7 {
+		d.round(t, alone, n, "")
+	}
+	devices := func() string { return sh(t, "dmsetup ls --target thin | cut -f1 | sort") }
+	before, complaints := devices(), len(d.complaints(t))
+	mnt := mountTree(t, "docker:"+d.root)
+	image := filepath.Join(mnt, "images", dockerImage)
+	halt := walkAlways(t, mnt, image)
+	defer halt()
+	for n := range 30 {
+		d.round(t, beside, n, mnt)
+		println("round", n)
+	}
+	halt()
+	within(t, 2*seconds, "no device is left", func() error {
+		if now := devices(); now != before {
+			return fmt.Errorf("there are\n%s\nand before were\n%s", now, before)
+		}
+		return nil
+	})
+	beside.holds(t, alone)
+	for _, line := range d.complaints(t)[complaints:] {
+		t.Errorf("dockerd complains: %s", line)
+	}
+}
