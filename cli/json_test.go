@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"thintree/fusefs/bytejson"
-	"thintree/fusefs/tree"
 )
 
 // reports are all types that are printed or shown as JSON.

@@ -123,27 +123,6 @@ func volumeNow(ctx context.Context, t *tree.Tree, name string) (tree.VolumeInfo,
 	return t.Volume(ctx, e.ID)
 }
 
-func printVolumeTable(list []tree.VolumeInfo) error {
-	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "VOLUME\tID\tSIZE\tMAPPED\tHOLDS\tROLE\tUSED BY")
-	for _, v := range list {
-		holds := holdsOf(v)
-		if v.Damaged {
-			holds += " (problem)"
-		}
-		if v.Forced != "" {
-			holds += " (forced)"
-		}
-		role := string(v.Role)
-		if v.State != "" {
-			role += ", " + string(v.State)
-		}
-		id := strings.TrimPrefix(shortName(v), "@")
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(shorten(v.Name)), id, bytes(v.SizeBytes), bytes(v.MappedBytes), holds, role, strings.Join(usersOf(v), " "))
-	}
-	return w.Flush()
-}
-
 // usersOf lists the containers and images that a volume belongs to, as a user types them.
 func usersOf(v tree.VolumeInfo) (users []string) {
 	for _, name := range v.Containers {

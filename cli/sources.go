@@ -143,10 +143,12 @@ func printSources(c *cli.Context, found []foundSource) error {
 	if c.Bool("json") {
 		return printJSON(append([]foundSource{}, found...))
 	}
-	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
-	if len(found) > 0 {
-		fmt.Fprintln(w, "SOURCE\tVOLUMES\tMOUNT IT WITH")
+	if len(found) == 0 {
+		fmt.Fprintln(os.Stderr, "thintree: this host has no sources that can be found")
+		return nil
 	}
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "SOURCE\tVOLUMES\tMOUNT IT WITH")
 	for _, f := range found {
 		volumes, how := fmt.Sprint(f.Volumes), f.Mount+" MOUNTPOINT"
 		if f.Problem != "" {

@@ -123,29 +123,50 @@ func (l *Layout) Volumes() (list []*Volume) {
 	return list
 }
 
-// Meant returns the paths that a name of a volume may stand for. The name is the volume's name,
-// "@" and its device id, or "container:", "image:" or "snapshot:" and a name. An image without a tag
-// is the one with the tag latest.
-func (l *Layout) Meant(name string) (paths []string) {
-	kind, rest, _ := strings.Cut(name, ":")
-	id, isID := strings.CutPrefix(name, "@")
+// Meant returns the paths that a name of a volume may stand for, in each source in which it may stand
+// for some. The name is the volume's name, "@" and its device id, or "container:", "image:" or
+// "snapshot:" and a name. An image without a tag is the one with the tag latest. After the name of a
+// source's folder and a slash, the name is one in that source only.
+func (l *Layout) Meant(name string) (bySource [][]string) {
 	for _, s := range l.Sections {
-		switch {
-		case kind == "container":
-			paths = append(paths, Join(s.Folder, "containers/"+rest))
-		case kind == "image":
-			paths = append(paths, Join(s.Folder, "images/"+rest), Join(s.Folder, "images/"+rest+":latest"))
-		case kind == "snapshot":
-			paths = append(paths, Join(s.Folder, "snapshots/"+rest))
-		case isID:
-			for _, p := range s.Pools {
-				paths = append(paths, Join(s.Folder, "by-id/"+Escape(p.Name())+"/"+id))
-			}
-			fallthrough
-		default:
-			paths = append(paths, Join(s.Folder, "volumes/"+name))
+		inside, ok := strings.CutPrefix(name, s.Folder+"/")
+		if s.Folder != "" && ok {
+			return [][]string{s.meant(inside)}
 		}
 	}
+	for _, s := range l.Sections {
+		bySource = append(bySource, s.meant(name))
+	}
+	return bySource
+}
+
+// meant is Meant in one source. Each name may also be as the records have it, before Escape.
+func (s *Section) meant(name string) (paths []string) {
+	add := func(view, name, suffix string) {
+		paths = append(paths, Join(s.Folder, view+name+suffix))
+		if escaped := Escape(name); escaped != name {
+			paths = append(paths, Join(s.Folder, view+escaped+suffix))
+		}
+	}
+	kind, rest, _ := strings.Cut(name, ":")
+	id, isID := strings.CutPrefix(name, "@")
+	switch {
+	case kind == "container":
+		add("containers/", rest, "")
+		return paths
+	case kind == "image":
+		add("images/", rest, "")
+		add("images/", rest, ":latest")
+		return paths
+	case kind == "snapshot":
+		add("snapshots/", rest, "")
+		return paths
+	case isID:
+		for _, p := range s.Pools {
+			add("by-id/"+Escape(p.Name())+"/", id, "")
+		}
+	}
+	add("volumes/", name, "")
 	return paths
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"thintree/fusefs/layout"
@@ -20,9 +21,9 @@ import (
 // the device in both cases. Reads of these files then fail, except of bytes that are cached, and
 // the kernel keeps the filesystem mounted until the files are closed and unmapped.
 func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
-	found := t.named(ctx, name)
-	if found == nil {
-		return fmt.Errorf("%.300q: no such volume: the folder volumes lists their names: %w", name, syscall.ENOENT)
+	found, err := t.named(ctx, name)
+	if err != nil {
+		return err
 	}
 	v := t.rootOf(found).Volume
 	before, err := t.opener.Lent(ctx, v)
@@ -37,13 +38,28 @@ func (t *Tree) Evict(ctx context.Context, name string, lazy bool) error {
 	return t.opener.EndMapped(ctx, v, before, lazy)
 }
 
-// named finds a volume by the names that Evict takes, nil if there is none. It reads no volume.
-func (t *Tree) named(ctx context.Context, name string) *layout.Volume {
+// named finds a volume by the names that Evict takes. It reads no volume. It is an error if several
+// sources have a volume of that name.
+func (t *Tree) named(ctx context.Context, name string) (*layout.Volume, error) {
 	l := t.current(ctx)
-	for _, path := range append(l.Meant(name), name) {
-		if v := l.VolumeAt(path); v != nil {
-			return v
+	var found []*layout.Volume
+	var in []string
+	for i, paths := range append(l.Meant(name), []string{name}) {
+		for _, path := range paths {
+			if v := l.VolumeAt(path); v != nil {
+				found = append(found, v)
+				if i < len(l.Sections) {
+					in = append(in, layout.Join(l.Sections[i].Folder, name))
+				}
+				break
+			}
 		}
 	}
-	return nil
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("%.300q: no such volume: the folder volumes lists their names: %w", name, syscall.ENOENT)
+	case len(in) > 1:
+		return nil, fmt.Errorf("%.300q: several sources have such a volume: name one of %s: %w", name, strings.Join(in, ", "), syscall.EINVAL)
+	}
+	return found[0], nil
 }

@@ -130,7 +130,8 @@ func TestEvictFindsVolumesByNameAndPath(t *testing.T) {
 		{one, "containers/web", true},
 		{one, "by-id/pool/1", true},
 		{one, "raw/group/links.img", true},
-		{two, "group/links", true},
+		{two, "group/links", false}, // both have it
+		{two, two.keeper.sources[1].folder + "/group/links", true},
 		{two, two.keeper.sources[1].folder + "/volumes/group/links", true},
 		{two, two.keeper.sources[1].folder + "/containers/web", true},
 		{one, "", false},
@@ -142,9 +143,9 @@ func TestEvictFindsVolumesByNameAndPath(t *testing.T) {
 		{one, "pools/pool.json", false},
 		{one, "../volumes/nothing", false},
 	} {
-		v := test.tree.named(t.Context(), test.name)
-		if ok := v != nil && v.Record.DeviceID == linksID; ok != test.ok {
-			t.Errorf("%q: found %v", test.name, v != nil)
+		v, err := test.tree.named(t.Context(), test.name)
+		if ok := err == nil && v.Record.DeviceID == linksID; ok != test.ok {
+			t.Errorf("%q: found %v, %v", test.name, v != nil, err)
 		}
 	}
 	if err := one.Evict(t.Context(), "nothing", false); !errors.Is(err, syscall.ENOENT) {

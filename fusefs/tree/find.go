@@ -49,7 +49,7 @@ func (t *Tree) Volumes(ctx context.Context) []VolumeRef {
 // tag latest.
 func (t *Tree) Find(ctx context.Context, name string) (Entry, error) {
 	l := t.current(ctx)
-	for _, path := range l.Meant(name) {
+	for _, path := range slices.Concat(l.Meant(name)...) {
 		switch n := l.Find(path); {
 		case n == nil:
 		case n.Target != "":

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"thintree/fusefs/layout"
 	"thintree/fusefs/volume"
 	"thintree/meta"
 	"thintree/volfs/probe"
@@ -14,6 +15,8 @@ import (
 // VolumeInfo is the contents of info/<name>.json.
 type VolumeInfo struct {
 	Name string `json:"name"`
+	// RecordedName is the name in the records, if it is no valid path: see layout.Escape.
+	RecordedName string `json:"recorded_name,omitempty"`
 	// Pool and DeviceID are missing if the volume is in no pool.
 	Pool     string  `json:"pool,omitempty"`
 	DeviceID *uint32 `json:"device_id,omitempty"`
@@ -123,6 +126,9 @@ func (t *Tree) Volume(ctx context.Context, id NodeID) (VolumeInfo, error) {
 		Live: v.Live(), Holds: volume.Holds(p.Found), Found: p.Found,
 		Engine: about.Engine, EngineWhy: about.EngineWhy, InUseAs: about.InUseAs, LiveShown: about.Live,
 		Problem: about.Problem, Damaged: about.Damaged,
+	}
+	if raw := layout.Unescape(i.Name); raw != i.Name {
+		i.RecordedName = raw
 	}
 	if v.Pool != nil {
 		id := v.DeviceID()

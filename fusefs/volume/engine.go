@@ -100,8 +100,8 @@ func (o *Opener) engine(ctx context.Context, r *Root, fstype string) (choice, er
 	if r.Volume.Pool == nil {
 		return o.plainEngine(ctx, r, fstype)
 	}
-	if r.Volume.Record().ExternalOrigin != "" {
-		return choice{engine: EngineDirect, why: "it reads through to its external origin"}, nil
+	if origin := r.Volume.origin.Load(); r.Volume.Record().ExternalOrigin != "" && (origin == nil || origin.Record().Plain.IsNowhere()) {
+		return choice{engine: EngineDirect, why: "it reads through to an external origin that is in a pool"}, nil
 	}
 	metadata, _ := r.Volume.Pool.reader.Halves()
 	users, err := o.Kernel.Users(ctx, metadata)

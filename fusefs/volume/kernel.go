@@ -90,7 +90,11 @@ func (o *Opener) borrow(ctx context.Context, snapshot, shared bool, r *Root, siz
 	}
 	metadata, data := r.Volume.Pool.reader.Halves()
 	request := lend.Request{Metadata: metadata, Data: data, ID: r.Volume.deviceID, SizeBytes: sizeBytes, Snapshot: snapshot}
-	if snapshot || !shared {
+	origin := r.Volume.origin.Load()
+	if origin != nil {
+		request.Origin, request.OriginBytes = origin.Record().Plain, origin.sizeBytes
+	}
+	if snapshot || !shared || origin != nil {
 		return o.Kernel.Lend(ctx, request)
 	}
 	if o.Engine != EngineKernel {

@@ -38,7 +38,7 @@ func TestRootOfContainerdIsRead(t *testing.T) {
 	if err != nil || len(cat.Warnings) > 0 {
 		t.Fatal(err, cat.Warnings)
 	}
-	wantPools := []meta.Pool{{Name: "ctd-pool", Metadata: block.At(dir + "/meta"), Data: block.At(dir + "/data")}}
+	wantPools := []meta.Pool{{Name: "ctd-pool", Metadata: block.At(dir + "/meta"), Data: block.At(dir + "/data"), ByDevices: true}}
 	if diff := cmp.Diff(wantPools, cat.Pools); diff != "" {
 		t.Error(diff)
 	}

@@ -35,4 +35,5 @@ var System = meta.System{
 		return New(root, &given), nil
 	},
 	Recognise: func(_ context.Context, path string) (bool, error) { return Recognise(path), nil },
+	Find:      find,
 }

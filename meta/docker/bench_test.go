@@ -24,7 +24,11 @@ func big(b *testing.B) *root {
 	for i := range 3000 {
 		id := r.container(fmt.Sprint("c", i), fmt.Sprint("/c", i), tops[i%len(tops)])
 		// As long as a real record.
-		r.write(fmt.Sprintf(`{"State":{"Dead":false},"ID":%q,"Config":{"Env":[%s""]},"Image":"sha256:1234","Name":"/c%d","Driver":"devicemapper"}`,
+		r.write(fmt.Sprintf(`{"State":{"Running":true,"StartedAt":"2020-01-02T03:04:05.6Z","FinishedAt":"0001-01-01T00:00:00Z"},"ID":%q,`+
+			`"Created":"2020-01-02T03:04:05.6Z","Path":"/bin/server","Args":["--listen","0.0.0.0:80"],`+
+			`"Config":{"Env":[%s""],"Labels":{"com.example.team":"web","com.example.version":"1.2.3"}},`+
+			`"MountPoints":{"/data":{"Source":"/var/lib/docker/volumes/data/_data","Destination":"/data","RW":true,"Name":"data","Driver":"local","Type":"volume"}},`+
+			`"Image":"sha256:1234","Name":"/c%d","Driver":"devicemapper"}`,
 			id, rest, i), containersDir, id, configFile)
 	}
 	return r

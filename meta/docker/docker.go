@@ -31,17 +31,22 @@ func New(path string, o Options) meta.Source {
 		path = up
 	}
 	return source{path, store.Records{
-		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: storeDir, What: "a Docker root with the devicemapper driver", Options: o,
+		Source: "docker:" + path, Root: path, Top: topOf(path), Dir: storeDir, What: "a Docker root with the devicemapper driver",
+		DirectLVM: directLVM, Configured: func() (string, error) { return configuredPool(path) }, Options: o,
 	}}
 }
 
 // Recognise reports whether a path is a Docker root with the devicemapper driver, or the
-// folder devicemapper in one. It is also true if the process may not read that folder.
+// folder devicemapper in one. It is also true if the process may not read that folder. A
+// root of containers/storage is none.
 func Recognise(path string) bool {
 	return isRoot(path) || filepath.Base(path) == storeDir && isRoot(filepath.Dir(path))
 }
 
 func isRoot(path string) bool {
+	if store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, record.StorageLayers)) == nil {
+		return false
+	}
 	err := store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, recordsDir))
 	if errors.Is(err, fs.ErrPermission) {
 		err = store.Is(unix.S_IFDIR, topOf(path), filepath.Join(path, storeDir))
@@ -49,7 +54,15 @@ func isRoot(path string) bool {
 	return err == nil
 }
 
-func topOf(root string) string { return store.Top(root, record.DockerRoot) }
+// topOf is the root folder of the system that a root is part of: see [store.Top].
+func topOf(root string) string {
+	if whole := withoutRemap(root); whole != root {
+		if top := store.Top(whole, record.DockerRoot); top != whole {
+			return top
+		}
+	}
+	return store.Top(root, record.DockerRoot)
+}
 
 // The layout of a root.
 const (
@@ -68,11 +81,14 @@ const (
 // String is the source as a person writes it.
 func (s source) String() string { return s.devices.Source }
 
-// Places are the paths that are read: the root, and the folders in it, which links may have
-// moved elsewhere.
+// Places are the paths that are read: the root, the folders in it, which links may have
+// moved elsewhere, and the host's configuration.
 func (s source) Places() []string {
 	places := s.devices.Places()
-	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
+	if path, err := daemonPath(s.root); err == nil {
+		places = append(places, path)
+	}
+	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile, oldImagesDir, oldNamesFile} {
 		if real, err := s.real(path); err == nil {
 			places = append(places, real)
 		}

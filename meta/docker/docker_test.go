@@ -44,7 +44,7 @@ func TestRootIsRead(t *testing.T) {
 			volume(4, mount+"-init", hexID("two"), meta.RoleInit),
 			volume(5, mount, mount+"-init", meta.RoleContainer),
 		},
-		Containers: []meta.Container{{ID: id, Name: "stopped-web", Volume: mount, Image: "sha256:1234"}},
+		Containers: []meta.Container{{ID: id, Name: "stopped-web", Volume: mount, Image: "sha256:1234", Status: "running"}},
 		Images: []meta.Image{
 			{ID: web, Names: []string{"localhost:5000/team/web:2", "web:2"}, Volume: hexID("two")},
 			{ID: one, Volume: hexID("one")},
@@ -174,7 +174,7 @@ func TestPoolOutsideTheRootMustBeNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--pool META,DATA") || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error: %v", err)
 	}
-	cat, err := New(r.dir, Options{Metadata: "/dev/m", Data: "/dev/d"}).Load(t.Context())
+	cat, err := New(r.dir, Options{Pool: &meta.Pool{Metadata: block.At("/dev/m"), Data: block.At("/dev/d")}}).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,9 @@ func FuzzRecords(f *testing.F) {
 	id := r.container("c", "/c", chains[2])
 	names := `{"Repositories":{"a":{"../a":"sha256:` + image + `","a@b":"sha256:` + image + `","":"sha256:` + image + `"}}}`
 	f.Add([]byte(names), []byte(`{"ID":"`+id+`","Name":"//..","Driver":"devicemapper"}`), []byte("null"), []byte(hexID("one")), []byte(chains[2]))
+	f.Add([]byte(names), []byte(`{"ID":"`+id+`","Name":"/c","Driver":"devicemapper","Created":"2020-01-02T03:04:05Z","Path":"sh","Args":["-c"],`+
+		`"State":{"Running":true,"Paused":true,"StartedAt":"2020-01-02T03:04:05Z"},"Config":{"Labels":{"a":"b"}},"MountPoints":{"/v":{"Type":"volume","Name":"n","RW":true}}}`),
+		[]byte(`{"created":"2020-01-02T03:04:05Z","config":{"Labels":{"a":"b"}},"rootfs":{"diff_ids":[]}}`), []byte(hexID("two")), []byte(chains[1]))
 	f.Add([]byte("null"), []byte("[]"), []byte(`{"rootfs":{"diff_ids":null}}`), []byte("base"), []byte(chains[0]))
 	f.Fuzz(func(t *testing.T, repositories, config, content, word, parent []byte) {
 		r := &root{t: t, dir: r.dir}

@@ -4,67 +4,81 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"path/filepath"
-	"slices"
-	"strings"
+	"time"
 
 	"thintree/meta"
 	"thintree/meta/record"
 )
 
-// image is the part of an image's record that is used.
+// image is the part of an image's record that is used: the OCI image configuration.
 type image struct {
-	RootFS *struct {
+	Created time.Time `json:"created"`
+	Config  settings  `json:"config"`
+	RootFS  *struct {
 		DiffIDs []string `json:"diff_ids"`
 	} `json:"rootfs"`
+
+	chain string // the chain id of its topmost layer, "" if it has no layers
+	long  bool   // its labels are too long
 }
 
 // addImages adds the images that have layers.
 func (s source) addImages(ctx context.Context, c *catalog, db layerDB) error {
 	dir, ids := s.list(c, imagesDir, &c.ImagesLost, func(e fs.DirEntry) bool { return isID(e.Name()) })
 	defer dir.Close()
-	chains, damaged, err := record.Each(ctx, ids, func(id string) (string, error) { return readImage(dir, id) })
+	images, damaged, err := record.Each(ctx, ids, func(id string) (image, error) { return readImage(dir, id) })
 	c.warn(damaged...)
 	if err != nil {
 		return err
 	}
-	names := s.readNames(c, ids)
+	var list []reference
+	for _, references := range s.readRepositories(c, namesFile, len(ids) > 0) {
+		for name, digest := range references {
+			id, ok := fromDigest(digest)
+			if !ok {
+				id = digest
+			}
+			list = append(list, reference{name, id, ok})
+		}
+	}
+	names := s.sortNames(c, namesFile, list, ids)
 	for _, id := range ids {
-		chain := chains[id]
-		if chain == "" {
+		i := images[id]
+		if i.chain == "" {
 			continue
 		}
-		l, ok := db.layers[chain]
+		l, ok := db.layers[i.chain]
 		switch {
 		case !ok:
-			c.warn(fmt.Errorf("%s: its topmost layer, %s, has no record", s.path(imagesDir, id), chain))
+			c.warn(fmt.Errorf("%s: its topmost layer, %s, has no record", s.path(imagesDir, id), i.chain))
 		case c.volumes[l.volume]:
-			c.Images = append(c.Images, meta.Image{ID: id, Names: names[id], Volume: l.volume})
+			if i.long {
+				c.warn(tooLong(s.path(imagesDir, id), "labels"))
+			}
+			c.Images = append(c.Images, meta.Image{ID: id, Names: names[id], Volume: l.volume, Labels: i.Config.Labels, Created: i.Created.UTC()})
 		}
 	}
 	return nil
 }
 
-// readImage reads an image's record, and returns the chain id of its topmost layer, "" if
-// it has no layers.
-func readImage(dir *record.Folder, id string) (string, error) {
+// readImage reads an image's record.
+func readImage(dir *record.Folder, id string) (image, error) {
 	path := dir.Path(id)
-	var r image
-	if err := dir.ReadJSON(id, maxConfig, &r); err != nil {
-		return "", err
+	var i image
+	if err := dir.ReadJSON(id, maxConfig, &i); err != nil {
+		return image{}, err
 	}
-	if r.RootFS == nil {
-		return "", fmt.Errorf("%s: no rootfs", path)
+	if i.RootFS == nil {
+		return image{}, fmt.Errorf("%s: no rootfs", path)
 	}
-	chain, err := chainID(r.RootFS.DiffIDs)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
+	var err error
+	if i.chain, err = chainID(i.RootFS.DiffIDs); err != nil {
+		return image{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return chain, nil
+	i.RootFS, i.long = nil, i.Config.bound()
+	return i, nil
 }
 
 // chainID is the id of a chain of layers, "" if there are none. diffs are the digests of
@@ -85,55 +99,4 @@ func chainID(diffs []string) (string, error) {
 		chain = hex.EncodeToString(sum[:])
 	}
 	return chain, nil
-}
-
-// readNames reads the names of images, sorted, by image id. It warns about names of images
-// that have no record.
-//
-// A pulled image has a name repository@digest beside each repository:tag. That name is used
-// only if the image has no tag.
-func (s source) readNames(c *catalog, images []string) map[string][]string {
-	path := s.path(namesFile)
-	var r struct {
-		Repositories map[string]map[string]string // name, reference, image
-	}
-	dir, err := s.folder(filepath.Dir(namesFile))
-	if err == nil {
-		defer dir.Close()
-		err = dir.ReadJSON(filepath.Base(namesFile), maxConfig, &r)
-	}
-	if err != nil {
-		// Docker makes the file at its first start.
-		if len(images) > 0 || !errors.Is(err, fs.ErrNotExist) {
-			c.warn(err)
-		}
-		return nil
-	}
-	tags, digests := make(map[string][]string), make(map[string][]string)
-	for _, repository := range slices.Sorted(maps.Keys(r.Repositories)) {
-		references := r.Repositories[repository]
-		for _, name := range slices.Sorted(maps.Keys(references)) {
-			id, ok := fromDigest(references[name])
-			if ok {
-				_, ok = slices.BinarySearch(images, id)
-			}
-			err := checkName(name)
-			switch {
-			case err != nil:
-				c.warn(fmt.Errorf("%s: %w", path, err))
-			case !ok:
-				c.warn(fmt.Errorf("%s: %s is the name of an image without a record, %.80q", path, name, references[name]))
-			case strings.Contains(name, "@"):
-				digests[id] = append(digests[id], name)
-			default:
-				tags[id] = append(tags[id], name)
-			}
-		}
-	}
-	for id, names := range digests {
-		if len(tags[id]) == 0 {
-			tags[id] = names
-		}
-	}
-	return tags
 }

@@ -14,6 +14,8 @@ import (
 type layerDB struct {
 	layers map[string]layer // by chain id
 	mounts map[string]mount // by the id of a container, or of a builder's mount
+	// layersDir and mountsDir are the folders with their records.
+	layersDir, mountsDir string
 }
 
 // layer is a read-only layer, of images.
@@ -37,6 +39,7 @@ type below struct {
 
 // readLayers reads the layer database. Damaged records are warnings.
 func (s source) readLayers(ctx context.Context, c *catalog) (db layerDB, err error) {
+	db.layersDir, db.mountsDir = layersDir, mountsDir
 	var damaged []error
 	// Folders with other names are layers that are being removed.
 	layers, chains := s.list(c, layersDir, &c.ImagesLost, func(e fs.DirEntry) bool { return e.IsDir() && isID(e.Name()) })

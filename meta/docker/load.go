@@ -1,12 +1,14 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/meta/store"
 	"thintree/thin/resolve"
 )
 
@@ -18,26 +20,26 @@ const maxConfig = 16 << 20
 // in all.
 //
 // The errors are those of [store.Records.Read], and a [resolve.TreeError] if a thintree
-// mount covers records.
+// mount covers records. If the root has no store but has remapped roots, the error names them.
 func (s source) Load(ctx context.Context) (*meta.Catalog, error) {
 	return record.Settled(ctx, s.look, s.load)
 }
 
 func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 	cat, err := s.devices.Read(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, cmp.Or(remapped(s.root), err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	c := newCatalog(cat)
-	db, err := s.readLayers(ctx, c)
+	if s.isOld() {
+		err = s.addOld(ctx, c)
+	} else {
+		err = s.add(ctx, c)
+	}
 	if err != nil {
-		return nil, err
-	}
-	s.addOrigins(c, db)
-	if err := s.addContainers(ctx, c, db); err != nil {
-		return nil, err
-	}
-	if err := s.addImages(ctx, c, db); err != nil {
 		return nil, err
 	}
 	// Records that a mount hides are not lost, so this catalog would be wrong.
@@ -47,6 +49,24 @@ func (s source) load(ctx context.Context) (*meta.Catalog, error) {
 		}
 	}
 	return c.Catalog, nil
+}
+
+// add adds what the records beside those of devices say.
+func (s source) add(ctx context.Context, c *catalog) error {
+	db, err := s.readLayers(ctx, c)
+	if err != nil {
+		return err
+	}
+	store.SetOrigins(c.Volumes, s.origins(c, db))
+	ids, containers, err := s.readContainers(ctx, c, configFile, func(id string) bool {
+		_, mounted := db.mounts[id]
+		return mounted
+	})
+	if err != nil {
+		return err
+	}
+	s.addContainers(c, db, ids, containers, configFile)
+	return s.addImages(ctx, c, db)
 }
 
 // catalog is a catalog that is being made.

@@ -22,9 +22,10 @@ func (s source) Stamp(ctx context.Context) (string, error) {
 // look looks at everything that a stamp covers.
 func (s source) look(ctx context.Context) (*record.Look, error) {
 	l := record.NewLook()
-	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile} {
+	for _, path := range []string{containersDir, layersDir, mountsDir, imagesDir, namesFile, oldImagesDir, oldNamesFile} {
 		l.Add(s.real(path))
 	}
+	l.Add(daemonPath(s.root))
 	if err := s.lookAtContainers(ctx, l); err != nil {
 		return nil, err
 	}
@@ -41,11 +42,15 @@ func (s source) lookAtContainers(ctx context.Context, l *record.Look) error {
 	if err != nil {
 		return nil
 	}
+	file := configFile
+	if s.isOld() {
+		file = oldConfigFile
+	}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		l.AddIn(dir, e.Name()+"/"+configFile)
+		l.AddIn(dir, e.Name()+"/"+file)
 	}
 	return nil
 }

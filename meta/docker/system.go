@@ -26,5 +26,11 @@ var System = meta.System{
 		}
 		return New(root, options), nil
 	},
-	Recognise: func(_ context.Context, path string) (bool, error) { return Recognise(path), nil },
+	Recognise: func(_ context.Context, path string) (bool, error) {
+		if Recognise(path) {
+			return true, nil
+		}
+		return false, remapped(path)
+	},
+	Find: find,
 }

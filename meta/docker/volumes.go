@@ -7,36 +7,16 @@ import (
 
 	"thintree/meta"
 	"thintree/meta/record"
+	"thintree/meta/store"
 )
 
 // base is the name of the base device's volume.
 var base = record.File("")
 
-// addOrigins sets the role and the parent of each volume, and the folder of its files.
-func (s source) addOrigins(c *catalog, db layerDB) {
-	origins := s.origins(c, db)
-	for i := range c.Volumes {
-		v := &c.Volumes[i]
-		if v.Role == meta.RoleBase {
-			continue
-		}
-		v.Root = record.FilesDir
-		if o, ok := origins[v.Name]; ok {
-			v.Role, v.Parent = o.role, o.parent
-		}
-	}
-}
-
-// origin is the role of a volume, and the volume that it is a snapshot of.
-type origin struct {
-	role   meta.Role
-	parent string // "" if unknown
-}
-
 // origins returns the origins of volumes, by volume. A parent is one of the catalog's
 // volumes, and no volume is its own ancestor.
-func (s source) origins(c *catalog, db layerDB) map[string]origin {
-	origins := make(map[string]origin, len(db.layers)+2*len(db.mounts))
+func (s source) origins(c *catalog, db layerDB) map[string]store.Origin {
+	origins := make(map[string]store.Origin, len(db.layers)+2*len(db.mounts))
 	add := func(volume string, role meta.Role, parent, dir string) {
 		if !c.volumes[volume] {
 			c.warn(fmt.Errorf("%s: its volume, %s, has no record in %s", dir, volume, recordsDir))
@@ -45,14 +25,14 @@ func (s source) origins(c *catalog, db layerDB) map[string]origin {
 		if !c.volumes[parent] {
 			parent = ""
 		}
-		origins[volume] = origin{role, parent}
+		origins[volume] = store.Origin{Role: role, Parent: parent}
 	}
 	for _, chain := range slices.Sorted(maps.Keys(db.layers)) {
-		l, dir := db.layers[chain], s.path(layersDir, chain)
+		l, dir := db.layers[chain], s.path(db.layersDir, chain)
 		add(l.volume, meta.RoleLayer, c.volumeBelow(db, l.below, dir), dir)
 	}
 	for _, id := range slices.Sorted(maps.Keys(db.mounts)) {
-		m, dir := db.mounts[id], s.path(mountsDir, id)
+		m, dir := db.mounts[id], s.path(db.mountsDir, id)
 		parent := c.volumeBelow(db, m.below, dir)
 		role := meta.RoleContainer
 		if !isID(id) {
@@ -64,8 +44,8 @@ func (s source) origins(c *catalog, db layerDB) map[string]origin {
 		}
 		add(m.volume, role, parent, dir)
 	}
-	for _, volume := range breakLoops(origins) {
-		c.warn(fmt.Errorf("%s: volume %s is its own ancestor in the layer database", s.path(layersDir), volume))
+	for _, volume := range store.BreakLoops(origins) {
+		c.warn(fmt.Errorf("%s: volume %s is its own ancestor", s.path(db.layersDir), volume))
 	}
 	return origins
 }
@@ -84,20 +64,4 @@ func (c *catalog) volumeBelow(db layerDB, b below, dir string) string {
 		c.warn(fmt.Errorf("%s: the layer below it, %s, has no record", dir, b.chain))
 	}
 	return l.volume
-}
-
-// breakLoops removes parents so that no volume is its own ancestor. It returns the volumes
-// whose parent it removed.
-func breakLoops(origins map[string]origin) (broken []string) {
-	walk := make(map[string]int, len(origins)) // the number of the walk that visited the volume
-	for i, start := range slices.Sorted(maps.Keys(origins)) {
-		for at := start; at != "" && walk[at] == 0; at = origins[at].parent {
-			walk[at] = i + 1
-			if o := origins[at]; walk[o.parent] == i+1 {
-				origins[at] = origin{role: o.role}
-				broken = append(broken, at)
-			}
-		}
-	}
-	return broken
 }

@@ -113,10 +113,5 @@ func ReadDeviceSet(dir string) (DeviceSet, error) {
 
 // readIn reads one record in a folder.
 func readIn(dir, name string, into any) error {
-	f, err := OpenFolder(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.ReadJSON(name, maxBytes, into)
+	return ReadJSON(filepath.Join(dir, name), maxBytes, into)
 }

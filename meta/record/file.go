@@ -116,14 +116,30 @@ func (f *Folder) ReadJSON(name string, maxBytes int64, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text, into); err != nil {
-		const enough = 40 // bytes of a number that is out of range
-		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && len(t.Value) > enough {
-			t.Value = t.Value[:enough] + "…"
-		}
+	if err := unmarshal(text, into); err != nil {
 		return fmt.Errorf("%s: %w", f.Path(name), err)
 	}
 	return nil
+}
+
+// unmarshal is [json.Unmarshal] with errors of bounded length.
+func unmarshal(text []byte, into any) error {
+	const enough = 40 // bytes of a number that is out of range
+	err := json.Unmarshal(text, into)
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && len(t.Value) > enough {
+		t.Value = t.Value[:enough] + "…"
+	}
+	return err
+}
+
+// ReadJSON is [Folder.ReadJSON] for a path. It follows links on the path of the file's folder.
+func ReadJSON(path string, maxBytes int64, into any) error {
+	f, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.ReadJSON(filepath.Base(path), maxBytes, into)
 }
 
 // open opens a file or folder for reading, with its access time left as it is: see

@@ -6,6 +6,7 @@ const (
 	PoolDir      = "devicemapper" // the folder of the pool's files, unless the pool is on devices
 	PoolMetadata = PoolDir + "/metadata"
 	PoolData     = PoolDir + "/data"
+	SetupFile    = "setup-config.json" // of a pool that the driver made on a device: see [ReadSetup]
 )
 
 // FilesDir is the folder with the files in every volume except the base device.
@@ -15,5 +16,11 @@ const FilesDir = "rootfs"
 const (
 	OwnStore    = "/var/lib/thintree"
 	DockerRoot  = "/var/lib/docker"
-	DockerStore = "devicemapper" // the store in a Docker root
+	StorageRoot = "/var/lib/containers/storage"
+	UserRoot    = "/.local/share/containers/storage" // of containers/storage, in a home folder
+	DockerStore = "devicemapper"                     // the store in a root of Docker or containers/storage
 )
+
+// StorageLayers is the folder of layers in a root of containers/storage. Docker's roots have
+// none.
+const StorageLayers = "devicemapper-layers"

@@ -31,6 +31,12 @@ type Records struct {
 	Dir    string // the path of the store in Root, "" if Root is the store
 	Top    string // the root folder of the system that Root is part of: see [Top]
 	What   string // what Root should be, for errors: "a store"
+	// DirectLVM is the device-mapper name of the pool that the driver makes if it is given a
+	// block device (dm.directlvm_device), "" if it makes none.
+	DirectLVM string
+	// Configured returns the device-mapper name of the pool that the driver is configured to
+	// use (dm.thinpooldev), "" if nothing says it. It may be nil.
+	Configured func() (string, error)
 	Options
 }
 
@@ -72,7 +78,7 @@ func (r Records) Places() []string {
 
 // Read reads the records once. It returns the pool and the volumes, sorted by name; only
 // the base device's volume has its role. It is an error if there are no records or they
-// cannot be listed, and if the pool's files are missing and Options do not name the pool.
+// cannot be listed, and if the pool's files are missing and nothing names the pool.
 // Both errors wrap the filesystem's.
 func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 	records, err := r.real(record.RecordsDir)
@@ -119,6 +125,9 @@ func (r Records) Read(ctx context.Context) (*meta.Catalog, error) {
 // Look adds to a look what the volumes depend on. The error is the error of ctx.
 func (r Records) Look(ctx context.Context, l *record.Look) error {
 	l.Add(r.real(record.RecordsDir))
+	if r.DirectLVM != "" {
+		l.Add(r.real(record.SetupFile))
+	}
 	// The end of a transaction changes only the pool.
 	if t, _ := r.openTransaction(ctx); t != nil {
 		l.AddNumber(t.OpenID)
@@ -126,36 +135,76 @@ func (r Records) Look(ctx context.Context, l *record.Look) error {
 	return ctx.Err()
 }
 
-// pool returns the pool that Options name, otherwise the pool in the store's files, which
-// must exist.
+// pool returns the pool that Options name, otherwise the pool in the store's files,
+// otherwise the one that the driver made with LVM or is configured to use.
 func (r Records) pool() (meta.Pool, error) {
-	metadata, err := r.half(record.PoolMetadata, r.Metadata)
-	if err != nil {
-		return meta.Pool{}, err
+	if r.Pool != nil {
+		p := *r.Pool
+		p.Name = poolName
+		return p, nil
 	}
-	data, err := r.half(record.PoolData, r.Data)
-	return meta.Pool{Name: poolName, Metadata: block.At(metadata), Data: block.At(data)}, err
+	var halves [2]string
+	for i, name := range []string{record.PoolMetadata, record.PoolData} {
+		var err error
+		if halves[i], err = r.half(name); err != nil {
+			return meta.Pool{}, err
+		}
+		if halves[i] == "" {
+			return r.poolElsewhere(name)
+		}
+	}
+	return meta.Pool{Name: poolName, Metadata: block.At(halves[0]), Data: block.At(halves[1])}, nil
 }
 
-func (r Records) half(name, given string) (string, error) {
-	if given != "" {
-		return given, nil
-	}
-	loop, err := r.real(name)
+// half is the path of one half of the pool in the store, "" if there is no such file.
+func (r Records) half(name string) (string, error) {
+	real, err := r.real(name)
 	switch {
 	case errors.As(err, new(*resolve.LinkError)):
 		return "", fmt.Errorf("%s: %w: name the pool's halves with --pool META,DATA", r.Source, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s: %s: %w: the pool is on other devices (dm.thinpooldev): name them with --pool META,DATA",
-			r.Source, path.Join(r.Dir, name), bare(err))
+		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("%s: %w", r.Source, err)
 	}
-	return loop, nil
+	return real, nil
+}
+
+// poolElsewhere returns the pool that is not in the store's files. missing is the file that
+// the store has not.
+func (r Records) poolElsewhere(missing string) (meta.Pool, error) {
+	const hint = "name them with --pool META,DATA, or the active pool with --pool POOL"
+	device, err := r.device()
+	if err != nil {
+		return meta.Pool{}, fmt.Errorf("%s: %w: the pool is on other devices: %s", r.Source, err, hint)
+	}
+	if device == "" {
+		return meta.Pool{}, fmt.Errorf("%s: %s: %w: the pool is on other devices (dm.thinpooldev): %s", r.Source, path.Join(r.Dir, missing), unix.ENOENT, hint)
+	}
+	return meta.Pool{Name: poolName, Device: device}, nil
+}
+
+// device is the device-mapper name of a pool that is not in the store's files, "" if nothing
+// says it.
+func (r Records) device() (string, error) {
+	if r.DirectLVM != "" {
+		setup, err := r.real(record.SetupFile)
+		if err == nil {
+			if made, err := record.ReadSetup(setup); made || err != nil {
+				return r.DirectLVM, err
+			}
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+	}
+	if r.Configured == nil {
+		return "", nil
+	}
+	return r.Configured()
 }
 
 // openTransaction returns the transaction that is under way, nil if there is none. If the
-// pool cannot be read it also returns nil: the caller that opens the pool gets that error.
+// pool cannot be read here it also returns nil: the caller that opens the pool gets that error.
 // The error is about the transaction's record.
 func (r Records) openTransaction(ctx context.Context) (*record.Transaction, error) {
 	records, err := r.real(record.RecordsDir)
@@ -169,9 +218,13 @@ func (r Records) openTransaction(ctx context.Context) (*record.Transaction, erro
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := r.half(record.PoolMetadata, r.Metadata)
+	pool, err := r.pool()
 	if err != nil {
 		return nil, nil
+	}
+	metadata, ok := pool.Metadata.Path()
+	if !ok {
+		return nil, nil // only its device is known
 	}
 	id, err := poolTransaction(ctx, metadata)
 	if err != nil || t.OpenID <= id {

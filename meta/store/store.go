@@ -17,9 +17,10 @@ import (
 
 // Options say what the records do not say.
 type Options struct {
-	// Metadata and Data are the paths of the pool's halves if they are not files in the
-	// store (dm.thinpooldev), otherwise "".
-	Metadata, Data string
+	// Pool is where the pool is if its halves are not files in the store (dm.thinpooldev):
+	// where they lie, or its Device if device-mapper has it active. Otherwise it is nil. Its
+	// other fields are not used.
+	Pool *meta.Pool
 }
 
 type source struct{ Records }
@@ -33,16 +34,18 @@ func New(dir string, o Options) meta.Source {
 }
 
 func topOf(dir string) string {
-	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore)
+	return Top(dir, record.OwnStore, record.DockerRoot+"/"+record.DockerStore, record.StorageRoot+"/"+record.DockerStore, record.UserRoot+"/"+record.DockerStore)
 }
 
 // Recognise reports whether a folder is a store: it has the record of a base device or of a
 // device set. If the process may not read these records, Recognise reports whether the
 // folder for the pool exists.
 //
-// The folder devicemapper in a Docker root is a store too, so a caller should check for
-// Docker roots first.
+// The folder devicemapper in a root of Docker's or of containers/storage is not taken for one.
 func Recognise(dir string) bool {
+	if filepath.Base(dir) == record.DockerStore {
+		return false
+	}
 	for _, name := range []string{record.DeviceSetFile, record.File("")} {
 		err := Is(unix.S_IFREG, topOf(dir), filepath.Join(dir, record.RecordsDir, name))
 		if err == nil {

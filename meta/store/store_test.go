@@ -158,7 +158,7 @@ func TestPoolOutsideTheStoreMustBeNamed(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "store:"+dir+": devicemapper/metadata: ") || !strings.Contains(err.Error(), "--pool META,DATA") || !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	c, err := New(dir, Options{Metadata: "/dev/m", Data: "/dev/d"}).Load(t.Context())
+	c, err := New(dir, Options{Pool: &meta.Pool{Metadata: block.At("/dev/m"), Data: block.At("/dev/d")}}).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

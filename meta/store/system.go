@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"thintree/meta"
@@ -38,9 +37,11 @@ func Locate(dir string, o meta.Options) (root string, options Options, err error
 		return "", options, err
 	}
 	if o.Pool != "" {
-		if options.Metadata, options.Data, err = pool.Halves(o.Pool); err != nil {
-			return "", options, fmt.Errorf("--pool: %w", err)
+		given, err := pool.Given(o.Pool, poolName)
+		if err != nil {
+			return "", options, err
 		}
+		options.Pool = &given
 	}
 	return root, options, nil
 }

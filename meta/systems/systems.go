@@ -8,15 +8,18 @@ import (
 	"thintree/meta/docker"
 	"thintree/meta/lvm"
 	"thintree/meta/pool"
+	"thintree/meta/storage"
 	"thintree/meta/store"
 )
 
 // All returns the naming systems, in the order in which help lists them and paths are
-// shown to them. A Docker root has a store in it, so docker comes before store.
+// shown to them. Docker's roots and those of containers/storage have a store in them, so
+// docker and storage come before store.
 func All() []meta.System {
 	return []meta.System{
 		docker.System,
 		containerd.System,
+		storage.System,
 		store.System,
 		lvm.System,
 		pool.System,

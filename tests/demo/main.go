@@ -1,6 +1,7 @@
-// Demo shows thintree's main job on a real pool that the repository carries: a
+// Demo shows thintree's main job on real pools that the repository carries: a
 // Docker root with the devicemapper driver is mounted, toured, idles out and is
-// unmounted. KEEP=1 leaves it mounted to play with.
+// unmounted; then a disk with LVM on it is looked into. KEEP=1 leaves the Docker root mounted
+// to play with.
 package main
 
 import (
@@ -101,8 +102,10 @@ func run(keep bool) (err error) {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, "thintree"), "thintree").CombinedOutput(); err != nil {
 		return fmt.Errorf("building thintree: %w: %s", err, out)
 	}
-	if err := pools.Unpack(dir, "docker-ext4"); err != nil {
-		return err
+	for _, name := range []string{"docker-ext4", "lvm-disk"} {
+		if err := pools.Unpack(dir, name); err != nil {
+			return err
+		}
 	}
 	if err := os.Mkdir(filepath.Join(dir, "mnt"), 0o755); err != nil {
 		return err
@@ -137,6 +140,11 @@ func run(keep bool) (err error) {
 		return err
 	}
 	t.show("grep -E 'open_volumes|opens_total' mnt/pools/pool.json", "thintree umount mnt", "ls -A mnt")
+	if t.failed != nil {
+		return t.failed
+	}
+	t.say("disk.img is a disk with LVM on it: snapshots that nobody activated, and a virtual machine's disk. Without a mount:")
+	t.show("thintree ls --long lvm:./disk.img", "thintree ls lvm:./disk.img vg0/root-snap1:/", "thintree ls lvm:./disk.img vg0/vm-100-disk-0:/p2")
 	if t.failed != nil {
 		return t.failed
 	}

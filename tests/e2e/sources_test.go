@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,31 +19,6 @@ func containerdPool(t *testing.T) []string {
 	names := "# containerd's devices are called after its pool\n"
 	for id := 1; id <= 9; id++ {
 		names += fmt.Sprintf("%d %d ctd-pool-snap-%d\n", id, 512<<20/512, id)
-	}
-	return barePool(t, dir, names)
-}
-
-// storagePool is the pool of containers-storage as a bare one, named by its
-// records, which have Docker's form.
-func storagePool(t *testing.T) []string {
-	dir := pools.Storage(t)
-	records, err := filepath.Glob(filepath.Join(dir, "root/devicemapper/metadata/*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := ""
-	for _, path := range records {
-		var device struct {
-			ID   int   `json:"device_id"`
-			Size int64 `json:"size"`
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if json.Unmarshal(text, &device) == nil && device.Size > 0 {
-			names += fmt.Sprintf("%d %d %s\n", device.ID, device.Size/512, filepath.Base(path))
-		}
 	}
 	return barePool(t, dir, names)
 }

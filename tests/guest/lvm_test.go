@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ lvm vgcreate vg0 $(cat $dir/disks)
 lvm lvcreate -y -n linear -L 32M vg0
 lvm lvcreate -y -n striped -i 3 -I 64k -L 48M vg0
 lvm lvcreate -y --type raid1 -m 1 -n mirrored -L 32M vg0
+lvm lvcreate -y --type raid5 -i 2 -L 24M -n parity vg0
 lvm lvcreate -y --type thin-pool -i 2 -I 64k -n pool-0 -L 200M --poolmetadatasize 8M --chunksize 64K vg0
 lvm lvcreate -y -n root --addtag web --addtag 'a/b' -V 300M --thinpool pool-0 vg0
 lvm lvcreate -y -n data -V 400M --thinpool pool-0 vg0
@@ -132,6 +134,16 @@ func TestVolumeGroupOfThisHost(t *testing.T) {
 				}
 			}
 		})
+		t.Run("a kind that is not read is listed with the reason", func(t *testing.T) {
+			entries, err := os.ReadDir(volumes + "/parity")
+			wants(t, fmt.Sprintf("a raid5, which lists %v", entries), err, syscall.EMEDIUMTYPE)
+			if text := sh(t, "cat "+mnt+"/info/vg0/parity.json"); !strings.Contains(text, "parity or copies") {
+				t.Errorf("info does not say why: %s", text)
+			}
+			if got := tell(t, "ls", "--long", "lvm:vg0"); !strings.Contains(got, "vg0/parity") {
+				t.Errorf("ls does not list it:\n%s", got)
+			}
+		})
 		t.Run("its owner is not disturbed", func(t *testing.T) { lvmOwnerGoesOn(t, mnt) })
 		t.Run("after it was deactivated", func(t *testing.T) {
 			want := make(map[string]manifest.Manifest)
@@ -151,8 +163,21 @@ func TestVolumeGroupOfThisHost(t *testing.T) {
 					return nil
 				})
 			}
+			// Of the disks alone, without the third.
+			sh(t, "losetup -D")
+			part := mountTree(t, "lvm:"+dir+"/disk1,"+dir+"/disk2")
+			equal(t, want["linear"], filepath.Join(part, "volumes/vg0/linear"))
+			_, err := os.ReadDir(filepath.Join(part, "volumes/vg0/striped"))
+			wants(t, "a volume on a disk that is missing", err, syscall.EIO)
+			if text := sh(t, "cat "+part+"/info/vg0/striped.json"); !strings.Contains(text, "it needs the disk with the id ") {
+				t.Errorf("info does not say which disk is missing: %s", text)
+			}
+			sh(t, "for n in 1 2 3; do losetup --find "+dir+"/disk$n; done")
 			// With a mount of the kernel's what only that reads.
 			byKernel := mountTree(t, "--engine", "kernel", "lvm:vg0")
+			for _, name := range []string{"clone", "golden", "striped"} {
+				equal(t, shown(t, filepath.Join(volumes, name)), filepath.Join(byKernel, "volumes/vg0", name))
+			}
 			if got := sh(t, "cat "+byKernel+"/volumes/vg0/data/d/name"); got != "data\n" {
 				t.Errorf("a file of an xfs volume holds %q", got)
 			}

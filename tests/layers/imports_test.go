@@ -35,6 +35,7 @@ var arrows = []struct {
 	{"meta/containerd", []string{"meta", "meta/containerd/boltcopy", "meta/pool", "meta/record", "meta/store", "thin/blockdev", "thin/resolve"}},
 	{"meta/containerd/boltcopy", []string{"thin/resolve"}},
 	{"meta/docker", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
+	{"meta/storage", []string{"meta", "meta/record", "meta/store", "thin/resolve"}},
 	{"meta/store", []string{"meta", "meta/pool", "meta/record", "thin/block", "thin/pdata", "thin/resolve"}},
 	{"meta/disk", []string{"meta", "thin/block", "volfs/probe"}},
 	{"meta/lvm/text", nil},

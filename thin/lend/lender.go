@@ -51,6 +51,10 @@ type Request struct {
 	// are of no meaning then.
 	Plain     block.Location
 	SizeBytes int64 // the device's length, a multiple of 512
+	// Origin is where the device's external origin lies, and OriginBytes its length, if it has
+	// one. Then Pieces may not be set.
+	Origin      block.Location
+	OriginBytes int64
 	// Snapshot lends a temporary snapshot of the device instead.
 	Snapshot bool
 	// Pieces lends these pieces of the pool's data instead of the device, if it is not nil.
@@ -158,7 +162,7 @@ func (l *Lender) tries(ctx context.Context, s *state, err error) int {
 func (l *Lender) lend(ctx context.Context, s *state, r Request) (f *os.File, gone func() error, err error) {
 	p, err := l.pool(ctx, s, r.Metadata)
 	if err == nil {
-		return l.lendOf(ctx, p, r.ID, r.SizeBytes)
+		return l.lendOf(ctx, p, r.ID, r)
 	}
 	if !errors.Is(err, thin.ErrNotActive) || r.Data.IsNowhere() {
 		return nil, nil, err
@@ -174,13 +178,23 @@ func (l *Lender) lend(ctx context.Context, s *state, r Request) (f *os.File, gon
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.lendOf(ctx, p, r.ID, r.SizeBytes)
+	return l.lendOf(ctx, p, r.ID, r)
 }
 
-func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, sizeBytes int64) (f *os.File, done func() error, err error) {
+// lendOf lends the device of a pool with an id, which is the one of the request or a snapshot of it.
+func (l *Lender) lendOf(ctx context.Context, p *thin.Pool, id uint32, r Request) (f *os.File, done func() error, err error) {
+	origin := ""
+	if !r.Origin.IsNowhere() {
+		path, done, err := l.device(ctx, r.Origin, r.OriginBytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("its external origin: %w", err)
+		}
+		defer done() // the lent device holds it
+		origin = path
+	}
 	d, err := named(l.owner, func(name, uuid string) (thin.Device, error) {
 		return p.ActivateDevice(ctx, thin.Activation{
-			Name: name, UUID: uuid, ID: id, SizeBytes: sizeBytes, ReadOnly: true, Udev: dm.Hidden,
+			Name: name, UUID: uuid, ID: id, SizeBytes: r.SizeBytes, Origin: origin, ReadOnly: true, Udev: dm.Hidden,
 		})
 	})
 	if err != nil {
@@ -223,7 +237,13 @@ func (l *Lender) half(ctx context.Context, at block.Location) (path string, done
 	if path, ok := at.Path(); ok {
 		return path, func() error { return nil }, nil
 	}
-	f, _, err := l.lendPlain(ctx, at, 0)
+	return l.device(ctx, at, 0)
+}
+
+// device is the path of a device over the bytes at a place, which goes with its last user. sizeBytes and
+// done are as for lendPlain and half.
+func (l *Lender) device(ctx context.Context, at block.Location, sizeBytes int64) (path string, done func() error, err error) {
+	f, _, err := l.lendPlain(ctx, at, sizeBytes)
 	if err != nil {
 		return "", nil, err
 	}

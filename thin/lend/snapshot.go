@@ -54,7 +54,7 @@ func (l *Lender) lendSnapshot(ctx context.Context, r Request) (f *os.File, gone 
 		if err != nil {
 			return nil, nil, err
 		}
-		f, gone, err := l.lendOf(ctx, p, snapshot, r.SizeBytes)
+		f, gone, err := l.lendOf(ctx, p, snapshot, r)
 		if err != nil {
 			return nil, nil, errors.Join(err, remove())
 		}

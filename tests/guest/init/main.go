@@ -49,7 +49,7 @@ func run(dir string) error {
 	}
 	defer out.Close()
 	os.Setenv("PATH", j.Path)
-	modprobe := exec.Command("modprobe", "-d", dir, "-a", "dm-thin-pool", "dm-snapshot", "dm-flakey", "dm-delay", "dm-raid", "raid1", "loop", "fuse")
+	modprobe := exec.Command("modprobe", "-d", dir, "-a", "dm-thin-pool", "dm-snapshot", "dm-flakey", "dm-delay", "dm-raid", "raid1", "raid456", "loop", "fuse")
 	modprobe.Stdout, modprobe.Stderr = out, out
 	if err := modprobe.Run(); err != nil {
 		return fmt.Errorf("modprobe: %w", err)
