@@ -190,7 +190,7 @@ func TestContainerdBesideTheTree(t *testing.T) {
 		halt := walkAlways(t, mnt, image)
 		defer halt()
 		begin = time.Now()
-		for n := range 30 {
+		for n := range 18 {
 			c.round(t, beside, n, mnt)
 			println("round", n, time.Since(begin).String())
 		}

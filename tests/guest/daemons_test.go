@@ -35,13 +35,13 @@ for c in cpu,cpuacct memory devices freezer pids blkio; do
 done`)
 }
 
-// shellRoot is a folder with all that a container needs to run dash, and files of several kinds.
+// shellRoot is a folder with all that a container needs to run dash, sleep and rm, and files of several kinds.
 func shellRoot(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	sh(t, `
 cd `+dir+`; chmod 755 .
-for f in /bin/dash /bin/sleep; do echo $f; ldd $f | grep -o '/[^ ]*'; done | sort -u | xargs cp -L --parents -t .
+for f in /bin/dash /bin/sleep /bin/rm; do echo $f; ldd $f | grep -o '/[^ ]*'; done | sort -u | xargs cp -L --parents -t .
 mv bin/dash bin/sh
 mkdir etc etc/empty; echo image >etc/name; chmod 4750 etc/name; chown 7:8 etc/name; ln -s name etc/link; ln etc/name etc/second
 mkfifo etc/fifo; mknod etc/null c 1 3; truncate -s 1M etc/sparse; seq 100000 >etc/numbers`)
@@ -52,20 +52,21 @@ mkfifo etc/fifo; mknod etc/null c 1 3; truncate -s 1M etc/sparse; seq 100000 >et
 type daemon struct {
 	cmd  *exec.Cmd
 	args []string
-	log  string // its path
+	log  string     // its path
+	over chan error // gets what the program ends with
 }
 
 // runDaemon starts a daemon, and waits until a command succeeds, which only the daemon can answer.
 func runDaemon(t *testing.T, ready string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{args: args, log: filepath.Join(t.TempDir(), "log")}
-	d.start(t, ready)
 	t.Cleanup(func() {
 		d.stop(t)
 		if text, err := os.ReadFile(d.log); err == nil && t.Failed() {
 			t.Logf("the log of %s:\n%s", args[0], text)
 		}
 	})
+	d.start(t, ready)
 	return d
 }
 
@@ -77,7 +78,15 @@ func (d *daemon) start(t *testing.T, ready string) {
 	d.cmd = exec.Command(d.args[0], d.args[1:]...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	noError(t, d.cmd.Start())
+	d.over = make(chan error, 1)
+	go func() { d.over <- d.cmd.Wait() }()
 	within(t, seconds, d.args[0]+" answers", func() error {
+		select {
+		case err := <-d.over:
+			d.over = nil
+			t.Fatalf("%s has ended: %v", d.args[0], err)
+		default:
+		}
 		out, err := exec.Command("bash", "-c", ready).CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
@@ -86,12 +95,17 @@ func (d *daemon) start(t *testing.T, ready string) {
 	})
 }
 
+// stop stops a daemon that has not ended by itself.
 func (d *daemon) stop(t *testing.T) {
 	t.Helper()
+	if d.over == nil {
+		return
+	}
 	noError(t, d.cmd.Process.Signal(syscall.SIGTERM))
-	if err := inTime(t, d.args[0], d.cmd.Wait); err != nil {
+	if err := inTime(t, d.args[0], func() error { return <-d.over }); err != nil {
 		t.Errorf("%s: %v", d.args[0], err)
 	}
+	d.over = nil
 }
 
 // complaints are the lines of a daemon's log that tell of errors.

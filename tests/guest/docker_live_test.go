@@ -3,11 +3,13 @@ package guest
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,9 +32,9 @@ func newDocker(t *testing.T, options ...string) *docker {
 	forContainers(t)
 	dir := mounted(t, loop(t, filepath.Join(t.TempDir(), "disk"), 600*mib))
 	d := &docker{root: dir + "/root", docker: "docker -H unix://" + dir + "/socket "}
-	write(t, dir, "none.json", "{}")
-	args := strings.Fields(strings.ReplaceAll(`dockerd --config-file DIR/none.json --host unix://DIR/socket --data-root DIR/root --exec-root DIR/exec
-		--pidfile DIR/pid --deprecated-key-path DIR/key --iptables=false --ip-forward=false --ip-masq=false --bridge=none --storage-driver devicemapper`, "DIR", dir))
+	write(t, dir, "daemon.json", `{"deprecated-key-path": "`+dir+`/key"}`) // not in /etc
+	args := strings.Fields(strings.ReplaceAll(`dockerd --config-file DIR/daemon.json --host unix://DIR/socket --data-root DIR/root --exec-root DIR/exec
+		--pidfile DIR/pid --iptables=false --ip-forward=false --ip-masq=false --bridge=none --storage-driver devicemapper`, "DIR", dir))
 	for _, o := range append(options, "loopdatasize=300M", "loopmetadatasize=4M", "basesize=32M", "fs=ext4", "override_udev_sync_check=true") {
 		args = append(args, "--storage-opt", "dm."+o)
 	}
@@ -41,52 +43,54 @@ func newDocker(t *testing.T, options ...string) *docker {
 	return d
 }
 
-// round makes a container, and removes it. Some of them run, and of some an image is made. mnt is the
-// tree, "" if there is none.
+// round makes two containers, one of which gets files, and removes them. Sometimes that one runs, and
+// sometimes an image is made of it. mnt is the tree, "" if there is none.
 func (d *docker) round(t *testing.T, p pace, n int, mnt string) {
 	t.Helper()
-	name, image := fmt.Sprint("box-", n), fmt.Sprint("team/made:", n)
+	name, idle, image := fmt.Sprint("box-", n), fmt.Sprint("idle-", n), fmt.Sprint("team/made:", n)
 	look := mnt != "" && n%5 == 0
 	p.run(t, "create", d.docker+"create --name "+name+" "+dockerImage)
+	p.run(t, "create", d.docker+"create --name "+idle+" "+dockerImage)
 	if look {
-		d.looks(t, mnt, name)
+		d.looks(t, mnt, idle)
 	}
-	file := filepath.Join(t.TempDir(), "name")
-	writeFile := fmt.Sprintf("seq %d 20000 >%s", n, file)
-	sh(t, writeFile)
-	p.run(t, "cp", d.docker+"cp "+file+" "+name+":/etc/name")
-	p.run(t, "cp", d.docker+"cp "+file+" "+name+":/added")
+	dir := t.TempDir()
+	sh(t, fmt.Sprintf("cd %s; mkdir etc; seq %d 20000 >etc/name; ln -s name added", dir, n))
+	p.run(t, "cp", d.docker+"cp "+dir+"/. "+name+":/")
 	if n%6 == 0 {
 		p.run(t, "start", d.docker+"start "+name)
-		if look {
-			within(t, seconds, "it has run", func() error {
-				if diff := sh(t, d.docker+"diff "+name); !strings.Contains(diff, "/ran\n") || !strings.Contains(diff, "/etc/link\n") {
-					return fmt.Errorf("it has not: %s", diff)
-				}
-				return nil
-			})
-			d.looks(t, mnt, name)
-		}
+	}
+	if look && n%6 == 0 {
+		within(t, seconds, name+" has run", func() error {
+			if diff := sh(t, d.docker+"diff "+name); !strings.Contains(diff, "A /ran") || !strings.Contains(diff, "D /etc/link") {
+				return fmt.Errorf("it differs in %q", diff)
+			}
+			return nil
+		})
+		d.looks(t, mnt, name)
+	}
+	if n%6 == 0 {
 		p.run(t, "kill", d.docker+"kill "+name)
 	}
 	if look {
 		d.looks(t, mnt, name)
 	}
-	if n%3 == 1 {
+	if n%5 == 0 {
 		p.run(t, "commit", d.docker+"commit "+name+" "+image)
-		if look {
-			want, shownImage := d.exported(t, name), filepath.Join(mnt, "images", image)
-			within(t, seconds, "the image has the container's files", func() error {
-				return sameFiles(t, want, shownImage)
-			})
-		}
 	}
-	p.run(t, "rm", d.docker+"rm "+name)
-	if n%3 == 1 {
+	if look {
+		// Of what Docker makes in each container an image gets nothing.
+		made := []string{".dockerenv", "dev", "dev/console", "dev/pts", "dev/shm", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "proc", "sys"}
+		files := slices.DeleteFunc(d.exported(t, name), func(e manifest.Entry) bool { return slices.Contains(made, e.Path) })
+		sameFilesWithin(t, files, filepath.Join(mnt, "images", image))
+	}
+	p.run(t, "rm", d.docker+"rm "+name+" "+idle)
+	if n%5 == 0 {
 		p.run(t, "rmi", d.docker+"rmi "+image)
 	}
 	if look {
 		shownWithin(t, filepath.Join(mnt, "containers", name), false)
+		shownWithin(t, filepath.Join(mnt, "containers", idle), false)
 		shownWithin(t, filepath.Join(mnt, "images", image), false)
 	}
 }
@@ -95,21 +99,59 @@ func (d *docker) round(t *testing.T, p pace, n int, mnt string) {
 func (d *docker) looks(t *testing.T, mnt, name string) {
 	t.Helper()
 	container := filepath.Join(mnt, "containers", name)
-	want := d.exported(t, name)
-	within(t, seconds, container+" is shown as Docker exports it", func() error { return sameFiles(t, want, container) })
+	sameFilesWithin(t, d.exported(t, name), container)
 
-	var state []struct {
-		ID, Image   string
-		State       struct{ Status string }
+	var inspected []struct {
+		ID, Image, Path string
+		Args            []string
+		Created         time.Time
+		State           struct {
+			Status   string
+			ExitCode int
+		}
 		GraphDriver struct{ Data struct{ DeviceName string } }
 	}
-	noError(t, json.Unmarshal([]byte(sh(t, d.docker+"inspect "+name)), &state))
-	device := state[0].GraphDriver.Data.DeviceName
-	volume := device[strings.LastIndexByte(device, '-')+1:]
-	if got, want := changes(shown(t, filepath.Join(mnt, "volumes", volume+"-init/rootfs")), shown(t, container)), strings.Fields(strings.ReplaceAll(sh(t, d.docker+"diff "+name), " ", ":")); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-		t.Errorf("%s differs from its image in %q, and Docker says %q", name, got, want)
+	noError(t, json.Unmarshal([]byte(sh(t, d.docker+"inspect "+name)), &inspected))
+	c := inspected[0]
+	volume := c.GraphDriver.Data.DeviceName[strings.LastIndexByte(c.GraphDriver.Data.DeviceName, '-')+1:]
+	status := c.State.Status
+	if status == "exited" {
+		status = fmt.Sprintf("exited (%d)", c.State.ExitCode)
 	}
-	t.Log(sh(t, "cat "+mnt+"/info/"+volume+".json"))
+	want := fmt.Sprint(c.ID, " ", name, " ", c.Image, " ", status, " ", append([]string{c.Path}, c.Args...), " ", c.Created)
+	within(t, seconds, "info of "+name+" is what Docker tells of it", func() error {
+		text, err := os.ReadFile(filepath.Join(mnt, "info", volume+".json"))
+		if err != nil {
+			return err
+		}
+		var info struct {
+			Records []struct {
+				ID, Name, Image, Status string
+				Command                 []string
+				Created                 time.Time
+			} `json:"container_records"`
+		}
+		if err := json.Unmarshal(text, &info); err != nil {
+			return err
+		}
+		for _, r := range info.Records {
+			if got := fmt.Sprint(r.ID, " ", r.Name, " ", r.Image, " ", r.Status, " ", r.Command, " ", r.Created); got != want {
+				return fmt.Errorf("it is\n%s, not\n%s", got, want)
+			}
+		}
+		if len(info.Records) != 1 {
+			return fmt.Errorf("it has %d records", len(info.Records))
+		}
+		return nil
+	})
+
+	// A container is a snapshot of its init volume, and that is one of the image's.
+	differs := changes(shown(t, filepath.Join(mnt, "volumes", volume+"-init/rootfs")), shown(t, container))
+	diff := strings.Split(strings.TrimSpace(sh(t, d.docker+"diff "+name)), "\n")
+	slices.Sort(diff)
+	if !slices.Equal(differs, slices.DeleteFunc(diff, func(line string) bool { return line == "" })) {
+		t.Errorf("what is shown of %s differs from its image in %q, and Docker says %q", name, differs, diff)
+	}
 }
 
 // exported is what Docker exports of a container.
@@ -133,20 +175,23 @@ func exportable(m manifest.Manifest) manifest.Manifest {
 	return m
 }
 
-func sameFiles(t *testing.T, want manifest.Manifest, dir string) error {
+// sameFilesWithin waits until a folder of the tree holds what was exported.
+func sameFilesWithin(t *testing.T, want manifest.Manifest, dir string) {
 	t.Helper()
-	got, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
-	if err != nil {
-		return err
-	}
-	if diff := manifest.Diff(want, exportable(got)); diff != "" {
-		return fmt.Errorf("%s: %s", dir, diff)
-	}
-	return nil
+	within(t, seconds, dir+" is shown as Docker exports it", func() error {
+		got, err := manifest.OfDir(t.Context(), dir, manifest.Options{})
+		if err != nil {
+			return err
+		}
+		if diff := manifest.Diff(want, exportable(got)); diff != "" {
+			return fmt.Errorf("%s", diff)
+		}
+		return nil
+	})
 }
 
-// changes are what docker diff says of two folders, sorted: "A:/path" of what was added, "D:" of what was
-// deleted, and "C:" of what was changed and of folders in which something was.
+// changes are what docker diff says of two folders, sorted: "A /path" of what was added, "D" of what was
+// deleted, and "C" of what was changed and of folders in which something was.
 func changes(before, after manifest.Manifest) (lines []string) {
 	entries := func(m manifest.Manifest) map[string]manifest.Entry {
 		all := make(map[string]manifest.Entry, len(m))
@@ -181,7 +226,7 @@ func changes(before, after manifest.Manifest) (lines []string) {
 	}
 	delete(kinds, ".")
 	for p, kind := range kinds {
-		lines = append(lines, kind+":/"+p)
+		lines = append(lines, kind+" /"+p)
 	}
 	slices.Sort(lines)
 	return lines
@@ -212,7 +257,7 @@ func dockerBeside(t *testing.T, d *docker) {
 	image := filepath.Join(mnt, "images", dockerImage)
 	halt := walkAlways(t, mnt, image)
 	defer halt()
-	for n := range 30 {
+	for n := range 15 {
 		d.round(t, beside, n, mnt)
 		println("round", n)
 	}
