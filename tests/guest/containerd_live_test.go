@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"thintree/tests/manifest"
 )
@@ -177,24 +176,18 @@ func TestContainerdBesideTheTree(t *testing.T) {
 	Run(t, func(t *testing.T) {
 		c := newContainerd(t)
 		alone, beside := make(pace), make(pace)
-		begin := time.Now()
 		for n := range 7 {
 			c.round(t, alone, n, "")
-			println("alone", n, time.Since(begin).String())
 		}
-		t.Log(time.Since(begin))
 		devices := func() string { return sh(t, "dmsetup ls --target thin | cut -f1 | sort") }
 		before := devices()
 		mnt := mountTree(t, "containerd:"+c.root)
 		image := filepath.Join(mnt, "images/default", containerdImage)
 		halt := walkAlways(t, mnt, image)
 		defer halt()
-		begin = time.Now()
 		for n := range 18 {
 			c.round(t, beside, n, mnt)
-			println("round", n, time.Since(begin).String())
 		}
-		t.Log(time.Since(begin))
 		within(t, seconds, "no device is left", func() error {
 			if now := devices(); now != before {
 				return fmt.Errorf("there are\n%s\nand before were\n%s", now, before)

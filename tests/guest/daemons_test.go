@@ -129,9 +129,6 @@ func (p pace) run(t *testing.T, kind, command string) string {
 	t.Helper()
 	begin := time.Now()
 	out := sh(t, command)
-	if os.Getenv("PACE") != "no" {
-		println(kind, time.Since(begin).String())
-	}
 	p[kind] = append(p[kind], time.Since(begin))
 	return strings.TrimSpace(out)
 }
