@@ -55,7 +55,7 @@ func (d *docker) round(t *testing.T, p pace, n int, mnt string) {
 	look := mnt != "" && n%5 == 0
 	p.run(t, "create", d.docker+"create --name "+name+" "+dockerImage)
 	p.run(t, "create", d.docker+"create --name "+idle+" "+dockerImage)
-	if look {
+	if look && n == 0 {
 		d.looks(t, mnt, idle)
 	}
 	dir := t.TempDir()
@@ -238,21 +238,26 @@ func changes(before, after manifest.Manifest) (lines []string) {
 
 func TestDockerBesideTheTree(t *testing.T) {
 	t.Parallel()
-	Run(t, func(t *testing.T) { dockerBeside(t, newDocker(t)) })
+	Run(t, func(t *testing.T) { dockerBeside(t, newDocker(t), 15) })
 }
 
 // TestDockerThatDefersNothing has a Docker whose commands fail if a device is in use.
 func TestDockerThatDefersNothing(t *testing.T) {
 	t.Parallel()
 	Run(t, func(t *testing.T) {
-		dockerBeside(t, newDocker(t, "use_deferred_removal=false", "use_deferred_deletion=false"))
+		d := newDocker(t, "use_deferred_removal=false", "use_deferred_deletion=false")
+		if info := sh(t, d.docker+"info"); !strings.Contains(info, "Deferred Removal Enabled: false") {
+			t.Fatalf("docker info says\n%s", info)
+		}
+		dockerBeside(t, d, 7)
 	})
 }
 
-func dockerBeside(t *testing.T, d *docker) {
+// dockerBeside runs rounds without the tree, and then more of them beside it.
+func dockerBeside(t *testing.T, d *docker, rounds int) {
 	t.Helper()
 	alone, beside := make(pace), make(pace)
-	for n := range 7 {
+	for n := range 6 {
 		d.round(t, alone, n, "")
 	}
 	devices := func() string { return sh(t, "dmsetup ls --target thin | cut -f1 | sort") }
@@ -261,7 +266,7 @@ func dockerBeside(t *testing.T, d *docker) {
 	image := filepath.Join(mnt, "images", dockerImage)
 	halt := walkAlways(t, mnt, image)
 	defer halt()
-	for n := range 15 {
+	for n := range rounds {
 		d.round(t, beside, n, mnt)
 	}
 	halt()
