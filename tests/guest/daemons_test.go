@@ -198,3 +198,15 @@ func shownWithin(t *testing.T, path string, want bool) {
 		t.Logf("%s is there: %v: that took %v", path, want, took)
 	}
 }
+
+// noneIsActive waits until no volume has a device. Daemons remove the devices of what is deleted a moment
+// later, and if a device is in use later still.
+func noneIsActive(t *testing.T) {
+	t.Helper()
+	within(t, 2*seconds, "no device is left", func() error {
+		if left := sh(t, "dmsetup ls --target thin"); strings.Contains(left, "(") {
+			return fmt.Errorf("there is still\n%s", left)
+		}
+		return nil
+	})
+}
