@@ -35,7 +35,7 @@ func oldExt4(t *testing.T) string {
 	}
 	loopmount.Mount(t, image, mnt)
 	t.Cleanup(func() {
-		if err := unix.Unmount(mnt, 0); err != nil {
+		if err := unix.Unmount(mnt, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
@@ -50,7 +50,7 @@ func bare(t *testing.T) string {
 		t.Skipf("needs root: a mount: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})

@@ -75,9 +75,7 @@ func (b *builder) addSource(i int, s Source, sources uint64) {
 	a := &adder{builder: b, Source: s, sources: sources, byName: make(map[string]*Volume, s.count()), named: make(map[Pool]map[uint32]*Volume)}
 	a.section = Section{Folder: s.Folder, Pools: s.Pools, Plain: s.Plain, Misfits: make([][]*Volume, len(s.Pools)), layers: b.layersBefore(i)}
 	a.section.layPools(s)
-	for _, view := range []string{"volumes", "raw", "info"} {
-		b.expect(a.path(view), s.count())
-	}
+	b.expect(a.path("volumes"), s.count())
 	b.expect(a.path("containers"), len(s.Catalog.Containers))
 	b.expect(a.path("images"), len(s.Catalog.Images))
 	if len(s.Catalog.Snapshots) > 0 {
@@ -96,6 +94,8 @@ func (b *builder) addSource(i int, s Source, sources uint64) {
 	for _, p := range s.Pools {
 		a.addIDs(p)
 	}
+	a.mirrorVolumes("raw", rawMirror)
+	a.mirrorVolumes("info", infoMirror)
 	a.addOrigins()
 	a.addContainers()
 	a.addImages()
@@ -225,7 +225,7 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 		return nil
 	}
 	tag := strconv.FormatUint(id, 10)
-	v := &Volume{Pool: p}
+	v := &Volume{Pool: p, tag: tag}
 	if !record.Deleted() {
 		if name = a.add(a.path("volumes"), name, tag, &Node{Volume: v}); name == "" {
 			a.Log.Warn("a volume's name is taken, or too long", "volume", record.Name, "id", id)
@@ -249,13 +249,12 @@ func (a *adder) addVolume(p Pool, record *meta.Volume, beside bool) *Volume {
 	}
 	a.counts[number]++
 	a.layout.volumes[v.Identity] = v
-	a.add(a.path("info"), v.Name()+".json", tag, &Node{Volume: v, number: uint64(InfoIno)})
-	if v.Record.Deleted() {
-		return v
-	}
-	a.add(a.path("raw"), v.Name()+".img", tag, &Node{Volume: v, number: uint64(RawIno)})
-	if v.Record.MayHavePartitions() {
-		a.add(a.path("raw"), v.Name()+".parts", tag, &Node{Volume: v, number: uint64(PartsIno)})
+	if v.Record.Deleted() { // the others have theirs by mirrorVolumes
+		info := v.Name() + ".json"
+		if a.isTaken(v.Name()) {
+			info += "@" + tag
+		}
+		a.add(a.path("info"), info, tag, &Node{Volume: v, number: uint64(InfoIno)})
 	}
 	return v
 }

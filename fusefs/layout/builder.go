@@ -26,7 +26,7 @@ type builder struct {
 const maxPath = 4095
 
 // nodesEach is roughly how many nodes a volume has.
-const nodesEach = 5
+const nodesEach = 2
 
 // newBuilder begins a layout. count is roughly how many volumes and links it will have.
 func newBuilder(o Options, before *Layout, count int) *builder {
@@ -65,7 +65,7 @@ func (b *builder) dir(path string) *Node {
 
 // expect makes a folder that will have about count entries.
 func (b *builder) expect(path string, count int) {
-	if d := b.dir(path); d != nil && len(d.entries()) == 0 {
+	if d := b.dir(path); d != nil && len(d.folder.entries) == 0 {
 		d.folder.entries = make([]*Node, 0, count)
 	}
 }
@@ -76,7 +76,7 @@ func (b *builder) put(parent *Node, path []byte, n *Node) bool {
 	if parent == nil || len(path) > maxPath {
 		return false
 	}
-	n.Cookie = max(hashBytes(path)&^fileBit, DotDotCookie+1)
+	n.Cookie = cookieOf(path)
 	count := len(b.taken)
 	if b.taken[n.Cookie] = struct{}{}; len(b.taken) == count {
 		return false
@@ -85,6 +85,9 @@ func (b *builder) put(parent *Node, path []byte, n *Node) bool {
 	parent.folder.entries = append(parent.folder.entries, n)
 	return true
 }
+
+// cookieOf is the cookie of the node at a path.
+func cookieOf(path []byte) uint64 { return max(hashBytes(path)&^fileBit, DotDotCookie+1) }
 
 // add puts a node below a folder under a name, in which slashes make more folders. If the name
 // is taken by a folder or another node, it puts the node under name@tag. It returns the name that
@@ -125,11 +128,23 @@ func (b *builder) finish(now time.Time) *Layout {
 		if b.before == nil {
 			continue
 		}
-		if old := b.before.nodes[id]; old != nil && old.Target == n.Target && (old.Lost() == nil) == (n.Lost() == nil) && slices.EqualFunc(old.entries(), n.entries(), sameEntry) {
+		if old := b.before.nodes[id]; old != nil && old.Target == n.Target && (old.Lost() == nil) == (n.Lost() == nil) && sameEntries(old, n) {
 			n.When = old.When
 		}
 	}
 	return b.layout
+}
+
+// sameEntries reports whether two folders have the same entries. Those of a mirror are the same if
+// those of the folder are that it mirrors.
+func sameEntries(x, y *Node) bool {
+	if x.folder == nil || y.folder == nil {
+		return x.folder == y.folder
+	}
+	if x.folder.mirror != nil && y.folder.mirror != nil && !slices.EqualFunc(x.folder.mirror.of.folder.entries, y.folder.mirror.of.folder.entries, sameMirrored) {
+		return false
+	}
+	return (x.folder.mirror == nil) == (y.folder.mirror == nil) && slices.EqualFunc(x.folder.entries, y.folder.entries, sameEntry)
 }
 
 // sameEntry reports whether an entry of a folder is the same in two layouts.
@@ -154,7 +169,7 @@ func (b *builder) number() {
 	}
 	var fresh []*Node
 	for _, d := range b.dirs {
-		for _, n := range d.entries() {
+		for _, n := range d.folder.entries {
 			if n.Volume != nil {
 				continue
 			}

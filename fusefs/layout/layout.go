@@ -67,6 +67,8 @@ type Volume struct {
 	Origin *Volume
 	// Slot is the same in all layouts that have the volume.
 	Slot *Slot
+
+	tag string // distinguishes it in names from others of the same name
 }
 
 // Name is the volume's name in the tree.

@@ -34,17 +34,21 @@ type Node struct {
 // neither.
 type folder struct {
 	pool    Pool    // if it is a pool's info
-	entries []*Node // by name
+	entries []*Node // by name; see Node.entries
 	lost    error   // see Node.Lost
+
+	mirror     *mirror   // nil if it is none
+	reflecting sync.Once // makes the entries of a mirror
+	made       []*Node   // entries, with those of the mirror
 
 	sorting sync.Once // sorts listing when the folder is first listed: many never are
 	listing []*Node   // by cookie
 }
 
 // byCookie are the entries by cookie.
-func (f *folder) byCookie() []*Node {
+func (f *folder) byCookie(entries []*Node) []*Node {
 	f.sorting.Do(func() {
-		f.listing = slices.Clone(f.entries)
+		f.listing = slices.Clone(entries)
 		slices.SortFunc(f.listing, func(x, y *Node) int { return cmp.Compare(x.Cookie, y.Cookie) })
 	})
 	return f.listing
@@ -70,6 +74,10 @@ func (n *Node) Lost() error {
 func (n *Node) entries() []*Node {
 	if n.folder == nil {
 		return nil
+	}
+	if n.folder.mirror != nil {
+		n.folder.reflect(n)
+		return n.folder.made
 	}
 	return n.folder.entries
 }
@@ -129,7 +137,7 @@ func (n *Node) After(cookie uint64) []*Node {
 	if n.folder == nil {
 		return nil
 	}
-	listing := n.folder.byCookie()
+	listing := n.folder.byCookie(n.entries())
 	from, _ := slices.BinarySearchFunc(listing, cookie+1, func(e *Node, c uint64) int { return cmp.Compare(e.Cookie, c) })
 	return listing[from:]
 }
