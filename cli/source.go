@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -161,8 +162,15 @@ func openTree(c *cli.Context, args ...string) (*openedTree, error) {
 	return openTreeOf(c, sources...)
 }
 
+// commandGarbage is how much garbage a command that ends soon collects before it looks for it, in
+// percent of what it needs.
+const commandGarbage = 400
+
 // openTreeOf is openTree of sources that are open.
 func openTreeOf(c *cli.Context, sources ...meta.Source) (*openedTree, error) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(commandGarbage)
+	}
 	return openTreeWith(c, tree.Options{MaxActive: 16, Options: volume.Options{OpenTimeout: openTimeout, Log: commandLog()}}, sources)
 }
 

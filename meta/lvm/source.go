@@ -220,8 +220,17 @@ func sign(ctx context.Context, listing string, devices []Device, failed []error,
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
-// openAll opens disks for reading past the page cache, through which device-mapper does not write.
-// failed has the errors of those that cannot be opened. If none can be, err is the first one; it is
+// openDisk opens a disk for reading. A block device is read past its page cache, through which
+// device-mapper does not write. The page cache of a file has what any writer wrote last.
+func openDisk(ctx context.Context, path string) (*block.File, error) {
+	look, err := block.LookAt(path)
+	if err != nil {
+		return nil, err
+	}
+	return block.OpenRaw(ctx, path, block.Options{Direct: look.Rdev != 0})
+}
+
+// openAll opens disks. failed has the errors of those that cannot be opened. If none can be, err is the first one; it is
 // also the error of ctx.
 func openAll(ctx context.Context, paths []string) (devices []Device, failed []error, closeAll func(), err error) {
 	var files []*block.File
@@ -234,7 +243,7 @@ func openAll(ctx context.Context, paths []string) (devices []Device, failed []er
 		if err := ctx.Err(); err != nil {
 			return nil, nil, closeAll, err
 		}
-		f, err := block.OpenRaw(ctx, path, block.Options{Direct: true})
+		f, err := openDisk(ctx, path)
 		if err != nil {
 			failed = append(failed, err)
 			continue

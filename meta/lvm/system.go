@@ -72,7 +72,7 @@ func recognise(ctx context.Context, path string) (bool, error) {
 		return false, err
 	}
 	return await(ctx, func() (bool, error) {
-		f, err := block.Open(path, block.Options{Direct: true})
+		f, err := openDisk(ctx, path)
 		if err != nil {
 			return false, err
 		}
