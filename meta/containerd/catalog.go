@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"thintree/meta"
+	"thintree/meta/store"
 )
 
 // catalog is a catalog that is being made.
@@ -39,23 +40,23 @@ func (c *catalog) addVolumes(r *records) {
 		byDevice[s.device(r.pool)] = s
 	}
 	names := slices.Sorted(maps.Keys(r.devices))
-	parents := make(map[string]string, len(names))
+	origins := make(map[string]store.Origin, len(names))
 	for _, name := range names {
 		parent := r.devices[name].ParentName
 		if _, ok := r.devices[parent]; !ok && parent != "" {
 			c.warn("%s: device %.80q: its parent, %.80q, has no valid record", r.devicesPath, name, parent)
 			parent = ""
 		}
-		parents[name] = parent
+		origins[name] = store.Origin{Parent: parent}
 	}
-	for _, name := range breakLoops(names, parents) {
+	for _, name := range store.BreakLoops(origins) {
 		c.warn("%s: device %.80q is its own ancestor", r.devicesPath, name)
 	}
 	c.Volumes = make([]meta.Volume, 0, len(names))
 	for i, name := range names {
 		d, s := r.devices[name], byDevice[name]
 		v := meta.Volume{
-			Name: name, Pool: r.pool, DeviceID: *d.DeviceID, SizeBytes: int64(*d.Size), Parent: parents[name], Role: meta.RoleVolume,
+			Name: name, Pool: r.pool, DeviceID: *d.DeviceID, SizeBytes: int64(*d.Size), Parent: origins[name].Parent, Role: meta.RoleVolume,
 			State: d.State.volumeState(), Record: r.devicesPath, Labels: s.labels, Created: s.created,
 		}
 		if s.kind == meta.SnapshotCommitted {
@@ -64,22 +65,6 @@ func (c *catalog) addVolumes(r *records) {
 		c.volumes[name] = i
 		c.Volumes = append(c.Volumes, v)
 	}
-}
-
-// breakLoops removes parents so that no name is its own ancestor. It returns the names whose
-// parent it removed.
-func breakLoops(names []string, parents map[string]string) (broken []string) {
-	walk := make(map[string]int, len(parents)) // the number of the walk that visited the name
-	for i, start := range names {
-		for at := start; at != "" && walk[at] == 0; at = parents[at] {
-			walk[at] = i + 1
-			if parent := parents[at]; walk[parent] == i+1 {
-				parents[at] = ""
-				broken = append(broken, at)
-			}
-		}
-	}
-	return broken
 }
 
 // addSnapshots adds the snapshots of all namespaces. If both databases could be read

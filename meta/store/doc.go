@@ -11,5 +11,5 @@
 // volume and "-init".
 //
 // The roots of Docker and of containers/storage have a store and further records. [Records],
-// [SetOrigins] and [BreakLoops] are the part that the packages docker and storage share. Package record describes the format of the records.
+// [SetOrigins] and [BreakLoops] are the part that the packages docker, storage and containerd share. Package record describes the format of the records.
 package store
