@@ -84,22 +84,6 @@ func groupBackups(ctx context.Context, t *tree.Tree, volume tree.NodeID) (list [
 	return list, errors.Join(errs...)
 }
 
-// folderNames are the names in a folder.
-func folderNames(ctx context.Context, t *tree.Tree, id tree.NodeID) (names []string, err error) {
-	d, err := t.OpenDir(ctx, id, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	err = d.ReadDir(ctx, 0, false, func(e tree.DirEntry) bool {
-		if e.Name != "." && e.Name != ".." {
-			names = append(names, e.Name)
-		}
-		return true
-	})
-	return names, err
-}
-
 // readText reads a file of a volume.
 func readText(ctx context.Context, t *tree.Tree, volume tree.NodeID, path string) ([]byte, error) {
 	e, err := t.Walk(ctx, volume, path, true)

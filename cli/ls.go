@@ -213,18 +213,7 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 		_, path := splitPath(arg)
 		show(path, e.ID)
 	} else {
-		d, err := t.OpenDir(ctx, e.ID, 0)
-		if err != nil {
-			return fmt.Errorf("%s: %w", arg, err)
-		}
-		defer d.Close()
-		var names []string
-		err = d.ReadDir(ctx, 0, false, func(e tree.DirEntry) bool {
-			if e.Name != "." && e.Name != ".." {
-				names = append(names, e.Name)
-			}
-			return true
-		})
+		names, err := folderNames(ctx, t, e.ID)
 		if err != nil {
 			if len(names) == 0 {
 				return fmt.Errorf("%s: %w", arg, err)
@@ -254,6 +243,22 @@ func listFolder(c *cli.Context, t *tree.Tree, arg string) error {
 		return errPartial
 	}
 	return nil
+}
+
+// folderNames are the names in a folder. With an error there may be more.
+func folderNames(ctx context.Context, t *tree.Tree, id tree.NodeID) (names []string, err error) {
+	d, err := t.OpenDir(ctx, id, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	err = d.ReadDir(ctx, 0, false, func(e tree.DirEntry) bool {
+		if e.Name != "." && e.Name != ".." {
+			names = append(names, e.Name)
+		}
+		return true
+	})
+	return names, err
 }
 
 func describe(ctx context.Context, t *tree.Tree, name string, id tree.NodeID) (file, error) {

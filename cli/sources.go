@@ -116,7 +116,7 @@ func activePools(ctx context.Context, known []meta.Pool) (found []foundSource, e
 	taken := make(map[string]bool)
 	for _, p := range known {
 		taken[p.Device] = true
-		if at := p.Metadata; !at.Equal(block.Location{}) {
+		if at := p.Metadata; !at.IsNowhere() {
 			if active, err := k.FindPool(ctx, at); err == nil {
 				taken[active.Name()] = true
 			}
