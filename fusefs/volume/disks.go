@@ -38,7 +38,10 @@ func (d *Disks) Refresh(ctx context.Context, o *Opener, volumes []meta.Volume) (
 	byPath, errs := make(map[string]*reader.Disk), make(map[string]error)
 	var pieces []block.Location
 	for i := range volumes {
-		if _, whole := volumes[i].Plain.Path(); !whole && !volumes[i].Plain.IsNowhere() {
+		if volumes[i].Plain.IsNowhere() {
+			continue
+		}
+		if _, whole := volumes[i].Plain.Path(); !whole {
 			pieces = append(pieces, volumes[i].Plain)
 		}
 		for _, path := range volumes[i].Plain.Paths() {
