@@ -37,7 +37,7 @@ func (o *Opener) plainEngine(ctx context.Context, r *Root, fstype string) (choic
 	case user.Name != "":
 		c.engine, c.why = EngineKernel, "it is active as "+user.Name+", and nobody has that open to write to it"
 	default:
-		c.why = "nobody has it active"
+		c.why = "the volume is not active"
 	}
 	if c.engine == EngineKernel && c.live == "" && o.Engine == EngineAuto && o.readsDirectly(fstype) {
 		c.orDirect = c.why + ", and thintree reads " + fstype + " itself without activating anything"

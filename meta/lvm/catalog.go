@@ -111,7 +111,7 @@ func read(ctx context.Context, devices []Device, name string) (*readings, error)
 func without(devices []Device, found []string, others []warning) (list []warning) {
 	for _, d := range devices {
 		if !slices.Contains(found, d.Path) && !slices.ContainsFunc(others, func(w warning) bool { return w.path == d.Path }) {
-			list = append(list, warning{d.Path, fmt.Errorf("%s: neither a disk of a volume group, nor has it partitions that are", d.Path)})
+			list = append(list, warning{d.Path, fmt.Errorf("%s: neither a disk of a volume group, nor a disk with partitions that belong to one", d.Path)})
 		}
 	}
 	return list

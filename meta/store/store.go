@@ -17,9 +17,9 @@ import (
 
 // Options say what the records do not say.
 type Options struct {
-	// Pool is where the pool is if its halves are not files in the store (dm.thinpooldev):
-	// where they lie, or its Device if device-mapper has it active. Otherwise it is nil. Its
-	// other fields are not used.
+	// Pool says where the pool is if its halves are not files in the store (dm.thinpooldev).
+	// Otherwise it is nil. It has the places of the halves, or the Device of an active pool. The
+	// other fields of the Pool are not used.
 	Pool *meta.Pool
 }
 

@@ -105,7 +105,7 @@ func (c *checker) page(id uint64) ([]byte, error) {
 	}
 	for i := id; i < end; i++ {
 		if c.used[i] {
-			return nil, errors.New("the tree has it twice")
+			return nil, errors.New("the tree refers to this page twice")
 		}
 	}
 	for i := id; i < end; i++ {
